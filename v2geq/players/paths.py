@@ -1,0 +1,884 @@
+"""Routes, stops and battery: the paths drivers choose from, and their matrices.
+
+A path is a route plus its stops. The battery rules A1-A4 (section 2 of the equilibrium page) make the
+energy charged and discharged at every stop a constant of the path, so a set of paths is nothing but
+a few sparse matrices. This module builds paths along base routes; `pricing` finds the cheapest path
+over all routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from heapq import heappop, heappush
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import dijkstra
+
+from v2geq.errors import DataError
+
+if TYPE_CHECKING:
+    from v2geq.data.model import DriverClass, RoadNetwork
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+CHARGE, DISCHARGE = "C", "D"
+#: stop patterns of a path; the last three need V2G
+PATTERNS = ("", "C", "CC", "D", "CD", "DC")
+#: slack of every energy comparison, relative to the battery: budgets may be met with equality
+ENERGY_TOLERANCE = 1e-9
+
+
+# ---------------------------------------------------------------------------------------------
+# Road graph and battery
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Road graph in arrays; nodes and arcs are positions.
+
+    Attributes
+    ----------
+    nodes, arcs
+        Names, in the order of the positions.
+    tail, head
+        (arc,) node positions.
+    length_km, free_flow_h
+        (arc,) length in km and free-flow time in h.
+    through
+        (node,) whether a route may pass the node; if not, routes (and legs between stops) only
+        start or end there.
+
+    """
+
+    nodes: tuple[str, ...]
+    arcs: tuple[str, ...]
+    tail: IntArray
+    head: IntArray
+    length_km: FloatArray
+    free_flow_h: FloatArray
+    through: BoolArray
+
+    @classmethod
+    def from_road(cls, road: RoadNetwork) -> Graph:
+        """Arrays of `road`; raises `DataError` for arcs at unknown nodes or negative lengths."""
+        nodes = tuple(str(n) for n in road.nodes.index)
+        position = {n: i for i, n in enumerate(nodes)}
+        arcs = tuple(str(a) for a in road.arcs.index)
+        ends: list[IntArray] = []
+        for column in ("from_node", "to_node"):
+            names = [str(n) for n in road.arcs[column]]
+            for arc, name in zip(arcs, names, strict=True):
+                if name not in position:
+                    raise DataError(
+                        f"arc {arc!r} of road network {road.name!r}: {column} {name!r} is no node",
+                        where=road.source,
+                        advice="add the node to the node table or correct the arc",
+                    )
+            ends.append(np.array([position[n] for n in names], dtype=np.int64))
+        length_km = road.arcs["length_km"].to_numpy(dtype=np.float64)
+        free_flow_h = road.arcs["free_flow_min"].to_numpy(dtype=np.float64) / 60.0
+        for what, values in (("length_km", length_km), ("free_flow_min", free_flow_h)):
+            bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+            if bad.size:
+                raise DataError(
+                    f"arc {arcs[bad[0]]!r} of road network {road.name!r}: {what} is "
+                    f"{road.arcs[what].iloc[int(bad[0])]}",
+                    where=road.source,
+                    advice="give a finite number, zero or more",
+                )
+        through = (
+            road.nodes["through"].to_numpy(dtype=np.bool_)
+            if "through" in road.nodes
+            else np.ones(len(nodes), dtype=np.bool_)
+        )
+        return cls(nodes, arcs, ends[0], ends[1], length_km, free_flow_h, through)
+
+    @cached_property
+    def route_minutes(self) -> list[float]:
+        """(arc,) free-flow minutes by which base routes are ordered.
+
+        Rounded to 1e-9 min: hours are minutes / 60, and the way back must give the minutes of the
+        table exactly, or rounding would break the ties of equal route times.
+        """
+        return [float(m) for m in np.round(self.free_flow_h * 60.0, 9)]
+
+    @cached_property
+    def neighbours(self) -> tuple[list[list[tuple[int, float]]], list[list[tuple[int, float]]]]:
+        """Successors and predecessors of every node as (node, free-flow minutes), arc order."""
+        following: list[list[tuple[int, float]]] = [[] for _ in self.nodes]
+        preceding: list[list[tuple[int, float]]] = [[] for _ in self.nodes]
+        for (i, j), a in self.fastest_arc.items():
+            following[i].append((j, self.route_minutes[a]))
+            preceding[j].append((i, self.route_minutes[a]))
+        return following, preceding
+
+    @cached_property
+    def fastest_arc(self) -> dict[tuple[int, int], int]:
+        """(tail, head) -> the arc between them of least free-flow time (the first of equals)."""
+        best: dict[tuple[int, int], int] = {}
+        for a, ends in enumerate(zip(self.tail.tolist(), self.head.tolist(), strict=True)):
+            if ends not in best or self.route_minutes[a] < self.route_minutes[best[ends]]:
+                best[ends] = a
+        return best
+
+    def is_route(self, arcs: Sequence[int]) -> bool:
+        """Whether each arc starts where the one before it ends."""
+        return all(self.head[a] == self.tail[b] for a, b in pairwise(arcs))
+
+
+@dataclass(frozen=True)
+class EnergyRules:
+    """Battery data of one EV class, kWh (consumption kWh/km); rules A1-A4.
+
+    battery
+        Capacity B, and the level at departure and after charging.
+    reserve
+        Least level on every arrival (alpha B).
+    low
+        Level after a discharge (B_dis).
+    """
+
+    battery: float
+    reserve: float
+    low: float
+    consumption: float
+
+    @classmethod
+    def from_class(cls, c: DriverClass) -> EnergyRules:
+        """Rules of a driver class of kind 'ev'; raises `DataError` for any other."""
+        if c.kind != "ev":
+            raise DataError(
+                f"driver class of kind {c.kind!r} has no battery",
+                advice="use enumerate_routes and shortest_routes for fuel vehicles",
+            )
+        return cls(c.battery, c.reserve * c.battery, c.discharge_level * c.battery, c.consumption)
+
+    @property
+    def full_budget(self) -> float:
+        """Energy a full battery may spend before the next arrival, R = (1 - alpha) B."""
+        return self.battery - self.reserve
+
+    @property
+    def low_budget(self) -> float:
+        """Energy a discharged battery may spend before the next arrival, r = B_dis - alpha B."""
+        return self.low - self.reserve
+
+    @property
+    def tolerance(self) -> float:
+        """Slack of every comparison of energies."""
+        return ENERGY_TOLERANCE * self.battery
+
+    def simulate(
+        self, legs: Sequence[float], kinds: Sequence[str]
+    ) -> tuple[tuple[float, ...], float] | None:
+        """Run the battery along legs that end at stops of the given kinds, then the destination.
+
+        Parameters
+        ----------
+        legs
+            Energy use of each leg, kWh; one more than there are stops.
+        kinds
+            'C' or 'D' of each stop.
+
+        Returns
+        -------
+        Energy charged or discharged at each stop and the level on arrival, or None if a rule is
+        broken. Use along a leg is never negative, so the reserve need only be checked at its end.
+
+        """
+        tol = self.tolerance
+        level = self.battery
+        amounts = []
+        for used, kind in zip(legs, kinds, strict=False):
+            if used > level - self.reserve + tol:
+                return None
+            if kind == CHARGE:
+                amount = (self.battery - level) + used
+                level = self.battery
+            else:
+                amount = (level - self.low) - used
+                level = self.low
+            if amount <= tol:
+                return None
+            amounts.append(amount)
+        if legs[-1] > level - self.reserve + tol:
+            return None
+        return tuple(amounts), level - legs[-1]
+
+
+# ---------------------------------------------------------------------------------------------
+# Paths
+
+
+class Stop(NamedTuple):
+    """A stop: station position, kind 'C' or 'D', arcs travelled before it, energy in kWh.
+
+    The energy is per vehicle and positive: charged for 'C', discharged for 'D'.
+    """
+
+    station: int
+    kind: str
+    after: int
+    energy_kwh: float
+
+
+PathKey = tuple[int, tuple[int, ...], tuple[tuple[int, str, int], ...]]
+
+
+@dataclass(frozen=True)
+class Path:
+    """A route and its stops, for one OD pair.
+
+    Attributes
+    ----------
+    od
+        Position of the OD pair.
+    arcs
+        Arc positions in travel order.
+    stops
+        Stops in travel order.
+    arrival_kwh
+        Energy in the battery on arrival at the destination (0 for fuel vehicles).
+
+    """
+
+    od: int
+    arcs: tuple[int, ...]
+    stops: tuple[Stop, ...]
+    arrival_kwh: float
+
+    @property
+    def pattern(self) -> str:
+        """Kinds of the stops: '', 'C', 'CC', 'D', 'CD' or 'DC'."""
+        return "".join(s.kind for s in self.stops)
+
+    @property
+    def key(self) -> PathKey:
+        """Identity of the path; the energies follow from it."""
+        return self.od, self.arcs, tuple((s.station, s.kind, s.after) for s in self.stops)
+
+
+def make_path(
+    graph: Graph,
+    rules: EnergyRules,
+    od: int,
+    arcs: Sequence[int],
+    stops: Sequence[tuple[int, str, int]],
+) -> Path | None:
+    """Path along `arcs` with `stops`, or None if a rule of the battery forbids it.
+
+    Rules A1-A4 (section 2): departure with a full battery; charging fills it and adds energy;
+    discharging empties it to the low level and needs more than that on arrival; at most two stops,
+    at different stations, at most one of them discharging; on every arrival, anywhere, at least
+    the reserve. Energy comparisons have a slack of 1e-9 of the battery. A leg must not pass a
+    node that is not `through`; a stop ends a leg.
+
+    Parameters
+    ----------
+    od
+        Position of the OD pair, kept as it is.
+    arcs
+        Arc positions in travel order.
+    stops
+        (station, kind 'C' or 'D', number of arcs travelled before the stop) in travel order.
+        A `Stop` may be given; its energy is recomputed.
+
+    Raises
+    ------
+    ValueError
+        If the arcs do not join, a kind is unknown or stops are not in travel order.
+
+    """
+    arcs = tuple(int(a) for a in arcs)
+    if not graph.is_route(arcs):
+        raise ValueError(f"arcs {[graph.arcs[a] for a in arcs]} do not form a route")
+    places = [int(s[2]) for s in stops]
+    if places != sorted(places) or (places and not 0 <= places[0] <= places[-1] <= len(arcs)):
+        raise ValueError(f"stops after {places} arcs are not in travel order on {len(arcs)} arcs")
+    kinds = "".join(s[1] for s in stops)
+    if any(k not in (CHARGE, DISCHARGE) for k in kinds):
+        raise ValueError(f"stop kinds {kinds!r}: only 'C' and 'D' are known")
+    if kinds not in PATTERNS or len({int(s[0]) for s in stops}) < len(stops):
+        return None
+    for i in range(1, len(arcs)):
+        if i not in places and not graph.through[graph.tail[arcs[i]]]:
+            return None
+    bounds = [0, *places, len(arcs)]
+    use = [rules.consumption * float(graph.length_km[a]) for a in arcs]
+    legs = [_total(use, i, j) for i, j in pairwise(bounds)]
+    result = rules.simulate(legs, kinds)
+    if result is None:
+        return None
+    amounts, arrival = result
+    full = tuple(Stop(int(s[0]), s[1], int(s[2]), e) for s, e in zip(stops, amounts, strict=True))
+    return Path(od, arcs, full, arrival)
+
+
+def _total(use: Sequence[float], start: int, end: int) -> float:
+    """Sum of use[start:end] in travel order: every place that adds up a leg gets the same digits."""
+    total = 0.0
+    for i in range(start, end):
+        total += use[i]
+    return total
+
+
+# ---------------------------------------------------------------------------------------------
+# Base routes
+
+
+def k_shortest_routes(graph: Graph, origin: int, destination: int, k: int) -> list[tuple[int, ...]]:
+    """The `k` simple routes of least free-flow time, as arc positions.
+
+    Yen's algorithm with a bidirectional search for the deviations. Times are compared in minutes.
+    Routes of equal time come in the order of discovery, which is the order of
+    `networkx.shortest_simple_paths` on the graph with the arcs added in table order (networkx 3.6;
+    tested): a published reference case was made with the first K of that order, and with many
+    ties, as in Sioux Falls, another order gives another set of K routes. Of parallel arcs the
+    fastest is used. Nodes that are not `through` are not passed.
+
+    Returns fewer than `k` routes if there are no more, [()] if origin and destination coincide.
+    """
+    if origin == destination:
+        return [()] if k else []
+    following, preceding = graph.neighbours
+    closed = bytearray((~graph.through).astype(np.uint8).tobytes())
+    closed[origin] = closed[destination] = 0
+    minutes = graph.route_minutes
+    arc_of = graph.fastest_arc
+    found: list[list[int]] = []
+    heap: list[tuple[float, int, list[int]]] = []
+    waiting: set[tuple[int, ...]] = set()
+    first = _bidirectional(following, preceding, origin, destination, closed, frozenset())
+    if first is None:
+        return []
+    heappush(heap, (first[0], 0, first[1]))
+    waiting.add(tuple(first[1]))
+    pushed = 1
+    while heap and len(found) < k:
+        _, _, route = heappop(heap)
+        waiting.discard(tuple(route))
+        found.append(route)
+        if len(found) == k:
+            break
+        blocked = bytearray(closed)
+        # routes that share the root walked so far; they shrink as the root grows
+        sharing = found
+        root_minutes = 0.0
+        for i, spur in enumerate(route[:-1]):
+            if i:
+                root_minutes += minutes[arc_of[route[i - 1], spur]]
+            sharing = [r for r in sharing if len(r) > i + 1 and r[i] == spur]
+            banned = frozenset(r[i + 1] for r in sharing)
+            if any(n not in banned and not blocked[n] for n, _ in following[spur]):
+                way = _bidirectional(following, preceding, spur, destination, blocked, banned)
+                if way is not None:
+                    nodes = route[:i] + way[1]
+                    name = tuple(nodes)
+                    if name not in waiting:
+                        heappush(heap, (root_minutes + way[0], pushed, nodes))
+                        pushed += 1
+                        waiting.add(name)
+            blocked[spur] = 1
+    return [tuple(arc_of[ends] for ends in pairwise(r)) for r in found]
+
+
+def _bidirectional(
+    following: list[list[tuple[int, float]]],
+    preceding: list[list[tuple[int, float]]],
+    source: int,
+    target: int,
+    blocked: bytearray,
+    banned: frozenset[int],
+) -> tuple[float, list[int]] | None:
+    """Fastest way from `source` to `target`: (minutes, nodes), None if there is none.
+
+    Nodes in `blocked` are avoided, and the arcs from the source to nodes in `banned`. The two
+    searches take turns and equal distances are settled first come, first served: ties of
+    `k_shortest_routes` depend on it.
+    """
+    seen: tuple[dict[int, float], dict[int, float]] = ({source: 0.0}, {target: 0.0})
+    parent: tuple[dict[int, int], dict[int, int]] = ({}, {})
+    done: tuple[set[int], set[int]] = (set(), set())
+    fringe: tuple[list[tuple[float, int, int]], ...] = ([(0.0, 0, source)], [(0.0, 1, target)])
+    pushed = 2
+    side, best, meeting = 1, np.inf, -1
+    while fringe[0] and fringe[1]:
+        side = 1 - side
+        distance, _, v = heappop(fringe[side])
+        mine, other = seen[side], seen[1 - side]
+        settled = done[side]
+        if v in settled:
+            continue
+        settled.add(v)
+        if v in done[1 - side]:
+            # every improvement of a label was compared with `best`, so the ways of both searches
+            # from the meeting node are the ones that gave it
+            nodes = [meeting]
+            while nodes[-1] != source:
+                nodes.append(parent[0][nodes[-1]])
+            nodes.reverse()
+            while nodes[-1] != target:
+                nodes.append(parent[1][nodes[-1]])
+            return best, nodes
+        for w, cost in (preceding if side else following)[v]:
+            if blocked[w] or w in settled:
+                continue
+            if banned and (v in banned and w == source if side else v == source and w in banned):
+                continue
+            reached = distance + cost
+            if w not in mine or reached < mine[w]:
+                mine[w] = reached
+                parent[side][w] = v
+                heappush(fringe[side], (reached, pushed, w))
+                pushed += 1
+                if w in other and reached + other[w] < best:
+                    best = reached + other[w]
+                    meeting = w
+    return None
+
+
+def enumerate_routes(graph: Graph, od_pairs: Sequence[tuple[int, int]], k: int) -> list[Path]:
+    """Paths of fuel vehicles: the `k` base routes of every OD pair, without stops.
+
+    Raises
+    ------
+    DataError
+        If an OD pair has no route.
+
+    """
+    paths: list[Path] = []
+    for od, (origin, destination) in enumerate(od_pairs):
+        routes = k_shortest_routes(graph, origin, destination, k)
+        if not routes:
+            raise _no_route(graph, origin, destination)
+        paths.extend(Path(od, arcs, (), 0.0) for arcs in routes)
+    return paths
+
+
+def enumerate_paths(
+    graph: Graph,
+    rules: EnergyRules,
+    od_pairs: Sequence[tuple[int, int]],
+    station_node: IntArray,
+    k: int,
+    v2g: bool,
+) -> list[Path]:
+    """Paths of an EV class: all feasible stops on the `k` base routes of every OD pair.
+
+    The augmentation of base routes with stops (Algorithm 1 of the paper): patterns none, C, CC
+    and, with `v2g`, D, CD, DC, at stations on nodes of the route including origin and
+    destination. Two stations at one node are visited in either order.
+
+    Parameters
+    ----------
+    od_pairs
+        (origin, destination) node positions.
+    station_node
+        (station,) node positions.
+
+    Raises
+    ------
+    DataError
+        If an OD pair has no energy-feasible path, over all routes or on its base routes.
+
+    """
+    at_node: dict[int, list[int]] = {}
+    for s, n in enumerate(station_node.tolist()):
+        at_node.setdefault(n, []).append(s)
+    head = graph.head.tolist()
+    arc_use = [rules.consumption * km for km in graph.length_km.tolist()]
+    kinds_of_one = (CHARGE, DISCHARGE) if v2g else (CHARGE,)
+    kinds_of_two = ("CC", "CD", "DC") if v2g else ("CC",)
+    paths: list[Path] = []
+    for od, (origin, destination) in enumerate(od_pairs):
+        count = len(paths)
+        for arcs in k_shortest_routes(graph, origin, destination, k):
+            nodes = [origin, *(head[a] for a in arcs)]
+            use = [arc_use[a] for a in arcs]
+            last = len(arcs)
+            halts = [(i, s) for i, n in enumerate(nodes) for s in at_node.get(n, ())]
+            places = sorted({0, last, *(i for i, _ in halts)})
+            leg = {(i, j): _total(use, i, j) for i in places for j in places if i <= j}
+            _append(paths, rules, od, arcs, (leg[0, last],), (), "")
+            for i, s in halts:
+                for kind in kinds_of_one:
+                    _append(paths, rules, od, arcs, (leg[0, i], leg[i, last]), ((s, i),), kind)
+                for j, t in halts:
+                    if j < i or t == s:
+                        continue
+                    legs = (leg[0, i], leg[i, j], leg[j, last])
+                    for kinds in kinds_of_two:
+                        _append(paths, rules, od, arcs, legs, ((s, i), (t, j)), kinds)
+        if len(paths) == count:
+            require_feasible(graph, rules, [(origin, destination)], station_node)
+            raise DataError(
+                f"OD pair {graph.nodes[origin]} -> {graph.nodes[destination]} has no "
+                f"energy-feasible path on its {k} base routes, though it has one on other routes",
+                advice="increase base_routes_ev, or use the path method 'exact'",
+            )
+    return paths
+
+
+def _append(
+    paths: list[Path],
+    rules: EnergyRules,
+    od: int,
+    arcs: tuple[int, ...],
+    legs: tuple[float, ...],
+    halts: tuple[tuple[int, int], ...],
+    kinds: str,
+) -> None:
+    """Append the path with stops of `kinds` at `halts` (station, after), if it is feasible."""
+    result = rules.simulate(legs, kinds)
+    if result is not None:
+        amounts, arrival = result
+        stops = tuple(
+            Stop(s, kind, i, e) for (s, i), kind, e in zip(halts, kinds, amounts, strict=True)
+        )
+        paths.append(Path(od, arcs, stops, arrival))
+
+
+# ---------------------------------------------------------------------------------------------
+# Shortest distances, and whether a battery gets there at all
+
+
+def shortest_tree(
+    graph: Graph, weight: FloatArray, sources: IntArray
+) -> tuple[FloatArray, IntArray]:
+    """Least total `weight` from every source to every node, passing only `through` nodes.
+
+    Parameters
+    ----------
+    weight
+        (arc,) zero or more.
+    sources
+        (source,) node positions.
+
+    Returns
+    -------
+    (source, node) distances, inf where there is no route, and (source, node) arcs by which a
+    shortest route enters the node, -1 at the source and where there is none.
+
+    """
+    n = len(graph.nodes)
+    # a node that may not be passed is split: arcs enter the node itself and leave a copy of it,
+    # which nothing enters; routes from the node start at the copy
+    copy = np.arange(n, dtype=np.int64)
+    split = np.flatnonzero(~graph.through)
+    copy[split] = n + np.arange(split.size)
+    tail, head, size = copy[graph.tail], graph.head, n + split.size
+    order = np.lexsort((weight, head, tail))
+    key = tail[order] * size + head[order]
+    # of parallel arcs the lightest
+    order = order[np.concatenate(([True], key[1:] != key[:-1]))] if key.size else order
+    # explicit zeros stay arcs of weight zero
+    matrix = sparse.coo_array(
+        (weight[order], (tail[order], head[order])), shape=(size, size)
+    ).tocsr()
+    starts = copy[sources]
+    distance, previous = dijkstra(matrix, indices=starts, return_predecessors=True)
+    distance, previous = np.atleast_2d(distance), np.atleast_2d(previous).astype(np.int64)
+    rows = np.arange(len(sources))
+    distance = np.ascontiguousarray(distance[:, :n])
+    distance[rows, sources] = 0.0
+    previous = previous[:, :n]
+    known = previous >= 0
+    key = tail[order] * size + head[order]
+    wanted = previous * size + np.arange(n)
+    by = np.full(previous.shape, -1, dtype=np.int64)
+    by[known] = order[np.searchsorted(key, wanted[known])]
+    by[rows, sources] = -1
+    return distance, by
+
+
+def require_feasible(
+    graph: Graph,
+    rules: EnergyRules,
+    od_pairs: Sequence[tuple[int, int]],
+    station_node: IntArray,
+) -> None:
+    """Raise `DataError` for the first OD pair without any energy-feasible path over all routes.
+
+    Discharging never helps to get there, so only patterns none, C and CC are tried, each leg by
+    its least energy. The message names the pair, the energy of its shortest route and the budget.
+    """
+    pairs = np.asarray(od_pairs, dtype=np.int64).reshape(-1, 2)
+    energy = rules.consumption * graph.length_km
+    sources, row = np.unique(np.concatenate((pairs[:, 0], station_node)), return_inverse=True)
+    distance, _ = shortest_tree(graph, energy, sources)
+    start, station = row[: len(pairs)], row[len(pairs) :]
+    need = distance[start, pairs[:, 1]]
+    good = distance <= rules.full_budget + rules.tolerance
+    reach = good[start][:, station_node]
+    reach = reach | (reach @ good[station][:, station_node])
+    goal = good[station][:, pairs[:, 1]].T
+    feasible = good[start, pairs[:, 1]] | (reach & goal).any(axis=1)
+    for w in np.flatnonzero(~feasible):
+        origin, destination = int(pairs[w, 0]), int(pairs[w, 1])
+        if np.isinf(need[w]):
+            raise _no_route(graph, origin, destination)
+        raise DataError(
+            f"OD pair {graph.nodes[origin]} -> {graph.nodes[destination]} has no energy-feasible "
+            f"path: its shortest route needs {need[w]:.6g} kWh, a full battery may spend "
+            f"{rules.full_budget:.6g} kWh between stops (battery {rules.battery:.6g} less reserve "
+            f"{rules.reserve:.6g}), and no two charging stops close the gap",
+            advice="enlarge the battery, lower the reserve, add a station on the way or drop the "
+            "OD pair",
+        )
+
+
+def _no_route(graph: Graph, origin: int, destination: int) -> DataError:
+    return DataError(
+        f"OD pair {graph.nodes[origin]} -> {graph.nodes[destination]} has no route",
+        advice="check the arcs around both nodes and the nodes that may not be passed, or drop "
+        "the OD pair",
+    )
+
+
+# ---------------------------------------------------------------------------------------------
+# Sets of paths
+
+
+class PathSet:
+    """Paths of one driver class with their matrices; columns are paths, appended only.
+
+    Parameters
+    ----------
+    graph
+        Road graph of the arcs.
+    od_count, station_count
+        Numbers of OD pairs and of stations: rows of the matrices.
+    paths
+        First paths; doubles (by key) are dropped.
+    stations
+        Station names for labels; positions if left out.
+
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        od_count: int,
+        station_count: int,
+        paths: Iterable[Path] = (),
+        *,
+        stations: Sequence[str] | None = None,
+    ) -> None:
+        self.graph = graph
+        self.od_count = od_count
+        self.station_count = station_count
+        self.stations = tuple(
+            stations if stations is not None else (str(s) for s in range(station_count))
+        )
+        if len(self.stations) != station_count:
+            raise ValueError(f"{len(self.stations)} station names for {station_count} stations")
+        self._paths: list[Path] = []
+        self._position: dict[PathKey, int] = {}
+        self._cache: dict[str, Any] = {}
+        self.extend(paths)
+
+    def __len__(self) -> int:
+        """Return the number of paths."""
+        return len(self._paths)
+
+    def __getitem__(self, position: int) -> Path:
+        """Return the path in this column."""
+        return self._paths[position]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All paths in column order."""
+        return tuple(self._paths)
+
+    def extend(self, paths: Iterable[Path]) -> IntArray:
+        """Append the paths whose key is new; the columns of those appended.
+
+        Columns of earlier paths keep their positions. Raises ValueError for an OD pair, arc or
+        station position outside the set's ranges.
+        """
+        start = len(self._paths)
+        for path in paths:
+            key = path.key
+            if key in self._position:
+                continue
+            if not 0 <= path.od < self.od_count:
+                raise ValueError(f"OD position {path.od} of {self.od_count}")
+            if any(not 0 <= a < len(self.graph.arcs) for a in path.arcs):
+                raise ValueError(f"arc position outside 0..{len(self.graph.arcs) - 1}: {path.arcs}")
+            if any(not 0 <= s.station < self.station_count for s in path.stops):
+                raise ValueError(f"station position of {path.stops} of {self.station_count}")
+            self._position[key] = len(self._paths)
+            self._paths.append(path)
+        if len(self._paths) > start:
+            self._cache.clear()
+        return np.arange(start, len(self._paths), dtype=np.int64)
+
+    def position(self, path: Path) -> int | None:
+        """Column of the path with the same key, None if it is not in the set."""
+        return self._position.get(path.key)
+
+    def _matrix(self, name: str) -> sparse.csr_array:
+        if name not in self._cache:
+            rows: list[int] = []
+            columns: list[int] = []
+            values: list[float] = []
+            for p, path in enumerate(self._paths):
+                if name == "arc":
+                    rows.extend(path.arcs)
+                    columns.extend([p] * len(path.arcs))
+                    continue
+                for stop in path.stops:
+                    if name == "count" or stop.kind == name:
+                        rows.append(stop.station)
+                        columns.append(p)
+                        values.append(1.0 if name == "count" else stop.energy_kwh)
+            data = np.array(values) if values else np.ones(len(rows))
+            height = len(self.graph.arcs) if name == "arc" else self.station_count
+            # an arc travelled twice, on two legs, adds up to 2
+            self._cache[name] = sparse.coo_array(
+                (data, (np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64))),
+                shape=(height, len(self._paths)),
+            ).tocsr()
+        matrix: sparse.csr_array = self._cache[name]
+        return matrix
+
+    @property
+    def arc_incidence(self) -> sparse.csr_array:
+        """(arc, path) how often the path travels the arc."""
+        return self._matrix("arc")
+
+    @property
+    def od_incidence(self) -> sparse.csr_array:
+        """(od, path) one where the path serves the OD pair."""
+        if "od" not in self._cache:
+            n = len(self._paths)
+            self._cache["od"] = sparse.coo_array(
+                (np.ones(n), (self.od, np.arange(n))), shape=(self.od_count, n)
+            ).tocsr()
+        matrix: sparse.csr_array = self._cache["od"]
+        return matrix
+
+    @property
+    def od(self) -> IntArray:
+        """(path,) position of the OD pair."""
+        return np.array([p.od for p in self._paths], dtype=np.int64)
+
+    @property
+    def charge_energy(self) -> sparse.csr_array:
+        """(station, path) energy charged, kWh per vehicle."""
+        return self._matrix(CHARGE)
+
+    @property
+    def discharge_energy(self) -> sparse.csr_array:
+        """(station, path) energy discharged, kWh per vehicle, positive."""
+        return self._matrix(DISCHARGE)
+
+    @property
+    def stop_count(self) -> sparse.csr_array:
+        """(station, path) one where the path stops at the station."""
+        return self._matrix("count")
+
+    @property
+    def arrival_kwh(self) -> FloatArray:
+        """(path,) energy in the battery on arrival, kWh."""
+        return np.array([p.arrival_kwh for p in self._paths], dtype=np.float64)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """(path,) kinds of the stops."""
+        return tuple(p.pattern for p in self._paths)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """(path,) nodes in travel order with '(+station)' for a charge, '(-station)' a discharge.
+
+        For example '1-2-6(+5)-8': from node 1 to node 8 with a charge at station 5 in node 6.
+        """
+        return tuple(self.label(p) for p in self._paths)
+
+    def label(self, path: Path) -> str:
+        """Readable name of one path, see `labels`."""
+        graph = self.graph
+        nodes: list[str] = []
+        if path.arcs:
+            nodes.append(graph.nodes[graph.tail[path.arcs[0]]])
+        nodes.extend(graph.nodes[graph.head[a]] for a in path.arcs)
+        if not nodes:
+            nodes.append("")
+        for stop in path.stops:
+            sign = "+" if stop.kind == CHARGE else "-"
+            nodes[stop.after] += f"({sign}{self.stations[stop.station]})"
+        return "-".join(nodes)
+
+    def to_arrays(self) -> dict[str, IntArray | FloatArray]:
+        """Flat arrays that hold the paths without loss, for saving.
+
+        od, arrival_kwh (path,); arc_start (path + 1,) bounds of each path in arc; stop_start
+        likewise in stop_station, stop_discharge (0 charge, 1 discharge), stop_after and
+        stop_energy_kwh.
+        """
+        stops = [s for p in self._paths for s in p.stops]
+
+        def bounds(sizes: list[int]) -> IntArray:
+            return np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))).astype(np.int64)
+
+        return {
+            "od": self.od,
+            "arrival_kwh": self.arrival_kwh,
+            "arc_start": bounds([len(p.arcs) for p in self._paths]),
+            "arc": np.array([a for p in self._paths for a in p.arcs], dtype=np.int64),
+            "stop_start": bounds([len(p.stops) for p in self._paths]),
+            "stop_station": np.array([s.station for s in stops], dtype=np.int64),
+            "stop_discharge": np.array([s.kind == DISCHARGE for s in stops], dtype=np.int64),
+            "stop_after": np.array([s.after for s in stops], dtype=np.int64),
+            "stop_energy_kwh": np.array([s.energy_kwh for s in stops], dtype=np.float64),
+        }
+
+    @classmethod
+    def from_arrays(
+        cls,
+        graph: Graph,
+        od_count: int,
+        station_count: int,
+        arrays: Mapping[str, NDArray[Any]],
+        *,
+        stations: Sequence[str] | None = None,
+    ) -> PathSet:
+        """The set whose `to_arrays` gave `arrays`; raises ValueError where they do not fit."""
+        flat = {name: np.asarray(values).tolist() for name, values in arrays.items()}
+        stops = [
+            Stop(int(s), DISCHARGE if d else CHARGE, int(i), float(e))
+            for s, d, i, e in zip(
+                flat["stop_station"],
+                flat["stop_discharge"],
+                flat["stop_after"],
+                flat["stop_energy_kwh"],
+                strict=True,
+            )
+        ]
+        arc = tuple(int(a) for a in flat["arc"])
+        arc_start = [int(i) for i in flat["arc_start"]]
+        stop_start = [int(i) for i in flat["stop_start"]]
+        if arc_start[-1] != len(arc) or stop_start[-1] != len(stops):
+            raise ValueError("arc_start or stop_start does not end at the number of arcs or stops")
+        paths = [
+            Path(int(od), arc[a:b], tuple(stops[s:t]), float(level))
+            for od, a, b, s, t, level in zip(
+                flat["od"],
+                arc_start[:-1],
+                arc_start[1:],
+                stop_start[:-1],
+                stop_start[1:],
+                flat["arrival_kwh"],
+                strict=True,
+            )
+        ]
+        return cls(graph, od_count, station_count, paths, stations=stations)
