@@ -1,9 +1,9 @@
 """Routes, stops and battery: the paths drivers choose from, and their matrices.
 
-A path is a route plus its stops. The battery rules A1-A4 (section 2 of the equilibrium page) make the
-energy charged and discharged at every stop a constant of the path, so a set of paths is nothing but
-a few sparse matrices. This module builds paths along base routes; `pricing` finds the cheapest path
-over all routes.
+A path is a route plus its stops. The battery rules A1-A4 (section 2 of the equilibrium page) make
+the energy charged and discharged at every stop a constant of the path, so a set of paths is nothing
+but a few sparse matrices. This module builds paths along base routes; `pricing` finds the cheapest
+path over all routes.
 """
 
 from __future__ import annotations
@@ -323,7 +323,7 @@ def make_path(
 
 
 def _total(use: Sequence[float], start: int, end: int) -> float:
-    """Sum of use[start:end] in travel order: every place that adds up a leg gets the same digits."""
+    """Sum of use[start:end] in travel order, so that every leg is added up to the same digits."""
     total = 0.0
     for i in range(start, end):
         total += use[i]
