@@ -1,0 +1,1 @@
+"""Readers and frozen data: feeders, road networks, cases."""

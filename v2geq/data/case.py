@@ -1,0 +1,207 @@
+"""Cases: read from a folder, by name or path; changed by parameter; written to and from documents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from v2geq.data.check_case import check_case
+from v2geq.data.document import case_from_document, case_to_document
+from v2geq.data.feeder import read_feeder_with_origin
+from v2geq.data.folders import available_cases, networks_folder
+from v2geq.data.model import SECTIONS, Case, DriverClass, ScenarioData
+from v2geq.data.origin import Origin, TableOrigin
+from v2geq.data.parameters import (
+    REACTIVE_SOURCE,
+    apply_changes,
+    case_trips,
+    check_scenario_set,
+    with_parameters,
+)
+from v2geq.data.road import read_road_with_origin, read_trips
+from v2geq.data.schema import CASE_TABLES, TRIPS, with_provenance
+from v2geq.data.settings import Basis, flatten, parameter, read_settings
+from v2geq.data.tables import read_table
+from v2geq.data.toml import TomlTable, read_toml
+from v2geq.errors import DataError, did_you_mean
+
+__all__ = [
+    "available_cases",
+    "case_from_document",
+    "case_to_document",
+    "load_case",
+    "networks_folder",
+    "with_parameters",
+]
+
+
+def load_case(name_or_path: str | Path) -> Case:
+    """Case of a folder with case.toml and its tables.
+
+    Parameters
+    ----------
+    name_or_path
+        Name of a shipped case (see `available_cases`), or path of a folder or of its case.toml.
+        A plain name means the shipped case first; write './name' for a folder of the same name.
+
+    Returns
+    -------
+    Case
+        Checked data; see `Case` for tables, columns and units.
+
+    Raises
+    ------
+    DataError
+        If there is no such case, or its data cannot be used.
+    """
+    return _read_case(_case_file(name_or_path))
+
+
+def _case_file(name_or_path: str | Path) -> Path:
+    if isinstance(name_or_path, str) and name_or_path in available_cases():
+        return networks_folder() / name_or_path / "case.toml"
+    path = Path(name_or_path)
+    if path.is_dir():
+        path = path / "case.toml"
+    if path.is_file() and path.suffix == ".toml":
+        return path
+    shipped = available_cases()
+    raise DataError(
+        f"no case {str(name_or_path)!r}: neither a shipped case nor a folder with case.toml",
+        advice=f"shipped cases: {', '.join(shipped)}; {did_you_mean(str(name_or_path), shipped)}",
+    )
+
+
+class _Parts:
+    """What has been read so far of a case: provenance and places of its parameters."""
+
+    def __init__(self) -> None:
+        self.basis: dict[str, Basis] = {}
+        self.places: dict[str, str] = {}
+        self.tables: dict[str, TableOrigin] = {}
+
+    def settings(self, table: TomlTable, cls: type, prefix: str) -> Any:
+        values, basis, places = read_settings(table, cls, prefix)
+        self.basis |= basis
+        self.places |= places
+        table.finish()
+        return cls(**values)
+
+    def rows(self, name: str, frame: pd.DataFrame, label: str) -> None:
+        basis = frame.get("basis")
+        if basis is not None:
+            for key, kind, note in zip(frame.index, basis, frame["note"], strict=True):
+                self.basis[f"{label}.{key}"] = (kind, note)
+        self.places[name] = self.tables[name].path
+
+
+def _read_case(path: Path) -> Case:
+    top, folder, parts = read_toml(path), path.parent, _Parts()
+    parts.places |= {name: str(path) for name in ("drivers", "scenario")}
+    name, title = top.text("name", folder.name), top.text("title", "")
+    source = top.text("source", "")
+    networks = top.table("networks")
+    feeder, feeder_origin = read_feeder_with_origin(_network(networks, "feeder", folder))
+    road, road_origin = read_road_with_origin(_network(networks, "road", folder))
+    networks.finish()
+    settings = {
+        attribute: parts.settings(top.table(section, {}), cls, section)
+        for section, (attribute, cls) in SECTIONS.items()
+    }
+    tables = {}
+    for table, schema in CASE_TABLES.items():
+        frame, parts.tables[table] = read_table(folder / f"{table}.csv", with_provenance(schema))
+        parts.rows(table, frame, table)
+        tables[table] = frame[list(schema.value_columns)]
+    drivers, trip_tables = _drivers(top.table("drivers", {}), folder, parts)
+    scenario_table = top.table("scenario", {})
+    scenarios = {key: _scenario(scenario_table, key, parts) for key in scenario_table.data}
+    changes = flatten(top.mapping("set", {}))
+    places = {key: top.where("set") for key in changes}
+    top.finish()
+    case = Case(
+        name=name,
+        title=title,
+        feeder=feeder,
+        road=road,
+        drivers=drivers,
+        trips={},
+        scenarios=scenarios,
+        basis=parts.basis,
+        source=source,
+        trip_tables=trip_tables,
+        **settings,
+        **tables,
+    )
+    case, _ = apply_changes(case, changes, places.__getitem__)
+    origin = feeder_origin | road_origin | Origin(parts.tables, parts.places)
+    case = replace(case, trips=case_trips(case, origin))
+    check_case(case, origin)
+    return replace(
+        case,
+        scenarios={
+            key: replace(
+                scenario,
+                set=check_scenario_set(
+                    case, key, scenario.set, origin.place(f"scenario.{key}.set")
+                ),
+            )
+            for key, scenario in case.scenarios.items()
+        },
+    )
+
+
+def _network(networks: TomlTable, key: str, folder: Path) -> Path:
+    """Network folder named in case.toml: relative to the case, or the name of a shipped one."""
+    name = networks.text(key)
+    for found in (folder / name, networks_folder() / name):
+        if found.is_dir():
+            return found
+    known = sorted(p.parent.name for p in networks_folder().glob(f"*/{key}.toml"))
+    raise networks.error(
+        f"no {key} folder {name!r}",
+        key=key,
+        advice=f"give a path relative to the case, or a shipped one: {', '.join(known)}",
+    )
+
+
+def _drivers(
+    section: TomlTable, folder: Path, parts: _Parts
+) -> tuple[dict[str, DriverClass], dict[str, pd.DataFrame]]:
+    drivers: dict[str, DriverClass] = {}
+    tables: dict[str, pd.DataFrame] = {}
+    for name in section.data:
+        table = section.table(name)
+        driver = parts.settings(table, DriverClass, f"drivers.{name}")
+        frame, origin = read_trips(folder / driver.trips, with_provenance(TRIPS))
+        drivers[name], tables[name] = driver, frame[list(TRIPS.value_columns)]
+        parts.tables[f"trips.{name}"] = origin
+    return drivers, tables
+
+
+def _scenario(section: TomlTable, name: str, parts: _Parts) -> ScenarioData:
+    table, prefix = section.table(name), f"scenario.{name}"
+    value, basis, places = read_settings(table, ScenarioData, prefix)
+    parts.basis |= basis
+    parts.places |= places
+    sources = {}
+    reactive = table.table("reactive_sources", {})
+    for bus, raw in reactive.data.items():
+        key = f"{prefix}.reactive_sources.{bus}"
+        parts.places[key] = reactive.where(bus)
+        sources[bus], parts.basis[key] = parameter(
+            REACTIVE_SOURCE, raw, lambda k=key: parts.places[k]
+        )
+    for key in ("outages", "set"):
+        parts.places[f"{prefix}.{key}"] = table.where(key)
+    scenario = ScenarioData(
+        load_factor=value["load_factor"],
+        outages=tuple(table.texts("outages", [])),
+        reactive_sources=sources,
+        set=flatten(table.mapping("set", {})),
+    )
+    table.finish()
+    return scenario

@@ -1,0 +1,188 @@
+"""Checks of a case across its tables: names, shares, limits, drivers and scenarios."""
+
+from __future__ import annotations
+
+import math
+
+from v2geq.data.check_feeder import check_feeder
+from v2geq.data.check_road import check_road, check_trips
+from v2geq.data.model import Case, DriverClass
+from v2geq.data.origin import Origin
+from v2geq.errors import DataError, did_you_mean
+
+EV_SETTINGS = (
+    "battery",
+    "consumption",
+    "discharge_level",
+    "reserve",
+    "energy_value",
+    "charger_power",
+    "degradation",
+)
+_PORTION_TOLERANCE = 1e-9
+
+
+def check_case(case: Case, origin: Origin = Origin(), checked: Case | None = None) -> None:
+    """Raise DataError unless the parts of `case` fit together.
+
+    Parameters
+    ----------
+    case
+        Case to check.
+    origin
+        Files and lines its data came from, for messages.
+    checked
+        Case already checked; networks shared with it are not checked again.
+    """
+    if checked is None or case.feeder is not checked.feeder:
+        check_feeder(case.feeder, origin)
+    if checked is None or case.road is not checked.road:
+        check_road(case.road, origin)
+    _check_settings(case, origin)
+    _check_players(case, origin)
+    _check_drivers(case, origin)
+    _check_scenarios(case, origin)
+
+
+def _check_settings(case: Case, origin: Origin) -> None:
+    feeder, substation = case.feeder_settings, case.substation
+    if feeder.vmin >= feeder.vmax:
+        raise DataError(
+            f"vmin = {feeder.vmin:g} pu is not below vmax = {feeder.vmax:g} pu",
+            where=origin.place("feeder.vmin"),
+            advice="usual limits are 0.95 and 1.05",
+        )
+    if not feeder.vmin <= feeder.root_voltage <= feeder.vmax:
+        raise DataError(
+            f"root_voltage = {feeder.root_voltage:g} pu is outside "
+            f"[{feeder.vmin:g}, {feeder.vmax:g}]",
+            where=origin.place("feeder.root_voltage"),
+            advice="the substation must keep the limits itself",
+        )
+    for low, high, unit in (
+        ("import_min", "import_max", "kW"),
+        ("reactive_min", "reactive_max", "kvar"),
+    ):
+        if getattr(substation, low) > getattr(substation, high):
+            raise DataError(
+                f"{low} = {getattr(substation, low):g} {unit} is above "
+                f"{high} = {getattr(substation, high):g} {unit}",
+                where=origin.place(f"substation.{low}"),
+                advice="swap them",
+            )
+    if case.market.elasticity >= 0.0:
+        raise DataError(
+            f"elasticity = {case.market.elasticity:g} is not negative",
+            where=origin.place("market.elasticity"),
+            advice="demand must fall with the price, for example -0.5",
+        )
+
+
+def _check_players(case: Case, origin: Origin) -> None:
+    buses, nodes = case.feeder.buses.index, case.road.nodes.index
+    links = (
+        ("stations", "road_node", nodes, "road node"),
+        ("stations", "bus", buses, "bus"),
+        ("generators", "bus", buses, "bus"),
+        ("generators", "lse", case.lses.index, "LSE"),
+    )
+    for table, column, known, kind in links:
+        frame = getattr(case, table)
+        for key, name in zip(frame.index, frame[column], strict=True):
+            if name not in known:
+                raise DataError(
+                    f"{table[:-1]} {key!r} is at unknown {kind} {name!r}"
+                    if column != "lse"
+                    else f"generator {key!r} belongs to unknown LSE {name!r}",
+                    where=origin.at(table, key, column),
+                    advice=did_you_mean(name, known),
+                )
+    generators = case.generators
+    for low, high in (("min_kw", "max_kw"), ("min_kvar", "max_kvar")):
+        for key, least, most in zip(
+            generators.index, generators[low], generators[high], strict=True
+        ):
+            if least > most:
+                raise DataError(
+                    f"generator {key!r} has {low} = {least:g} above {high} = {most:g}",
+                    where=origin.at("generators", key, low),
+                    advice="swap them",
+                )
+    total = math.fsum(case.lses["portion"])
+    if abs(total - 1.0) > _PORTION_TOLERANCE:
+        raise DataError(
+            f"the portions of the LSEs sum to {total!r}",
+            where=origin.at("lses", column="portion"),
+            advice="they share every bus's firm load and must sum to 1; change them together",
+        )
+
+
+def _check_drivers(case: Case, origin: Origin) -> None:
+    if not case.drivers:
+        raise DataError(
+            "there is no driver class",
+            where=origin.place("drivers"),
+            advice="add [drivers.ev] with kind = 'ev'",
+        )
+    for name, driver in case.drivers.items():
+        check = _check_ev if driver.kind == "ev" else _check_fv
+        check(name, driver, origin)
+        check_trips(case.road, case.trips[name], f"trips.{name}", origin)
+
+
+def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
+    for field, unit in (("battery", "kWh"), ("consumption", "kWh/km"), ("charger_power", "kW")):
+        if getattr(driver, field) <= 0.0:
+            raise DataError(
+                f"{field} of driver class {name!r} is {getattr(driver, field):g} {unit}",
+                where=origin.place(f"drivers.{name}.{field}"),
+                advice="an electric class needs a value above 0",
+            )
+    if not driver.reserve < driver.discharge_level < 1.0:
+        raise DataError(
+            f"discharge_level = {driver.discharge_level:g} of driver class {name!r} is not between "
+            f"reserve = {driver.reserve:g} and 1",
+            where=origin.place(f"drivers.{name}.discharge_level"),
+            advice="a discharge must leave more than the reserve and less than a full battery",
+        )
+
+
+def _check_fv(name: str, driver: DriverClass, origin: Origin) -> None:
+    for field in EV_SETTINGS:
+        if getattr(driver, field) != 0.0:
+            raise DataError(
+                f"{field} = {getattr(driver, field):g} is given for the fuel class {name!r}",
+                where=origin.place(f"drivers.{name}.{field}"),
+                advice="remove it, or set kind = 'ev'",
+            )
+
+
+def _check_scenarios(case: Case, origin: Origin) -> None:
+    if not case.scenarios:
+        raise DataError(
+            "there is no scenario",
+            where=origin.place("scenario"),
+            advice="add [scenario.base]",
+        )
+    for name, scenario in case.scenarios.items():
+        for position, branch in enumerate(scenario.outages):
+            place = origin.place(f"scenario.{name}.outages")
+            if branch not in case.feeder.branches.index:
+                raise DataError(
+                    f"scenario {name!r} takes out unknown branch {branch!r}",
+                    where=place,
+                    advice=did_you_mean(branch, case.feeder.branches.index),
+                )
+            if branch in scenario.outages[:position]:
+                raise DataError(
+                    f"scenario {name!r} takes out branch {branch!r} twice",
+                    where=place,
+                    advice="name it once",
+                )
+        for bus in scenario.reactive_sources:
+            if bus not in case.feeder.buses.index:
+                raise DataError(
+                    f"scenario {name!r} has a reactive source at unknown bus {bus!r}",
+                    where=origin.place(f"scenario.{name}.reactive_sources.{bus}"),
+                    advice=did_you_mean(bus, case.feeder.buses.index),
+                )

@@ -1,0 +1,88 @@
+"""Checks of a road network beyond single values: known names, simple arcs, routes for trips."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pandas as pd
+
+from v2geq.data.model import RoadNetwork
+from v2geq.data.origin import Origin
+from v2geq.errors import DataError, did_you_mean
+
+
+def check_road(road: RoadNetwork, origin: Origin = Origin()) -> None:
+    """Raise DataError unless names are known, arcs are simple and every trip has a route."""
+    nodes, arcs = road.nodes.index, road.arcs
+    ends: dict[tuple[str, str], str] = {}
+    for arc, start, end, power in zip(
+        arcs.index, arcs["from_node"], arcs["to_node"], arcs["bpr_power"], strict=True
+    ):
+        for column, node in (("from_node", start), ("to_node", end)):
+            if node not in nodes:
+                raise DataError(
+                    f"arc {arc!r} has an unknown node {node!r}",
+                    where=origin.at("road.arcs", arc, column),
+                    advice=did_you_mean(node, nodes),
+                )
+        if start == end:
+            raise DataError(
+                f"arc {arc!r} joins node {start!r} to itself",
+                where=origin.at("road.arcs", arc, "to_node"),
+                advice="remove it, or give two different nodes",
+            )
+        if (start, end) in ends:
+            raise DataError(
+                f"arcs {ends[start, end]!r} and {arc!r} both go from {start!r} to {end!r}",
+                where=origin.at("road.arcs", arc),
+                advice="merge them, or put a node in the middle of one",
+            )
+        if 0.0 < power < 1.0:
+            raise DataError(
+                f"bpr_power = {power!r} of arc {arc!r} has no slope at zero flow",
+                where=origin.at("road.arcs", arc, "bpr_power"),
+                advice="use 0 (constant time) or at least 1",
+            )
+        ends[start, end] = arc
+    check_trips(road, road.trips, "road.trips", origin)
+
+
+def check_trips(road: RoadNetwork, trips: pd.DataFrame, table: str, origin: Origin) -> None:
+    """Raise DataError unless every pair of `trips` joins known nodes by a route."""
+    after: dict[str, list[str]] = {node: [] for node in road.nodes.index}
+    for start, end in zip(road.arcs["from_node"], road.arcs["to_node"], strict=True):
+        after[start].append(end)
+    through = dict(zip(road.nodes.index, road.nodes["through"], strict=True))
+    reached: dict[str, set[str]] = {}
+    for start, end in zip(trips["origin"], trips["destination"], strict=True):
+        key = f"{start}-{end}"
+        for column, node in (("origin", start), ("destination", end)):
+            if node not in after:
+                raise DataError(
+                    f"trips at unknown node {node!r}",
+                    where=origin.at(table, key, column),
+                    advice=did_you_mean(node, after),
+                )
+        if start not in reached:
+            reached[start] = _reached(after, through, start)
+        if end not in reached[start]:
+            raise DataError(
+                f"no route from {start!r} to {end!r}",
+                where=origin.at(table, key),
+                advice="add the missing arcs, or remove the trips of this pair",
+            )
+
+
+def _reached(after: dict[str, list[str]], through: dict[str, bool], start: str) -> set[str]:
+    found = {start}
+    queue = deque([start])
+    while queue:
+        node = queue.popleft()
+        # a zone connector may be left only by trips that start there
+        if node != start and not through[node]:
+            continue
+        for other in after[node]:
+            if other not in found:
+                found.add(other)
+                queue.append(other)
+    return found

@@ -1,0 +1,50 @@
+"""Reader of a feeder folder: feeder.toml, buses.csv, branches.csv, loads.csv, capacitors.csv."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from v2geq.data.check_feeder import check_feeder
+from v2geq.data.model import Feeder
+from v2geq.data.origin import Origin
+from v2geq.data.schema import CAPACITORS, FEEDER_TABLES
+from v2geq.data.tables import read_table
+from v2geq.data.toml import read_toml
+from v2geq.data.values import ValueSpec
+
+
+def read_feeder(folder: str | Path) -> Feeder:
+    """Feeder of a folder; see `Feeder` for its tables, columns and units.
+
+    `capacitors.csv` may be left out. Names stay text: bus "1" is not a number.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or malformed, a value out of range, a name unknown, or the closed
+        branches are not a tree that reaches every bus from the root.
+    """
+    return read_feeder_with_origin(folder)[0]
+
+
+def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
+    """Feeder of a folder, and the file and line of its rows."""
+    folder = Path(folder)
+    head = read_toml(folder / "feeder.toml")
+    name, root = head.text("name", folder.name), head.text("root")
+    base_kv = ValueSpec("base_kv", "float", "kV", lower=0.0, strict=True).check(
+        head.raw("base_kv"), lambda: head.where("base_kv")
+    )
+    source = head.text("source", "")
+    head.finish()
+    frames, origins = {}, {}
+    for table, schema in FEEDER_TABLES.items():
+        path = folder / f"{table}.csv"
+        if schema is CAPACITORS and not path.exists():
+            frames[table] = schema.frame({c.name: [] for c in schema.columns})
+            continue
+        frames[table], origins[schema.name] = read_table(path, schema)
+    feeder = Feeder(name=name, root=root, base_kv=base_kv, source=source, **frames)
+    origin = Origin(origins, {"feeder.root": head.where("root")})
+    check_feeder(feeder, origin)
+    return feeder, origin

@@ -1,0 +1,319 @@
+"""Change parameters of a case by name, checked as in files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from v2geq.data.check_case import EV_SETTINGS, check_case
+from v2geq.data.model import SECTIONS, Case, DriverClass
+from v2geq.data.origin import Origin
+from v2geq.data.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TableSchema
+from v2geq.data.settings import parameter
+from v2geq.data.trips import class_trips
+from v2geq.data.values import ValueSpec, setting_specs
+from v2geq.errors import DataError, did_you_mean
+
+_LOAD_FACTOR = ValueSpec("load_factor", "float", lower=0.0)
+_OUTAGE = ValueSpec("outages", "text")
+REACTIVE_SOURCE = ValueSpec("reactive_sources", "float", "kvar", lower=0.0)
+_SCENARIO_FIELDS = ("load_factor", "outages", "reactive_sources", "set")
+
+# dotted prefix -> (Case attribute, attribute of it or '', schema); road.trips is left out: the
+# drivers' trips come from their own tables
+_TABLES: dict[str, tuple[str, str, TableSchema]] = {
+    **{s.name: ("feeder", table, s) for table, s in FEEDER_TABLES.items()},
+    **{s.name: ("road", table, s) for table, s in ROAD_TABLES.items() if table != "trips"},
+    **{s.name: (table, "", s) for table, s in CASE_TABLES.items()},
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a parameter name points at."""
+
+    kind: str  # section, driver, table or scenario
+    owner: str  # section, class, table or scenario name
+    field: str
+    key: str = ""
+
+    @property
+    def name(self) -> str:
+        """Full dotted name."""
+        if self.kind == "driver":
+            return f"drivers.{self.owner}.{self.field}"
+        if self.kind == "table":
+            return f"{self.owner}.{self.key}.{self.field}"
+        if self.kind == "scenario":
+            return f"scenario.{self.owner}.{self.field}" + (f".{self.key}" if self.key else "")
+        return f"{self.owner}.{self.field}"
+
+
+def with_parameters(case: Case, changes: Mapping[str, Any]) -> Case:
+    """Case with some parameters changed.
+
+    Parameters
+    ----------
+    case
+        Case to start from; it is not modified.
+    changes
+        Parameter name -> new value, in the parameter's unit. Names are those of case.toml, dotted:
+        'market.voll', 'drivers.ev.battery', 'scenario.stress.load_factor'; table entries as
+        table, row and column: 'stations.s5.charge_max_kw', 'feeder.branches.l1.rating_kva',
+        'feeder.loads.48.load_kw', 'road.arcs.1-2.capacity_veh_h'. The last part of a setting's
+        name is enough where it is unique: 'voll'. A value may also be the form
+        {value, unit, basis, note} of the files.
+
+    Raises
+    ------
+    DataError
+        Unknown or ambiguous name, wrong type, value out of range, or a case that no longer fits
+        together.
+    """
+    changed, touched = apply_changes(case, changes, lambda name: f"parameter {name!r}")
+    for name in touched:
+        changed = replace(changed, trips={**changed.trips, name: _trips(changed, name)})
+    check_case(changed, checked=case)
+    for name, scenario in changed.scenarios.items():
+        check_scenario_set(changed, name, scenario.set)
+    return changed
+
+
+def check_scenario_set(
+    case: Case, scenario: str, changes: Mapping[str, Any], where: str = ""
+) -> dict[str, Any]:
+    """Full dotted names and checked values of a scenario's changed parameters.
+
+    Raises
+    ------
+    DataError
+        As `with_parameters`, and if a scenario changes a scenario.
+    """
+    plain: dict[str, Any] = {}
+    if not changes:
+        return plain
+    try:
+        for name, raw in changes.items():
+            if name.split(".")[0] == "scenario":
+                raise DataError(
+                    f"{name!r} is a parameter of a scenario",
+                    advice="a scenario changes only the other parameters",
+                )
+            target = resolve(case, name)
+            plain[target.name] = _checked(case, target, raw, lambda n=name: f"parameter {n!r}")[0]
+        bare = replace(case.scenarios[scenario], set={})
+        with_parameters(replace(case, scenarios={scenario: bare}), plain)
+    except DataError as error:
+        place = where or f"scenario.{scenario}.set"
+        raise DataError(str(error), where=place) from None
+    return plain
+
+
+def apply_changes(
+    case: Case, changes: Mapping[str, Any], where: Callable[[str], str]
+) -> tuple[Case, list[str]]:
+    """Case with changed values, not yet checked as a whole, and the classes whose trips change."""
+    touched: list[str] = []
+    for name, raw in changes.items():
+        target = resolve(case, name, where(name))
+        value, (basis, note) = _checked(case, target, raw, lambda n=name: where(n))
+        case = _put(case, target, value)
+        label = target.name if target.kind != "table" else f"{target.owner}.{target.key}"
+        if not isinstance(raw, Mapping) or "value" not in raw:
+            note = f"changed: {target.field} = {value}"
+        case = replace(case, basis={**case.basis, label: (basis, note)})
+        if target.kind == "driver" and target.field in ("trips_factor", "trips_of"):
+            touched.append(target.owner)
+    return case, touched
+
+
+def resolve(case: Case, name: str, where: str = "") -> Target:
+    """Target of a parameter name.
+
+    Raises
+    ------
+    DataError
+        If nothing, or more than one setting, has this name.
+    """
+    if not isinstance(name, str):
+        raise DataError(f"parameter name {name!r} is not text", where=where)
+    settings = _setting_targets(case)
+    for target in settings:
+        if target.name == name:
+            return target
+    head, _, rest = name.partition(".")
+    if not rest:
+        found = [t for t in settings if t.field == name and _applies(case, t)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise DataError(
+                f"{name!r} is ambiguous",
+                where=where,
+                advice="write " + " or ".join(t.name for t in found),
+            )
+    elif head == "scenario":
+        return _scenario_target(case, rest, where)
+    else:
+        for prefix in _TABLES:
+            if name.startswith(prefix + "."):
+                if target := _table_target(case, prefix, name[len(prefix) + 1 :], where):
+                    return target
+    known = [t.name for t in settings] + sorted({t.field for t in settings}) + list(_TABLES)
+    raise DataError(f"unknown parameter {name!r}", where=where, advice=did_you_mean(name, known))
+
+
+def _setting_targets(case: Case) -> list[Target]:
+    targets = [
+        Target("section", section, name)
+        for section, (_, cls) in SECTIONS.items()
+        for name in setting_specs(cls)
+    ]
+    return targets + [
+        Target("driver", owner, name)
+        for owner in case.drivers
+        for name in setting_specs(DriverClass)
+    ]
+
+
+def _applies(case: Case, target: Target) -> bool:
+    """Whether a driver setting means anything for the class."""
+    return not (
+        target.kind == "driver"
+        and target.field in EV_SETTINGS
+        and case.drivers[target.owner].kind != "ev"
+    )
+
+
+def _scenario_target(case: Case, rest: str, where: str) -> Target:
+    # scenario names hold no dots in practice, yet the longest match is the safe one
+    for scenario in sorted(case.scenarios, key=len, reverse=True):
+        if rest == scenario or rest.startswith(scenario + "."):
+            field, _, key = rest[len(scenario) + 1 :].partition(".")
+            if field not in _SCENARIO_FIELDS or (key and field in ("load_factor", "outages")):
+                raise DataError(
+                    f"unknown parameter 'scenario.{rest}'",
+                    where=where,
+                    advice=did_you_mean(field, _SCENARIO_FIELDS),
+                )
+            return Target("scenario", scenario, field, key)
+    scenario = rest.partition(".")[0]
+    raise DataError(
+        f"unknown scenario {scenario!r}", where=where, advice=did_you_mean(scenario, case.scenarios)
+    )
+
+
+def _table_target(case: Case, prefix: str, rest: str, where: str) -> Target | None:
+    key, dot, column = rest.rpartition(".")
+    if not dot:
+        return None
+    schema = _TABLES[prefix][2]
+    if column not in schema.value_columns:
+        raise DataError(
+            f"{prefix} has no column {column!r}",
+            where=where,
+            advice=did_you_mean(column, schema.value_columns),
+        )
+    rows = _frame(case, prefix).index
+    if key not in rows:
+        raise DataError(f"{prefix} has no row {key!r}", where=where, advice=did_you_mean(key, rows))
+    return Target("table", prefix, column, key)
+
+
+def _frame(case: Case, prefix: str) -> pd.DataFrame:
+    attribute, table, _ = _TABLES[prefix]
+    holder = getattr(case, attribute)
+    frame: pd.DataFrame = getattr(holder, table) if table else holder
+    return frame
+
+
+def _checked(
+    case: Case, target: Target, raw: Any, where: Callable[[], str]
+) -> tuple[Any, tuple[str, str]]:
+    if target.kind == "scenario":
+        return _checked_scenario(target, raw, where)
+    if target.kind == "table":
+        spec = _TABLES[target.owner][2].spec[target.field]
+    else:
+        cls = DriverClass if target.kind == "driver" else SECTIONS[target.owner][1]
+        spec = setting_specs(cls)[target.field]
+    value, basis = parameter(spec, raw, where)
+    if target.kind == "driver" and target.field == "trips":
+        if value != case.drivers[target.owner].trips:
+            raise DataError(
+                "a trip table cannot be exchanged in a loaded case",
+                where=where(),
+                advice="change trips_factor or trips_of, or edit case.toml",
+            )
+    return value, basis
+
+
+def _checked_scenario(
+    target: Target, raw: Any, where: Callable[[], str]
+) -> tuple[Any, tuple[str, str]]:
+    if target.field == "load_factor":
+        return parameter(_LOAD_FACTOR, raw, where)
+    if target.field == "reactive_sources" and target.key:
+        return parameter(REACTIVE_SOURCE, raw, where)
+    if target.field == "outages":
+        if isinstance(raw, str) or not isinstance(raw, (list, tuple)):
+            raise DataError(
+                f"outages = {raw!r} is not a list", where=where(), advice="write ['sw3', 'sw4']"
+            )
+        return tuple(_OUTAGE.check(branch, where) for branch in raw), ("assumed", "")
+    if target.field == "set" and target.key:
+        return raw, ("assumed", "")
+    if not isinstance(raw, Mapping):
+        raise DataError(
+            f"{target.field} = {raw!r} is not a table of names and values", where=where()
+        )
+    if target.field == "set":
+        return dict(raw), ("assumed", "")
+    sources = {str(bus): parameter(REACTIVE_SOURCE, kvar, where)[0] for bus, kvar in raw.items()}
+    return sources, ("assumed", "")
+
+
+def _put(case: Case, target: Target, value: Any) -> Case:
+    if target.kind == "section":
+        attribute = SECTIONS[target.owner][0]
+        return replace(
+            case, **{attribute: replace(getattr(case, attribute), **{target.field: value})}
+        )
+    if target.kind == "driver":
+        driver = replace(case.drivers[target.owner], **{target.field: value})
+        return replace(case, drivers={**case.drivers, target.owner: driver})
+    if target.kind == "scenario":
+        scenario = case.scenarios[target.owner]
+        if target.key:
+            value = {**getattr(scenario, target.field), target.key: value}
+        scenario = replace(scenario, **{target.field: value})
+        return replace(case, scenarios={**case.scenarios, target.owner: scenario})
+    attribute, table, _ = _TABLES[target.owner]
+    frame = _frame(case, target.owner).copy()
+    frame.loc[target.key, target.field] = value
+    if not table:
+        return replace(case, **{attribute: frame})
+    return replace(case, **{attribute: replace(getattr(case, attribute), **{table: frame})})
+
+
+def _trips(case: Case, name: str) -> pd.DataFrame:
+    if name not in case.trip_tables:
+        raise DataError(
+            f"the case has no trip table of class {name!r}",
+            where=f"drivers.{name}",
+            advice="load the case from its folder to change trips_factor or trips_of",
+        )
+    return class_trips(name, case.drivers, case.trip_tables, f"drivers.{name}")
+
+
+def case_trips(case: Case, origin: Origin) -> dict[str, pd.DataFrame]:
+    """Trips of every class of `case` from its trip tables; see `class_trips`."""
+    return {
+        name: class_trips(
+            name, case.drivers, case.trip_tables, origin.place(f"drivers.{name}.trips")
+        )
+        for name in case.drivers
+    }

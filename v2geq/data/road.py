@@ -1,0 +1,71 @@
+"""Reader of a road folder: road.toml, nodes.csv, arcs.csv, trips.csv."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pandas as pd
+
+from v2geq.data.check_road import check_road
+from v2geq.data.model import RoadNetwork
+from v2geq.data.origin import Origin, TableOrigin
+from v2geq.data.schema import ARCS, NODES, TRIPS, TableSchema
+from v2geq.data.tables import read_table
+from v2geq.data.toml import read_toml
+
+
+def read_road(folder: str | Path) -> RoadNetwork:
+    """Road network of a folder; see `RoadNetwork` for its tables, columns and units.
+
+    `trips.csv` may be left out. Zero and intrazonal trips are dropped, the latter with a warning.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or malformed, a value out of range, a name unknown, two arcs join the
+        same nodes, or a trip has no route.
+    """
+    return read_road_with_origin(folder)[0]
+
+
+def read_road_with_origin(folder: str | Path) -> tuple[RoadNetwork, Origin]:
+    """Road network of a folder, and the file and line of its rows."""
+    folder = Path(folder)
+    head = read_toml(folder / "road.toml")
+    name, source = head.text("name", folder.name), head.text("source", "")
+    head.finish()
+    nodes, node_origin = read_table(folder / "nodes.csv", NODES)
+    arcs, arc_origin = read_table(folder / "arcs.csv", ARCS)
+    origins = {NODES.name: node_origin, ARCS.name: arc_origin}
+    trips = TRIPS.frame({c.name: [] for c in TRIPS.columns})
+    if (folder / "trips.csv").exists():
+        trips, origins[TRIPS.name] = read_trips(folder / "trips.csv")
+    road = RoadNetwork(name=name, nodes=nodes, arcs=arcs, trips=trips, source=source)
+    origin = Origin(origins)
+    check_road(road, origin)
+    return road, origin
+
+
+def read_trips(path: Path, schema: TableSchema = TRIPS) -> tuple[pd.DataFrame, TableOrigin]:
+    """Trip table in long format: columns origin, destination, trips_veh_h (veh/h).
+
+    Zero rows are dropped; trips within one node are dropped with a warning.
+
+    Raises
+    ------
+    DataError
+        If the file is malformed, trips are negative, or a pair appears twice.
+    """
+    frame, origin = read_table(path, schema)
+    inside = (frame["origin"] == frame["destination"]) & (frame["trips_veh_h"] > 0)
+    if inside.any():
+        nodes = ", ".join(frame.loc[inside, "origin"].head(8))
+        total = frame.loc[inside, "trips_veh_h"].sum()
+        warnings.warn(
+            f"{path}: {int(inside.sum())} pairs start and end at the same node ({nodes}); "
+            f"their {total:g} veh/h use no road and are dropped",
+            stacklevel=2,
+        )
+    kept = (frame["origin"] != frame["destination"]) & (frame["trips_veh_h"] > 0)
+    return frame[kept].reset_index(drop=True), origin

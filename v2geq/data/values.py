@@ -1,0 +1,167 @@
+"""What one value may be: type, unit, range; and the checks that enforce it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, get_type_hints
+
+from v2geq.errors import DataError, did_you_mean
+
+BASES = ("measured", "cited", "assumed")
+
+_INTEGER = re.compile(r"[+-]?\d+\Z")
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True)
+class ValueSpec:
+    """Name, type, unit and range of one value.
+
+    Attributes
+    ----------
+    name : column or setting
+    kind : 'float', 'int', 'bool' or 'text'
+    unit : unit of the value; empty for ratios and texts
+    lower, upper : range; `strict` makes `lower` an open bound
+    choices : values a text may take; empty for any
+    required : whether the value must be given
+    default : value taken when it is not given
+    """
+
+    name: str
+    kind: str
+    unit: str = ""
+    lower: float | None = None
+    upper: float | None = None
+    strict: bool = False
+    choices: tuple[str, ...] = ()
+    required: bool = True
+    default: Any = None
+
+    def parse(self, text: str, where: Callable[[], str]) -> Any:
+        """Value written as `text` in a table cell; raises DataError with `where()`."""
+        value: Any = text
+        if self.kind == "float":
+            value = _number(self, text, where)
+        elif self.kind == "int":
+            if not _INTEGER.match(text):
+                raise DataError(
+                    f"{self.name} = {text!r} is not a whole number",
+                    where=where(),
+                    advice="write digits only, for example 12",
+                )
+            value = int(text)
+        elif self.kind == "bool":
+            if text.lower() not in _TRUTH:
+                raise DataError(
+                    f"{self.name} = {text!r} is neither true nor false",
+                    where=where(),
+                    advice="write true or false",
+                )
+            value = _TRUTH[text.lower()]
+        return self.check(value, where)
+
+    def check(self, value: Any, where: Callable[[], str]) -> Any:
+        """Value as the declared Python type; raises DataError with `where()` if it cannot be."""
+        value = _typed(self, _plain(value), where)
+        if self.kind in ("float", "int"):
+            _check_range(self, value, where)
+        if self.choices and value not in self.choices:
+            raise DataError(
+                f"{self.name} = {value!r} is not one of {', '.join(self.choices)}",
+                where=where(),
+                advice=did_you_mean(str(value), self.choices),
+            )
+        return value
+
+
+def setting_specs(cls: type) -> dict[str, ValueSpec]:
+    """Specs of the scalar settings of `cls` by name, read from its attribute table."""
+    hints = get_type_hints(cls)
+    kinds = {float: "float", int: "int", bool: "bool", str: "text"}
+    return {
+        f.name: _setting_spec(f, kinds[hints[f.name]])
+        for f in fields(cls)
+        if hints[f.name] in kinds
+    }
+
+
+def _setting_spec(f: Field[Any], kind: str) -> ValueSpec:
+    required = f.default is MISSING
+    return ValueSpec(
+        name=f.name,
+        kind=kind,
+        unit=f.metadata["unit"],
+        lower=f.metadata["lower"],
+        upper=f.metadata["upper"],
+        strict=f.metadata["strict"],
+        choices=f.metadata["choices"],
+        required=required,
+        default=None if required else f.default,
+    )
+
+
+def _plain(value: Any) -> Any:
+    # numpy scalars (of sweeps, of frames) stand for the Python value they hold
+    item = getattr(value, "item", None)
+    return item() if callable(item) and getattr(value, "ndim", None) == 0 else value
+
+
+def _number(spec: ValueSpec, text: str, where: Callable[[], str]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if "_" in text or not math.isfinite(value):
+        comma = re.fullmatch(r"[+-]?\d+,\d+", text)
+        raise DataError(
+            f"{spec.name} = {text!r} is not a finite number",
+            where=where(),
+            advice="use a decimal point, not a comma" if comma else "write a plain number",
+        )
+    return value
+
+
+def _typed(spec: ValueSpec, value: Any, where: Callable[[], str]) -> Any:
+    wanted = {"float": "a number", "int": "a whole number", "bool": "true or false", "text": "text"}
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if spec.kind == "float" and number:
+        if not math.isfinite(value):
+            raise DataError(
+                f"{spec.name} = {value!r} is not finite",
+                where=where(),
+                advice="for 'no limit' write a large number",
+            )
+        return float(value)
+    matches = {
+        "int": isinstance(value, int) and number,
+        "bool": isinstance(value, bool),
+        "text": isinstance(value, str),
+    }
+    if matches.get(spec.kind, False):
+        return value
+    unit = f" (unit {spec.unit})" if spec.unit else ""
+    raise DataError(
+        f"{spec.name} = {value!r} is of type {type(value).__name__}",
+        where=where(),
+        advice=f"{spec.name} must be {wanted[spec.kind]}{unit}",
+    )
+
+
+def _check_range(spec: ValueSpec, value: float, where: Callable[[], str]) -> None:
+    unit = f" {spec.unit}" if spec.unit else ""
+    low, high = spec.lower, spec.upper
+    if low is not None and (value <= low if spec.strict else value < low):
+        bound = f"above {low:g}" if spec.strict else f"at least {low:g}"
+    elif high is not None and value > high:
+        bound = f"at most {high:g}"
+    else:
+        return
+    raise DataError(
+        f"{spec.name} = {value!r}{unit} is out of range",
+        where=where(),
+        advice=f"{spec.name} must be {bound}{unit}",
+    )
