@@ -1,0 +1,81 @@
+"""Market clearing joins the players into one complementarity problem.
+
+spec section 5. Each market's price is paired with the sum of all players' net sales, so a price
+rises where more is bought than sold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from v2geq.mcp.assemble import MCP, Market
+from v2geq.mcp.program import Program
+from v2geq.players.cno import cno
+from v2geq.players.drivers import Traffic, drivers
+from v2geq.players.dso import dso
+from v2geq.players.lse import lse
+from v2geq.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Coupled:
+    """All players of a scenario and the problem that joins them."""
+
+    scenario: Scenario
+    traffic: Traffic
+    programs: dict[str, Program]
+    mcp: MCP
+
+
+def power_reach(scenario: Scenario, traffic: Traffic) -> float:
+    """Largest real power any part of the feeder could carry, kW: all load, charging, generation."""
+    load = scenario.firm_kw.sum() + scenario.case.market.demand_range * scenario.responsive_kw.sum()
+    return float(
+        load + scenario.generators["max_kw"].sum() + traffic.energy_reach
+        + scenario.case.substation.import_max
+    )
+
+
+def markets(scenario: Scenario) -> list[Market]:
+    """The markets of a scenario; without V2G nothing is bought from vehicles.
+
+    The wheeling market leaves out the root: only price differences are determined, and the gauge
+    sets the root's price to zero.
+    """
+    price = scenario.price_scale
+    stations = list(scenario.stations.index)
+    energy = {"unit": "$/kWh", "row_unit": "kW", "scale": price}
+    at_station = {"dims": ("station",), "labels": stations, **energy, "start": price}
+    listed = [
+        Market.of("charge_price", **at_station, meaning="energy sold to vehicles (rho+)"),
+        Market.of("purchase_price", **at_station, meaning="energy sold to the CNO (pi+)"),
+    ]
+    if scenario.v2g:
+        listed += [
+            Market.of("discharge_price", **at_station, meaning="energy bought from vehicles (rho-)"),
+            Market.of("resale_price", **at_station, meaning="energy bought from the CNO (pi-)"),
+        ]
+    return [
+        *listed,
+        Market.of(
+            "tso_price", (), [()], **energy, start=price, meaning="TSO energy resold (tau)"
+        ),
+        Market.of(
+            "wheeling_price",
+            ("bus",),
+            scenario.buses[1:],
+            **energy,
+            start=0.0,
+            meaning="withdrawal equals use at a bus (lambda)",
+        ),
+    ]
+
+
+def couple(scenario: Scenario, traffic: Traffic) -> Coupled:
+    """Build every player's program and assemble them with market clearing."""
+    energy, power = traffic.energy_reach, power_reach(scenario, traffic)
+    programs = [cno(scenario, energy), dso(scenario, power)]
+    programs += [lse(scenario, name, energy, power) for name in scenario.case.lses.index]
+    programs.append(drivers(scenario, traffic))
+    mcp = MCP(programs, markets(scenario))
+    return Coupled(scenario, traffic, {p.player: p for p in programs}, mcp)

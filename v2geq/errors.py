@@ -1,0 +1,43 @@
+"""Errors that name the file, the object, the value and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class V2GError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class DataError(V2GError):
+    """Input that cannot be used, told in one message.
+
+    Parameters
+    ----------
+    problem
+        What is wrong, with the object's name and the offending value.
+    where
+        File (and line, section or column) the value came from.
+    advice
+        What to do about it.
+    """
+
+    def __init__(self, problem: str, *, where: str = "", advice: str = "") -> None:
+        self.problem, self.where, self.advice = problem, where, advice
+        text = f"{where}: {problem}" if where else problem
+        super().__init__(f"{text}. {advice}" if advice else text)
+
+
+class ConvergenceError(V2GError):
+    """A solver stopped before it reached its tolerance."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Advice for a mistyped name: the closest known names, or all of a short list."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if close:
+        return "did you mean " + " or ".join(repr(c) for c in close) + "?"
+    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    return f"known names: {shown}" if known else "none are defined"

@@ -1,0 +1,1 @@
+"""Mixed complementarity problems from players' programs: blocks, assembly, certificate."""

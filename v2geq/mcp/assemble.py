@@ -1,0 +1,276 @@
+"""Join players' programs and market clearing into one mixed complementarity problem.
+
+F(z) = M z + q + separable terms, with every index named. The Jacobian keeps one sparsity pattern
+for the life of the problem, so that a factorisation can reuse its ordering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from v2geq.mcp.block import Block, Label, as_labels, find_block
+from v2geq.mcp.curves import FloatArray
+from v2geq.mcp.program import NonlinearCost, Program
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Market:
+    """One market: its price is free and paired with the sum of all net sales."""
+
+    name: str
+    dims: tuple[str, ...]
+    labels: tuple[Label, ...]
+    unit: str
+    row_unit: str
+    scale: float
+    start: FloatArray
+    meaning: str = ""
+
+    @staticmethod
+    def of(
+        name: str,
+        dims: Sequence[str],
+        labels: Sequence[str | Label],
+        *,
+        unit: str,
+        row_unit: str,
+        scale: float,
+        start: float | FloatArray,
+        meaning: str = "",
+    ) -> Market:
+        begin = np.broadcast_to(np.asarray(start, dtype=float), (len(labels),)).copy()
+        return Market(
+            name, tuple(dims), as_labels(labels), unit, row_unit, scale, begin, meaning
+        )
+
+
+@dataclass(frozen=True)
+class _Term:
+    cost: NonlinearCost
+    own: slice
+    rivals: tuple[slice, ...]
+    positions: IntArray
+    """Where the second derivatives go in the Jacobian's data: own, then each rival."""
+
+
+class MCP:
+    """Find z in [lower, upper] with F(z) = 0 inside, >= 0 at lower, <= 0 at upper bounds.
+
+    Attributes
+    ----------
+    blocks : named index blocks, in order of position
+    lower, upper, start, scale, row_scale : (n,) arrays
+    matrix, constant : the linear part of F
+    """
+
+    def __init__(self, programs: Sequence[Program], markets: Sequence[Market]) -> None:
+        self.programs = tuple(programs)
+        self.markets = tuple(markets)
+        self.blocks: list[Block] = []
+        lower: list[FloatArray] = []
+        upper: list[FloatArray] = []
+        start: list[FloatArray] = []
+        money = programs[0].money_scale
+
+        def add(
+            key: str,
+            dims: tuple[str, ...],
+            labels: tuple[Label, ...],
+            unit: str,
+            scale: float,
+            bounds: tuple[FloatArray, FloatArray],
+            begin: FloatArray,
+            meaning: str,
+            row_unit: str = "",
+        ) -> None:
+            at = self.blocks[-1].stop if self.blocks else 0
+            self.blocks.append(
+                Block(
+                    key,
+                    dims,
+                    labels,
+                    unit,
+                    row_unit or _paired_unit(unit),
+                    scale,
+                    money / scale,
+                    at,
+                    at + len(labels),
+                    meaning,
+                )
+            )
+            lower.append(bounds[0])
+            upper.append(bounds[1])
+            start.append(begin)
+
+        for program in programs:
+            for v in program.variables:
+                add(
+                    v.key, v.dims, v.labels, v.unit, v.scale, (v.lower, v.upper), v.start, v.meaning
+                )
+            for c in program.constraints:
+                n = len(c)
+                bounds = (np.full(n, -np.inf if c.equality else 0.0), np.full(n, np.inf))
+                add(
+                    c.key,
+                    c.dims,
+                    c.labels,
+                    _paired_unit(c.unit),
+                    money / c.scale,
+                    bounds,
+                    c.start,
+                    c.meaning,
+                    c.unit,
+                )
+        for m in markets:
+            n = len(m.labels)
+            add(
+                m.name,
+                m.dims,
+                m.labels,
+                m.unit,
+                m.scale,
+                (np.full(n, -np.inf), np.full(n, np.inf)),
+                m.start,
+                m.meaning,
+                m.row_unit,
+            )
+
+        self._block = {b.name: b for b in self.blocks}
+        if len(self._block) != len(self.blocks):
+            raise ValueError("two blocks share a name")
+        self.n = self.blocks[-1].stop
+        self.lower, self.upper = np.concatenate(lower), np.concatenate(upper)
+        self.start = np.concatenate(start)
+        lengths = [len(b) for b in self.blocks]
+        self.scale = np.repeat([b.scale for b in self.blocks], lengths)
+        self.row_scale = np.repeat([b.row_scale for b in self.blocks], lengths)
+        self._assemble()
+
+    def __getitem__(self, name: str) -> Block:
+        return self._block[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._block
+
+    def describe(self, position: int) -> str:
+        """Name of entry `position` of z."""
+        return find_block(self.blocks, position).describe(position)
+
+    def split(self, z: FloatArray) -> dict[str, FloatArray]:
+        """Entries of `z` by block name (views)."""
+        return {b.name: z[b.slice] for b in self.blocks}
+
+    def join(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """Inverse of `split`; raises ValueError where a block is missing or has another length."""
+        z = np.empty(self.n)
+        for b in self.blocks:
+            if b.name not in values or np.shape(values[b.name]) != (len(b),):
+                raise ValueError(f"block {b.name} needs {len(b)} values")
+            z[b.slice] = values[b.name]
+        return z
+
+    def F(self, z: FloatArray) -> FloatArray:
+        """The map, shape (n,)."""
+        out = self.matrix @ z + self.constant
+        for term in self._terms:
+            out[term.own] += term.cost.gradient(z[term.own], self._others(term, z))
+        return out
+
+    def J(self, z: FloatArray) -> sp.csc_array:
+        """The Jacobian of F at z, always with the same pattern (all diagonal entries stored)."""
+        data = self._base.copy()
+        for term in self._terms:
+            own, other = term.cost.hessian(z[term.own], self._others(term, z))
+            values = np.concatenate([own] + [other] * len(term.rivals))
+            data[term.positions] += values
+        return sp.csc_array((data, self._indices, self._indptr), shape=(self.n, self.n))
+
+    @property
+    def diagonal_positions(self) -> IntArray:
+        """Where the diagonal sits in the data of every Jacobian, shape (n,)."""
+        return self._diagonal
+
+    def _others(self, term: _Term, z: FloatArray) -> FloatArray:
+        others = np.zeros(term.own.stop - term.own.start)
+        for rival in term.rivals:
+            others += z[rival]
+        return others
+
+    def _assemble(self) -> None:
+        n = self.n
+        rows: list[IntArray] = []
+        columns: list[IntArray] = []
+        data: list[FloatArray] = []
+        self.constant = np.zeros(n)
+
+        def put(matrix: sp.csr_array, at_row: int, at_column: int, factor: float = 1.0) -> None:
+            coo = matrix.tocoo()
+            rows.append(coo.row.astype(np.int64) + at_row)
+            columns.append(coo.col.astype(np.int64) + at_column)
+            data.append(coo.data * factor)
+
+        for program in self.programs:
+            for v, c in program.linear.items():
+                self.constant[self[v.key].slice] += c
+            for con in program.constraints:
+                at = self[con.key].start
+                for v, a in con.terms.items():
+                    put(a, at, self[v.key].start)
+                    weight = con.weights.get(v, 1.0)
+                    put(sp.csr_array(a.T), self[v.key].start, at, -weight)
+                self.constant[self[con.key].slice] -= con.rhs
+            for sale in program.sales:
+                price = self[sale.market]
+                for v, s in sale.terms.items():
+                    put(s, price.start, self[v.key].start)
+                    put(sp.csr_array(s.T), self[v.key].start, price.start, -1.0)
+                self.constant[price.slice] += sale.constant
+
+        self.matrix = sp.csr_array(
+            sp.coo_array(
+                (np.concatenate(data), (np.concatenate(rows), np.concatenate(columns))),
+                shape=(n, n),
+            )
+        )
+
+        terms: list[tuple[NonlinearCost, slice, tuple[slice, ...], IntArray, IntArray]] = []
+        for program in self.programs:
+            for cost in program.nonlinear:
+                own = self[cost.variable.key].slice
+                rivals = tuple(self[key].slice for key in cost.rivals)
+                across = [np.arange(s.start, s.stop) for s in (own, *rivals)]
+                terms.append(
+                    (cost, own, rivals, np.tile(across[0], len(across)), np.concatenate(across))
+                )
+        everything = np.arange(n)
+        all_rows = np.concatenate([*rows, everything, *(t[3] for t in terms)])
+        all_columns = np.concatenate([*columns, everything, *(t[4] for t in terms)])
+        # column-major keys sort into the CSC order
+        keys, inverse = np.unique(all_columns * n + all_rows, return_inverse=True)
+        constant_entries = np.concatenate(data)
+        self._base = np.bincount(
+            inverse[: len(constant_entries)], weights=constant_entries, minlength=len(keys)
+        )
+        self._indices = (keys % n).astype(np.int32)
+        self._indptr = np.searchsorted(keys, np.arange(n + 1) * n).astype(np.int32)
+        at = len(constant_entries)
+        self._diagonal = inverse[at : at + n]
+        at += n
+        self._terms: list[_Term] = []
+        for cost, own, rivals, term_rows, _ in terms:
+            self._terms.append(_Term(cost, own, rivals, inverse[at : at + len(term_rows)]))
+            at += len(term_rows)
+
+
+def _paired_unit(unit: str) -> str:
+    """Unit of the partner of a quantity in `unit`: together they make $/h."""
+    known = {"kW": "$/kWh", "kvar": "$/kvarh", "veh/h": "$/veh", "kWh/h": "$/kWh", "pu2": "$/h/pu2"}
+    reverse = {b: a for a, b in known.items()}
+    return known.get(unit) or reverse.get(unit) or f"$/h per {unit}"

@@ -1,0 +1,1 @@
+"""Players of the market: each states its own problem as a program."""

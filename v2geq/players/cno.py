@@ -1,0 +1,58 @@
+"""Charging network operator (CNO): trades energy between load serving entities and vehicles.
+
+spec section 1: maximise (rho+ - pi+) c+ - (rho- - pi-) c- within the stations' net limits.
+"""
+
+from __future__ import annotations
+
+from v2geq.mcp.program import Program
+from v2geq.scenario import Scenario
+
+
+def cno(scenario: Scenario, energy_reach: float) -> Program:
+    """The CNO's program.
+
+    Parameters
+    ----------
+    energy_reach
+        Energy (kW) all vehicles together could charge; bounds the deviation problem.
+
+    Notes
+    -----
+    Variables `charge` (c+), `discharge` (c-, with V2G only), kW by station, both >= 0. Rows
+    `net_upper`, `net_lower`: Cmin <= c+ - c- <= Cmax with multipliers nu_up, nu_lo >= 0 ($/kWh).
+    Sells `charge` at the charging price and, with V2G, resells `discharge`.
+    """
+    p = Program("cno", scenario.money_scale)
+    names = list(scenario.stations.index)
+    rows = len(names)
+    shape = {"dims": ("station",), "labels": names, "unit": "kW", "scale": scenario.power_scale}
+    charge = p.variable(
+        "charge", **shape, reach=energy_reach, meaning="energy sold to vehicles (c+)"
+    )
+    net = {charge: 1.0}
+    p.sell("charge_price", {charge: 1.0}, rows)
+    p.sell("purchase_price", {charge: -1.0}, rows)
+    if scenario.v2g:
+        discharge = p.variable(
+            "discharge", **shape, reach=energy_reach, meaning="energy bought from vehicles (c-)"
+        )
+        net[discharge] = -1.0
+        p.sell("discharge_price", {discharge: -1.0}, rows)
+        p.sell("resale_price", {discharge: 1.0}, rows)
+    limits = scenario.stations
+    p.at_least(
+        "net_upper",
+        **shape,
+        terms={v: -c for v, c in net.items()},
+        rhs=-limits["charge_max_kw"].to_numpy(dtype=float),
+        meaning="net withdrawal of a station at most Cmax (nu_up)",
+    )
+    p.at_least(
+        "net_lower",
+        **shape,
+        terms=net,
+        rhs=-limits["discharge_max_kw"].to_numpy(dtype=float),
+        meaning="net withdrawal of a station at least Cmin (nu_lo)",
+    )
+    return p

@@ -1,0 +1,348 @@
+"""Drivers: Wardrop equilibrium on the charge/discharge-expanded road graph.
+
+spec section 2. With one value of time the conditions are those of one convex program over path
+flows (Beckmann); several values of time give a variational inequality of the same shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from v2geq.data.model import DriverClass
+from v2geq.mcp.curves import FloatArray
+from v2geq.mcp.program import Program, Variable
+from v2geq.players.paths import (
+    EnergyRules,
+    Graph,
+    IntArray,
+    PathSet,
+    enumerate_paths,
+    enumerate_routes,
+    require_feasible,
+)
+from v2geq.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class TravelTime:
+    """BPR travel time of arcs, h over veh/h, times `weight` ($/h): a curve of its integral.
+
+    t(x) = t0 (1 + b (x / capacity)^power); below zero flow it is continued as t0, so that an
+    iterate outside the feasible set still has a monotone, differentiable time.
+    """
+
+    free_flow_h: FloatArray
+    b: FloatArray
+    power: FloatArray
+    capacity: FloatArray
+    weight: float = 1.0
+
+    def time(self, x: FloatArray) -> FloatArray:
+        """Travel time in h."""
+        ratio = np.maximum(x, 0.0) / self.capacity
+        return self.free_flow_h * (1.0 + self.b * ratio**self.power)
+
+    def value(self, x: FloatArray) -> FloatArray:
+        ratio = np.maximum(x, 0.0) / self.capacity
+        congested = self.b * self.capacity * ratio ** (self.power + 1.0) / (self.power + 1.0)
+        return self.weight * self.free_flow_h * (x + congested)
+
+    def first(self, x: FloatArray) -> FloatArray:
+        return self.weight * self.time(x)
+
+    def second(self, x: FloatArray) -> FloatArray:
+        ratio = np.maximum(x, 0.0) / self.capacity
+        slope = np.zeros_like(ratio)
+        steep = (self.power > 0) & ((ratio > 0) | (self.power == 1.0))
+        slope[steep] = ratio[steep] ** (self.power[steep] - 1.0)
+        return self.weight * self.free_flow_h * self.b * self.power / self.capacity * slope
+
+
+@dataclass(frozen=True)
+class QueueTime:
+    """Smoothed queueing time at stations, h over veh/h, times `weight` ($/h).
+
+    wait(n) = base + slope (z + sqrt(z^2 + eps^2)) / 2 with z = n - piles.
+    """
+
+    base_h: FloatArray
+    slope_h: FloatArray
+    piles: FloatArray
+    smoothing: float
+    weight: float = 1.0
+
+    def time(self, n: FloatArray) -> FloatArray:
+        """Waiting time in h."""
+        z = n - self.piles
+        return self.base_h + 0.5 * self.slope_h * (z + np.hypot(z, self.smoothing))
+
+    def value(self, n: FloatArray) -> FloatArray:
+        return self.weight * (self._integral(n) - self._integral(np.zeros_like(n)))
+
+    def _integral(self, n: FloatArray) -> FloatArray:
+        z, eps = n - self.piles, self.smoothing
+        queue = 0.5 * (z * z + z * np.hypot(z, eps) + eps**2 * np.arcsinh(z / eps))
+        return self.base_h * n + 0.5 * self.slope_h * queue
+
+    def first(self, n: FloatArray) -> FloatArray:
+        return self.weight * self.time(n)
+
+    def second(self, n: FloatArray) -> FloatArray:
+        z = n - self.piles
+        return 0.5 * self.weight * self.slope_h * (1.0 + z / np.hypot(z, self.smoothing))
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Road graph, demand and paths of every driver class under one scenario.
+
+    Attributes
+    ----------
+    demand : class -> (od,) trips, veh/h; od_pairs : class -> (od, 2) node positions
+    paths : class -> the paths its drivers choose from
+    station_node : (station,) node positions of the energised stations
+    """
+
+    graph: Graph
+    classes: Mapping[str, DriverClass]
+    od_pairs: Mapping[str, IntArray]
+    demand: Mapping[str, FloatArray]
+    paths: Mapping[str, PathSet]
+    station_node: IntArray
+    travel_time: TravelTime
+    queue_time: QueueTime
+
+    @property
+    def value_of_time(self) -> float:
+        """Value of time in which arc and queue times are priced: that of the electric vehicles.
+
+        Fuel vehicles' costs are pure time, so any positive factor leaves their choice unchanged.
+        """
+        electric = [c.value_of_time for c in self.classes.values() if c.kind == "ev"]
+        return electric[0] if electric else next(iter(self.classes.values())).value_of_time
+
+    def od_names(self, name: str) -> list[tuple[str, str]]:
+        """(origin, destination) names of a class's OD pairs."""
+        nodes = self.graph.nodes
+        return [(nodes[o], nodes[d]) for o, d in self.od_pairs[name]]
+
+    def rules(self, name: str) -> EnergyRules:
+        """Battery rules of an electric class."""
+        return EnergyRules.from_class(self.classes[name])
+
+    @property
+    def energy_reach(self) -> float:
+        """Energy all electric vehicles could charge with full batteries, kW."""
+        return sum(
+            float(self.demand[k].sum()) * c.battery
+            for k, c in self.classes.items()
+            if c.kind == "ev"
+        )
+
+
+def traffic(scenario: Scenario) -> Traffic:
+    """Road data, demand and the first path sets of a scenario.
+
+    With ``paths.method = "enumerate"`` the sets are final; with ``"exact"`` they hold one base
+    route per pair and grow by pricing.
+
+    Raises
+    ------
+    DataError
+        An OD pair without any energy-feasible path.
+    """
+    case = scenario.case
+    graph = Graph.from_road(case.road)
+    where = {n: i for i, n in enumerate(graph.nodes)}
+    station_node = np.array([where[n] for n in scenario.stations["road_node"]], dtype=np.int64)
+    names = list(scenario.stations.index)
+    exact = case.paths.method == "exact"
+    demand: dict[str, FloatArray] = {}
+    pairs: dict[str, IntArray] = {}
+    paths: dict[str, PathSet] = {}
+    for name, kind in case.drivers.items():
+        table = case.trips[name]
+        table = table[table["trips_veh_h"] > 0]
+        pairs[name] = np.array(
+            [[where[o], where[d]] for o, d in zip(table["origin"], table["destination"], strict=True)],
+            dtype=np.int64,
+        ).reshape(-1, 2)
+        demand[name] = table["trips_veh_h"].to_numpy(dtype=float)
+        od = [(int(o), int(d)) for o, d in pairs[name]]
+        if kind.kind == "ev":
+            rules = EnergyRules.from_class(kind)
+            if exact:
+                require_feasible(graph, rules, od, station_node)
+                first = []
+            else:
+                first = enumerate_paths(
+                    graph, rules, od, station_node, case.paths.base_routes_ev, scenario.v2g
+                )
+        else:
+            first = [] if exact else enumerate_routes(graph, od, case.paths.base_routes_fv)
+        paths[name] = PathSet(graph, len(od), len(names), first, stations=names)
+    arcs, stations = case.road.arcs, scenario.stations
+    built = Traffic(
+        graph,
+        dict(case.drivers),
+        pairs,
+        demand,
+        paths,
+        station_node,
+        TravelTime(
+            graph.free_flow_h,
+            arcs["bpr_b"].to_numpy(dtype=float),
+            arcs["bpr_power"].to_numpy(dtype=float),
+            arcs["capacity_veh_h"].to_numpy(dtype=float),
+        ),
+        QueueTime(
+            stations["base_wait_h"].to_numpy(dtype=float),
+            stations["queue_slope_h"].to_numpy(dtype=float),
+            stations["piles"].to_numpy(dtype=float),
+            case.station_settings.queue_smoothing,
+        ),
+    )
+    return built
+
+
+def constant_cost(kind: DriverClass, paths: PathSet) -> FloatArray:
+    """Cost of every path besides travel, waiting and energy trade, $/veh: plug time, wear, energy."""
+    if kind.kind == "fv":
+        return np.zeros(len(paths))
+    charged = np.asarray(paths.charge_energy.sum(axis=0)).ravel()
+    discharged = np.asarray(paths.discharge_energy.sum(axis=0)).ravel()
+    return (
+        kind.value_of_time * (charged + discharged) / kind.charger_power
+        + kind.degradation * discharged
+        + kind.energy_value * (kind.battery - paths.arrival_kwh)
+    )
+
+
+def drivers(scenario: Scenario, traffic: Traffic) -> Program:
+    """The drivers' block.
+
+    Notes
+    -----
+    Variables: `flow_<class>` by path (veh/h), `arc_flow` by arc and, where classes can stop,
+    `station_flow` by station. Rows: `demand_<class>` by OD pair, whose multiplier is the trip cost
+    u_w in $/veh; `arc_time` and `queue_time` define arc and station flows, their multipliers are the
+    priced travel and waiting times ($/veh). Energy is bought at the charging price and sold at the
+    discharging price.
+    """
+    p = Program("drivers", scenario.money_scale)
+    omega = traffic.value_of_time
+    graph, stations = traffic.graph, list(scenario.stations.index)
+    flows: dict[str, Variable] = {}
+    weight: dict[Variable, float] = {}
+    arc_total = np.zeros(len(graph.arcs))
+    stop_total = np.zeros(len(stations))
+    for name, kind in traffic.classes.items():
+        paths, demand = traffic.paths[name], traffic.demand[name]
+        share = np.asarray(paths.od_incidence.sum(axis=1)).ravel()
+        begin = (demand / share)[paths.od]
+        flow = p.variable(
+            f"flow_{name}",
+            ("path",),
+            path_labels(traffic, name),
+            unit="veh/h",
+            scale=float(demand.mean()),
+            start=begin,
+            reach=demand[paths.od],
+            meaning=f"path flow of class {name}",
+        )
+        flows[name] = flow
+        weight[flow] = kind.value_of_time / omega if kind.kind == "ev" else 1.0
+        p.cost(flow, constant_cost(kind, paths))
+        arc_total += paths.arc_incidence @ begin
+        stop_total += paths.stop_count @ begin
+        if kind.kind == "ev" and len(stations):
+            p.sell("charge_price", {flow: -paths.charge_energy}, len(stations))
+            if scenario.v2g:
+                p.sell("discharge_price", {flow: paths.discharge_energy}, len(stations))
+
+    total = sum(float(d.sum()) for d in traffic.demand.values())
+    pairs = sum(len(d) for d in traffic.demand.values())
+    arc_scale = total / pairs
+    arc_flow = p.variable(
+        "arc_flow",
+        ("arc",),
+        graph.arcs,
+        unit="veh/h",
+        scale=arc_scale,
+        lower=-np.inf,
+        start=arc_total,
+        reach=total,
+        meaning="flow of all classes on an arc (x)",
+    )
+    p.separable_cost(arc_flow, _priced(traffic.travel_time, omega))
+    p.equality(
+        "arc_time",
+        ("arc",),
+        graph.arcs,
+        terms={arc_flow: 1.0, **{f: -traffic.paths[k].arc_incidence for k, f in flows.items()}},
+        unit="veh/h",
+        scale=arc_scale,
+        start=omega * traffic.travel_time.time(arc_total),
+        weights=weight,
+        meaning="arc flow is the sum of path flows (priced travel time)",
+    )
+    electric = {k: f for k, f in flows.items() if traffic.classes[k].kind == "ev"}
+    if electric and stations:
+        station_flow = p.variable(
+            "station_flow",
+            ("station",),
+            stations,
+            unit="veh/h",
+            scale=float(traffic.queue_time.piles.mean()),
+            lower=-np.inf,
+            start=stop_total,
+            reach=total,
+            meaning="vehicles that stop at a station (n)",
+        )
+        p.separable_cost(station_flow, _priced(traffic.queue_time, omega))
+        p.equality(
+            "queue_time",
+            ("station",),
+            stations,
+            terms={
+                station_flow: 1.0,
+                **{f: -traffic.paths[k].stop_count for k, f in electric.items()},
+            },
+            unit="veh/h",
+            scale=float(traffic.queue_time.piles.mean()),
+            start=omega * traffic.queue_time.time(stop_total),
+            weights=weight,
+            meaning="station flow is the sum of stopping path flows (priced waiting time)",
+        )
+    for name, flow in flows.items():
+        paths = traffic.paths[name]
+        cost = constant_cost(traffic.classes[name], paths)
+        cost = cost + omega * (paths.arc_incidence.T @ traffic.travel_time.time(arc_total))
+        cheapest = np.full(paths.od_count, np.inf)
+        np.minimum.at(cheapest, paths.od, cost)
+        p.equality(
+            f"demand_{name}",
+            ("origin", "destination"),
+            traffic.od_names(name),
+            terms={flow: paths.od_incidence},
+            rhs=traffic.demand[name],
+            unit="veh/h",
+            scale=float(traffic.demand[name].mean()),
+            start=cheapest,
+            meaning=f"path flows of class {name} meet the demand (trip cost u)",
+        )
+    return p
+
+
+def path_labels(traffic: Traffic, name: str) -> list[str]:
+    """Unique, readable label of every path of a class."""
+    return list(traffic.paths[name].labels)
+
+
+def _priced(curve: TravelTime | QueueTime, omega: float) -> TravelTime | QueueTime:
+    from dataclasses import replace
+
+    return replace(curve, weight=omega)

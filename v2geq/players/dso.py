@@ -1,0 +1,190 @@
+"""Distribution system operator (DSO) on the linearised DistFlow model.
+
+spec section 3. Real power is in kW, reactive in kvar, squared voltage in per unit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from v2geq.mcp.program import Program
+from v2geq.scenario import FloatArray, Scenario
+
+
+def incidence(scenario: Scenario) -> sp.csr_array:
+    """Bus-line incidence, buses x lines: +1 where a line ends, -1 where it begins."""
+    lines, n = scenario.lines, len(scenario.buses)
+    k = np.arange(len(lines.names))
+    ones = np.ones(len(k))
+    return sp.csr_array(
+        sp.coo_array(
+            (np.r_[ones, -ones], (np.r_[lines.to_bus, lines.from_bus], np.r_[k, k])),
+            shape=(n, len(k)),
+        )
+    )
+
+
+def voltage_rows(scenario: Scenario) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
+    """Matrices (V, R, X), lines x (buses, lines, lines), of V v + R P + X Q = 0.
+
+    v_j - ratio^2 v_i + 2 ratio^2 (r P + x Q) / (1000 kV^2) = 0 for a line from i to j.
+    """
+    lines = scenario.lines
+    n, k = len(scenario.buses), np.arange(len(lines.names))
+    squared = lines.ratio**2
+    v = sp.csr_array(
+        sp.coo_array(
+            (
+                np.r_[np.ones(len(k)), -squared],
+                (np.r_[k, k], np.r_[lines.to_bus, lines.from_bus]),
+            ),
+            shape=(len(k), n),
+        )
+    )
+    factor = 2.0 * squared / (1000.0 * scenario.case.feeder.base_kv**2)
+    return (
+        v,
+        sp.csr_array(sp.diags_array(factor * lines.r_ohm)),
+        sp.csr_array(sp.diags_array(factor * lines.x_ohm)),
+    )
+
+
+def rating_polygon(sides: int) -> tuple[FloatArray, FloatArray, float]:
+    """Normals (cos, sin) and apothem of the regular polygon inside the unit circle."""
+    angle = 2.0 * np.pi * (np.arange(sides) + 0.5) / sides
+    return np.cos(angle), np.sin(angle), float(np.cos(np.pi / sides))
+
+
+def dso(scenario: Scenario, power_reach: float) -> Program:
+    """The DSO's program.
+
+    Parameters
+    ----------
+    power_reach
+        Total load plus generation, kW: bounds unrated flows in the deviation problem.
+
+    Notes
+    -----
+    The root carries no wheeling fee: its withdrawal, balance row and price are left out (the gauge
+    mu_root = 0), so `withdrawal`, `balance` and the wheeling market run over the other buses.
+    """
+    case, lines, buses = scenario.case, scenario.lines, scenario.buses
+    limits = case.feeder_settings
+    others = buses[1:]
+    power, price = scenario.power_scale, scenario.price_scale
+    p = Program("dso", scenario.money_scale)
+
+    kw = {"unit": "kW", "scale": power}
+    kvar = {"unit": "kvar", "scale": power}
+    boxed = lines.rating_kva if limits.line_rating == "box" else np.full(len(lines.names), np.inf)
+    reach = power_reach if limits.line_rating == "none" else lines.rating_kva
+    line = {"dims": ("line",), "labels": lines.names}
+    withdrawal = p.variable(
+        "withdrawal",
+        ("bus",),
+        others,
+        **kw,
+        lower=-np.inf,
+        reach=power_reach,
+        meaning="net withdrawal from the grid at a bus (W)",
+    )
+    p_line = p.variable(
+        "p_line", **line, **kw, lower=-boxed, upper=boxed, reach=reach, meaning="real flow (P)"
+    )
+    q_line = p.variable(
+        "q_line", **line, **kvar, lower=-boxed, upper=boxed, reach=reach, meaning="reactive flow (Q)"
+    )
+    v = p.variable(
+        "v_squared",
+        ("bus",),
+        others,
+        unit="pu2",
+        scale=1.0,
+        lower=limits.vmin**2,
+        upper=limits.vmax**2,
+        start=limits.root_voltage**2,
+        meaning="squared voltage",
+    )
+    s = case.substation
+    p_tso = p.variable(
+        "p_tso", (), [()], **kw, lower=s.import_min, upper=s.import_max, meaning="bought from the TSO"
+    )
+    q_tso = p.variable(
+        "q_tso",
+        (),
+        [()],
+        **kvar,
+        lower=s.reactive_min,
+        upper=s.reactive_max,
+        meaning="reactive supply of the TSO",
+    )
+    ranged = np.flatnonzero(scenario.reactive_max > scenario.reactive_min)
+    q_source = p.variable(
+        "q_source",
+        ("bus",),
+        [buses[i] for i in ranged],
+        **kvar,
+        lower=scenario.reactive_min[ranged],
+        upper=scenario.reactive_max[ranged],
+        meaning="reactive supply of generators, sources and capacitors",
+    )
+
+    p.cost(p_tso, s.price)
+    p.sell("tso_price", {p_tso: np.ones((1, 1))}, 1)
+    p.sell("wheeling_price", {withdrawal: 1.0}, len(others))
+
+    a = incidence(scenario)
+    p.equality(
+        "balance",
+        ("bus",),
+        others,
+        terms={p_line: a[1:], withdrawal: -1.0},
+        **kw,
+        start=0.0,
+        meaning="real inflow equals withdrawal (mu)",
+    )
+    at_root = sp.csr_array(([1.0], ([0], [0])), shape=(len(buses), 1))
+    at_source = sp.csr_array(
+        (np.ones(len(ranged)), (ranged, np.arange(len(ranged)))), shape=(len(buses), len(ranged))
+    )
+    fixed = np.where(
+        scenario.reactive_max > scenario.reactive_min, 0.0, scenario.reactive_min
+    )
+    p.equality(
+        "reactive_balance",
+        ("bus",),
+        buses,
+        terms={q_line: a, q_tso: at_root, q_source: at_source},
+        rhs=scenario.reactive_kvar - fixed,
+        **kvar,
+        meaning="reactive inflow and supply equal the reactive load (mu_q)",
+    )
+    v_rows, r_rows, x_rows = voltage_rows(scenario)
+    p.equality(
+        "voltage_drop",
+        **line,
+        terms={v: v_rows[:, 1:], p_line: r_rows, q_line: x_rows},
+        rhs=-(v_rows[:, [0]] @ np.array([limits.root_voltage**2])),
+        unit="pu2",
+        scale=1.0,
+        meaning="LinDistFlow voltage drop (eta)",
+    )
+    if limits.line_rating == "polygon":
+        cos, sin, apothem = rating_polygon(limits.rating_sides)
+        n = len(lines.names)
+        eye = sp.eye_array(n, format="csr")
+        p.at_least(
+            "rating",
+            ("line", "side"),
+            [(name, str(k)) for name in lines.names for k in range(limits.rating_sides)],
+            terms={
+                p_line: sp.csr_array(sp.kron(eye, -cos[:, None], format="csr")),
+                q_line: sp.csr_array(sp.kron(eye, -sin[:, None], format="csr")),
+            },
+            rhs=-apothem * np.repeat(lines.rating_kva, limits.rating_sides),
+            **kw,
+            meaning="apparent power inside the rating polygon",
+        )
+    del price
+    return p

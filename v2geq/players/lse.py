@@ -1,0 +1,216 @@
+"""Load serving entities (LSE): serve firm load, sell to responsive demand as Cournot rivals.
+
+spec section 4.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from v2geq.mcp.curves import Curve, Linear, Quadratic
+from v2geq.mcp.expression import Expression
+from v2geq.mcp.program import Program
+from v2geq.scenario import FloatArray, IntArray, Scenario
+
+
+def player_name(lse: str) -> str:
+    """Name of an LSE as a player."""
+    return f"lse.{lse}"
+
+
+def demand_buses(scenario: Scenario) -> IntArray:
+    """Positions of buses with price-responsive demand."""
+    return np.flatnonzero(scenario.responsive_kw > 0)
+
+
+def inverse_demand(scenario: Scenario) -> Curve:
+    """Price of total responsive sales at every bus of `demand_buses`, $/kWh over kW.
+
+    Raises
+    ------
+    DataError
+        Where a given expression is not a function of q, q0 and p0, or breaks
+        2 phi' + q |phi''| <= 0 on [0, demand_range * q0].
+    """
+    market = scenario.case.market
+    q0 = scenario.responsive_kw[demand_buses(scenario)]
+    p0 = market.reference_price
+    if market.inverse_demand == "linear":
+        slope = p0 / (-market.elasticity * q0)
+        return Linear(intercept=p0 + slope * q0, slope=slope)
+    curve = Expression.parse(
+        market.inverse_demand,
+        variable="q",
+        parameters={"q0": q0, "p0": np.full_like(q0, p0)},
+        where=f"{scenario.case.source}: market.inverse_demand",
+    )
+    curve.check_inverse_demand(market.demand_range * q0)
+    return curve
+
+
+def generation_cost(scenario: Scenario, lse: str) -> list[tuple[slice, Curve]]:
+    """Cost curves of an LSE's generators, $/h over kW, as (positions, curve) pairs."""
+    own = scenario.generators[scenario.generators["lse"] == lse]
+    if (own["cost"] == "").all():
+        return [
+            (
+                slice(0, len(own)),
+                Quadratic(
+                    own["cost_linear"].to_numpy(dtype=float),
+                    own["cost_quadratic"].to_numpy(dtype=float),
+                ),
+            )
+        ]
+    curves: list[tuple[slice, Curve]] = []
+    for k, (name, g) in enumerate(own.iterrows()):
+        if g["cost"]:
+            curve = Expression.parse(
+                g["cost"],
+                variable="g",
+                parameters={},
+                where=f"{scenario.case.source}: generator {name!r}",
+            )
+            curve.check_convex(float(g["min_kw"]), float(g["max_kw"]))
+            curves.append((slice(k, k + 1), curve))
+        else:
+            lin, quad = np.array([g["cost_linear"]]), np.array([g["cost_quadratic"]])
+            curves.append((slice(k, k + 1), Quadratic(lin.astype(float), quad.astype(float))))
+    return curves
+
+
+def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) -> Program:
+    """The program of LSE `name`.
+
+    Notes
+    -----
+    Variables, kW: `sales` by bus (q), `shed` by bus, `generation` by generator, `to_station` (h+)
+    and `from_station` (h-, with V2G only) by station, `import` (m). The row `energy` balances
+    supply and sales; its multiplier is theta_k. The LSE buys its net withdrawal at the wheeling
+    price, where the gauge leaves the root out.
+    """
+    case = scenario.case
+    power, price = scenario.power_scale, scenario.price_scale
+    p = Program(player_name(name), scenario.money_scale)
+    kw = {"unit": "kW", "scale": power}
+    n = len(scenario.buses)
+
+    at_demand = demand_buses(scenario)
+    portion = float(case.lses.loc[name, "portion"])
+    firm = portion * scenario.firm_kw
+    at_firm = np.flatnonzero(firm > 0)
+    rivals = [k for k in case.lses.index if k != name]
+    q0 = scenario.responsive_kw[at_demand]
+    own = scenario.generators[scenario.generators["lse"] == name]
+    stations = scenario.stations
+
+    sales = p.variable(
+        "sales",
+        ("bus",),
+        [scenario.buses[i] for i in at_demand],
+        **kw,
+        start=q0 / len(case.lses),
+        reach=case.market.demand_range * q0,
+        meaning="sales to price-responsive demand (q)",
+    )
+    shed = p.variable(
+        "shed",
+        ("bus",),
+        [scenario.buses[i] for i in at_firm],
+        **kw,
+        upper=firm[at_firm],
+        meaning="firm load not served",
+    )
+    low, high = own["min_kw"].to_numpy(dtype=float), own["max_kw"].to_numpy(dtype=float)
+    generation = p.variable(
+        "generation",
+        ("generator",),
+        list(own.index),
+        **kw,
+        lower=low,
+        upper=high,
+        start=0.5 * (low + high),
+        meaning="generation (gen)",
+    )
+    to_station = p.variable(
+        "to_station",
+        ("station",),
+        list(stations.index),
+        **kw,
+        reach=energy_reach,
+        meaning="sold to the CNO at a station (h+)",
+    )
+    bought = p.variable("import", (), [()], **kw, reach=power_reach, meaning="bought via the TSO (m)")
+
+    if len(at_demand):
+        p.cournot_revenue(
+            sales, inverse_demand(scenario), [f"{player_name(k)}.sales" for k in rivals]
+        )
+    p.cost(shed, case.market.voll)
+    p.separable_cost(generation, _Joined(generation_cost(scenario, name)))
+    p.sell("tso_price", {bought: -np.ones((1, 1))}, 1)
+    p.sell("purchase_price", {to_station: 1.0}, len(stations))
+
+    def at(positions: FloatArray | IntArray) -> sp.csr_array:
+        """Buses without the root x entries."""
+        m = len(positions)
+        return sp.csr_array((np.ones(m), (positions, np.arange(m))), shape=(n, m))[1:]
+
+    where = scenario.bus_position
+    at_generator = at(np.array([where[b] for b in own["bus"]], dtype=np.int64))
+    at_station = at(np.array([where[b] for b in stations["bus"]], dtype=np.int64))
+    net = {sales: -at(at_demand), shed: at(at_firm), generation: at_generator}
+    net[to_station] = -at_station
+    energy = {
+        sales: -np.ones((1, len(sales))),
+        shed: np.ones((1, len(shed))),
+        generation: np.ones((1, len(generation))),
+        to_station: -np.ones((1, len(stations))),
+        bought: np.ones((1, 1)),
+    }
+    if scenario.v2g:
+        from_station = p.variable(
+            "from_station",
+            ("station",),
+            list(stations.index),
+            **kw,
+            reach=energy_reach,
+            meaning="bought from the CNO at a station (h-)",
+        )
+        p.sell("resale_price", {from_station: -1.0}, len(stations))
+        net[from_station] = at_station
+        energy[from_station] = np.ones((1, len(stations)))
+    p.sell("wheeling_price", net, n - 1, constant=-firm[1:])
+    p.equality(
+        "energy",
+        (),
+        [()],
+        terms=energy,
+        rhs=firm.sum(),
+        **kw,
+        start=price,
+        meaning="supply equals sales and served firm load (theta)",
+    )
+    return p
+
+
+class _Joined:
+    """Curves of single entries side by side."""
+
+    def __init__(self, parts: list[tuple[slice, Curve]]) -> None:
+        self.parts = parts
+
+    def _apply(self, what: str, x: FloatArray) -> FloatArray:
+        out = np.empty_like(x)
+        for where, curve in self.parts:
+            out[where] = getattr(curve, what)(x[where])
+        return out
+
+    def value(self, x: FloatArray) -> FloatArray:
+        return self._apply("value", x)
+
+    def first(self, x: FloatArray) -> FloatArray:
+        return self._apply("first", x)
+
+    def second(self, x: FloatArray) -> FloatArray:
+        return self._apply("second", x)

@@ -1,0 +1,1 @@
+"""Solvers of mixed complementarity problems. They know nothing of markets."""

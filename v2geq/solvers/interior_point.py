@@ -1,0 +1,390 @@
+"""Proximal interior-point method for monotone MCPs, finished by active-set Newton steps.
+
+Predictor-corrector path following on the perturbed conditions F(z) = w_l - w_u,
+(z - lower) w_l = mu, (upper - z) w_u = mu, with one step length for all variables (F may be
+nonlinear). The Newton matrix J + W / Z + rho I stays regular where multipliers are not unique; the
+proximal term rho is centred at the iterate, and iterative refinement against the unregularised
+matrix takes its bias out again. Near the end an active-set (natural-map Newton) step, tried whenever
+it costs little, takes the residual from 1e-6 to rounding level in one or two factorisations.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from v2geq.solvers.linear import PatternLU
+from v2geq.solvers.protocol import (
+    FloatArray,
+    Iteration,
+    MCPResult,
+    Options,
+    Problem,
+    Status,
+    scaled_residual,
+)
+
+PROXIMAL = 1e-8
+STEP_TO_BOUNDARY = 0.9995
+POLISH_BELOW = 1e-4
+POLISH_STEPS = 4
+STALL_AFTER = 25
+
+
+class _Scaled:
+    """The problem in equilibrated units: x = z / column, g = F / row."""
+
+    def __init__(self, problem: Problem, z: FloatArray) -> None:
+        self.problem = problem
+        self.diagonal = problem.diagonal_positions
+        self.evaluations = 0
+        a = problem.J(z)
+        self.rows = a.indices
+        self.columns = np.repeat(np.arange(problem.n), np.diff(a.indptr))
+        d = _equilibrate(a, self.rows, self.columns, problem.scale, problem.row_scale)
+        self.column = problem.scale * d
+        self.row = problem.row_scale / d
+        self._factor = self.column[self.columns] / self.row[self.rows]
+        self.low = problem.lower / self.column
+        self.high = problem.upper / self.column
+
+    def f(self, x: FloatArray) -> FloatArray:
+        self.evaluations += 1
+        return self.problem.F(x * self.column) / self.row
+
+    def j(self, x: FloatArray) -> sp.csc_array:
+        a = self.problem.J(x * self.column)
+        return sp.csc_array((a.data * self._factor, a.indices, a.indptr), shape=a.shape)
+
+
+def _equilibrate(
+    a: sp.csc_array, rows: np.ndarray, columns: np.ndarray, scale: FloatArray, row_scale: FloatArray
+) -> FloatArray:
+    """Diagonal d that brings the largest entry of every row and column of D A D near one.
+
+    One d for rows and columns keeps the skew pairing of variables and multipliers.
+    """
+    size = np.abs(a.data) * scale[columns] / row_scale[rows]
+    n = a.shape[0]
+    d = np.ones(n)
+    for _ in range(6):
+        entry = size * d[rows] * d[columns]
+        largest = np.zeros(n)
+        np.maximum.at(largest, rows, entry)
+        np.maximum.at(largest, columns, entry)
+        d /= np.sqrt(np.where(largest > 0, largest, 1.0))
+    return np.clip(d, 1e-4, 1e4)
+
+
+@dataclass
+class _State:
+    """An interior point: x, and the multipliers of its lower and upper bounds."""
+
+    x: FloatArray
+    wl: FloatArray
+    wu: FloatArray
+
+
+def interior_point(
+    problem: Problem, start: FloatArray | None = None, options: Options | None = None
+) -> MCPResult:
+    """Solve a monotone MCP.
+
+    Parameters
+    ----------
+    start
+        (n,) first point; the problem's own if left out. It need not be feasible.
+    options
+        Tolerance and limits.
+
+    Returns
+    -------
+    MCPResult
+        With the best point met, residual recomputed there.
+    """
+    options = options or Options()
+    begin = time.perf_counter()
+    z = np.clip(problem.start if start is None else start, problem.lower, problem.upper)
+    scaled = _Scaled(problem, z)
+    return _Run(problem, scaled, z, options, begin).run()
+
+
+class _Run:
+    def __init__(
+        self, problem: Problem, scaled: _Scaled, z: FloatArray, options: Options, begin: float
+    ) -> None:
+        self.problem, self.scaled, self.options, self.begin = problem, scaled, options, begin
+        self.low_at = np.flatnonzero(np.isfinite(scaled.low))
+        self.high_at = np.flatnonzero(np.isfinite(scaled.high))
+        self.fixed = scaled.high - scaled.low <= 0.0
+        self.low_at = self.low_at[~self.fixed[self.low_at]]
+        self.high_at = self.high_at[~self.fixed[self.high_at]]
+        self.pairs = max(len(self.low_at) + len(self.high_at), 1)
+        self.lu = PatternLU()
+        self.log: list[Iteration] = []
+        self.best = z
+        self.best_residual = np.inf
+        self.state = self._start(z / scaled.column)
+
+    # -- points -------------------------------------------------------------------------------
+
+    def _start(self, x: FloatArray) -> _State:
+        """Move the first point inside its bounds and give it multipliers of its own size."""
+        low, high = self.scaled.low, self.scaled.high
+        margin = np.minimum(1.0, 0.25 * (high - low))
+        x = np.clip(x, low + margin, high - margin)
+        x[self.fixed] = low[self.fixed]
+        f = self.scaled.f(x)
+        wl, wu = np.zeros_like(x), np.zeros_like(x)
+        wl[self.low_at] = np.maximum(f[self.low_at], 0.0) + 1.0
+        wu[self.high_at] = np.maximum(-f[self.high_at], 0.0) + 1.0
+        return _State(x, wl, wu)
+
+    def _gaps(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        gl, gu = np.ones_like(x), np.ones_like(x)
+        gl[self.low_at] = x[self.low_at] - self.scaled.low[self.low_at]
+        gu[self.high_at] = self.scaled.high[self.high_at] - x[self.high_at]
+        return gl, gu
+
+    def _residual(self, x: FloatArray, f: FloatArray) -> float:
+        """Scaled natural residual in the problem's own scales; remembers the best point."""
+        z = np.clip(x * self.scaled.column, self.problem.lower, self.problem.upper)
+        r = float(scaled_residual(self.problem, z, f * self.scaled.row).max())
+        if r < self.best_residual:
+            self.best, self.best_residual = z, r
+        return r
+
+    def _note(self, phase: str, residual: float, mu: float, step: float) -> None:
+        entry = Iteration(
+            len(self.log), phase, residual, mu, step, time.perf_counter() - self.begin
+        )
+        self.log.append(entry)
+        if self.options.callback is not None:
+            self.options.callback(entry)
+
+    # -- linear algebra -----------------------------------------------------------------------
+
+    def _factor(self, j: sp.csc_array, diagonal: FloatArray) -> sp.csc_array:
+        """Factorise J + diag + rho I; return J + diag."""
+        data = j.data.copy()
+        data[self.scaled.diagonal] += diagonal
+        exact = sp.csc_array((data, j.indices, j.indptr), shape=j.shape)
+        data = data.copy()
+        data[self.scaled.diagonal] += PROXIMAL
+        self.lu.factor(sp.csc_array((data, j.indices, j.indptr), shape=j.shape))
+        return exact
+
+    def _solve(self, exact: sp.csc_array, b: FloatArray, steps: int = 4) -> FloatArray:
+        """Solve with refinement against the unregularised matrix, as long as it helps."""
+        x = self.lu.solve(b)
+        r = b - exact @ x
+        norm = np.abs(r).max()
+        target = 1e-13 * max(np.abs(b).max(), 1e-300)
+        for _ in range(steps):
+            if norm <= target:
+                break
+            y = x + self.lu.solve(r)
+            s = b - exact @ y
+            new = np.abs(s).max()
+            if not new < 0.5 * norm:
+                if new < norm:
+                    x = y
+                break
+            x, r, norm = y, s, new
+        return x
+
+    # -- the method ---------------------------------------------------------------------------
+
+    def run(self) -> MCPResult:
+        status = Status.ITERATION_LIMIT
+        since_best = 0
+        polish_at = POLISH_BELOW
+        state = self.state
+        f = self.scaled.f(state.x)
+        if not np.isfinite(f).all():
+            return self._result(Status.DOMAIN_ERROR)
+        step = 0.0
+        while True:
+            before = self.best_residual
+            residual = self._residual(state.x, f)
+            gl, gu = self._gaps(state.x)
+            mu = (gl @ state.wl + gu @ state.wu) / self.pairs
+            self._note("interior", residual, mu, step)
+            since_best = 0 if self.best_residual < 0.9 * before else since_best + 1
+            if residual <= self.options.tolerance:
+                # one more step from here is nearly free and takes the point to rounding level
+                self._polish(state, f)
+                status = Status.SOLVED
+                break
+            if residual < polish_at:
+                polish_at = 0.03 * residual
+                if self._polish(state, f):
+                    status = Status.SOLVED
+                    break
+            if len(self.log) > self.options.max_iterations:
+                break
+            if time.perf_counter() - self.begin > self.options.time_limit_s:
+                status = Status.TIME_LIMIT
+                break
+            if since_best > STALL_AFTER:
+                status = Status.STALLED
+                break
+            try:
+                moved = self._step(state, f, mu)
+            except RuntimeError:  # the factorisation met an exactly singular matrix
+                status = Status.STALLED
+                break
+            if moved is None:
+                status = Status.DOMAIN_ERROR
+                break
+            state, f, step = moved
+        return self._result(status)
+
+    def _step(self, s: _State, f: FloatArray, mu: float) -> tuple[_State, FloatArray, float] | None:
+        gl, gu = self._gaps(s.x)
+        ratio = s.wl / gl + s.wu / gu
+        ratio[self.fixed] = 1e12
+        j = self.scaled.j(s.x)
+        if not np.isfinite(j.data).all():
+            return None
+        exact = self._factor(j, ratio)
+
+        def direction(cl: FloatArray, cu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+            """Newton direction to gap * multiplier = c on the two sides."""
+            tl, tu = np.zeros_like(gl), np.zeros_like(gu)
+            tl[self.low_at] = cl[self.low_at] / gl[self.low_at]
+            tu[self.high_at] = cu[self.high_at] / gu[self.high_at]
+            rhs = tl - tu - f
+            rhs[self.fixed] = 0.0
+            dx = self._solve(exact, rhs)
+            dwl = tl - s.wl - s.wl / gl * dx
+            dwu = tu - s.wu + s.wu / gu * dx
+            return dx, dwl, dwu
+
+        zero = np.zeros_like(gl)
+        dx, dwl, dwu = direction(zero, zero)
+        alpha = self._longest(s, gl, gu, dx, dwl, dwu)
+        after = (
+            (gl + alpha * dx)[self.low_at] @ (s.wl + alpha * dwl)[self.low_at]
+            + (gu - alpha * dx)[self.high_at] @ (s.wu + alpha * dwu)[self.high_at]
+        ) / self.pairs
+        sigma = min(max((after / mu) ** 3, 1e-6), 1.0)
+        target = sigma * mu
+        second_l, second_u = dx * dwl, -dx * dwu
+        dx, dwl, dwu = direction(target - alpha * second_l, target - alpha * second_u)
+        alpha = self._longest(s, gl, gu, dx, dwl, dwu)
+        # centrality correctors: pull outlying products back, as long as the step grows
+        for _ in range(2):
+            if alpha > 0.9:
+                break
+            trial = min(1.0, alpha + 0.3)
+            pl = (gl + trial * dx) * (s.wl + trial * dwl)
+            pu = (gu - trial * dx) * (s.wu + trial * dwu)
+            fix_l = np.clip(np.clip(pl, 0.1 * target, 10 * target) - pl, -10 * target, None)
+            fix_u = np.clip(np.clip(pu, 0.1 * target, 10 * target) - pu, -10 * target, None)
+            cl = target - alpha * second_l + fix_l
+            cu = target - alpha * second_u + fix_u
+            ex, ewl, ewu = direction(cl, cu)
+            longer = self._longest(s, gl, gu, ex, ewl, ewu)
+            if longer < alpha + 0.03:
+                break
+            dx, dwl, dwu, alpha = ex, ewl, ewu, longer
+        alpha = min(1.0, STEP_TO_BOUNDARY * alpha)
+        # F is nonlinear: shorten until its residual does not blow up
+        old = np.abs(f - s.wl + s.wu)[~self.fixed].max()
+        for _ in range(12):
+            x = s.x + alpha * dx
+            g = self.scaled.f(x)
+            wl, wu = s.wl + alpha * dwl, s.wu + alpha * dwu
+            if np.isfinite(g).all():
+                new = np.abs(g - wl + wu)[~self.fixed].max()
+                if new <= max(1.5 * old, 10.0 * mu):
+                    return _State(x, wl, wu), g, alpha
+            alpha *= 0.5
+        if not np.isfinite(g).all():
+            return None
+        return _State(x, wl, wu), g, alpha
+
+    def _longest(
+        self,
+        s: _State,
+        gl: FloatArray,
+        gu: FloatArray,
+        dx: FloatArray,
+        dwl: FloatArray,
+        dwu: FloatArray,
+    ) -> float:
+        """Longest step in [0, 1] that keeps gaps and multipliers positive."""
+        alpha = 1.0
+        for value, change in (
+            (gl[self.low_at], dx[self.low_at]),
+            (s.wl[self.low_at], dwl[self.low_at]),
+            (gu[self.high_at], -dx[self.high_at]),
+            (s.wu[self.high_at], dwu[self.high_at]),
+        ):
+            falling = change < 0
+            if falling.any():
+                alpha = min(alpha, float((-value[falling] / change[falling]).min()))
+        return alpha
+
+    # -- finish -------------------------------------------------------------------------------
+
+    def _polish(self, state: _State, f: FloatArray) -> bool:
+        """Active-set Newton from the interior point; True where it reaches the tolerance."""
+        scaled = self.scaled
+        gl, gu = self._gaps(state.x)
+        at_low, at_high = np.zeros(self.problem.n, bool), np.zeros(self.problem.n, bool)
+        at_low[self.low_at] = (gl < state.wl)[self.low_at]
+        at_high[self.high_at] = (gu < state.wu)[self.high_at]
+        x = state.x.copy()
+        reached = False
+        last = np.inf
+        for _ in range(POLISH_STEPS):
+            bound = np.where(at_low, scaled.low, scaled.high)
+            active = at_low | at_high | self.fixed
+            bound[self.fixed] = scaled.low[self.fixed]
+            move = np.where(active, bound - x, 0.0)
+            x = x + move
+            f = scaled.f(x)
+            j = scaled.j(x)
+            rhs = np.where(active, 0.0, -f)
+            try:
+                exact = self._factor(j, np.where(active, 1e14, 0.0))
+            except RuntimeError:
+                return reached
+            dx = self._solve(exact, rhs, steps=12)
+            dx[active] = 0.0
+            x = np.clip(x + dx, scaled.low, scaled.high)
+            f = scaled.f(x)
+            if not np.isfinite(f).all():
+                return reached
+            residual = self._residual(x, f)
+            self._note("newton", residual, 0.0, 1.0)
+            reached = reached or residual <= self.options.tolerance
+            if residual > 0.3 * last or residual < 1e-14:
+                break
+            last = residual
+            trial = x - f
+            at_low = (trial < scaled.low) & ~self.fixed
+            at_high = (trial > scaled.high) & ~self.fixed
+        return reached
+
+    def _result(self, status: Status) -> MCPResult:
+        z = self.best
+        residual = scaled_residual(self.problem, z)
+        worst = int(np.argmax(residual))
+        return MCPResult(
+            status,
+            z,
+            float(residual[worst]),
+            self.problem.describe(worst),
+            self.log,
+            {
+                "evaluations": self.scaled.evaluations,
+                "factorisations": self.lu.factorisations,
+                "seconds": time.perf_counter() - self.begin,
+            },
+        )

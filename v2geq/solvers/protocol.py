@@ -1,0 +1,125 @@
+"""What every solver takes and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class Problem(Protocol):
+    """A mixed complementarity problem: F = 0 inside, >= 0 at lower, <= 0 at upper bounds.
+
+    `scale` and `row_scale` are magnitudes of the data for variables and rows of F. The Jacobian
+    keeps one sparsity pattern, with every diagonal entry stored at `diagonal_positions`.
+    """
+
+    n: int
+    lower: FloatArray
+    upper: FloatArray
+    start: FloatArray
+    scale: FloatArray
+    row_scale: FloatArray
+
+    @property
+    def diagonal_positions(self) -> IntArray: ...
+
+    def F(self, z: FloatArray) -> FloatArray: ...
+
+    def J(self, z: FloatArray) -> sp.csc_array: ...
+
+    def describe(self, position: int) -> str: ...
+
+
+class Status(Enum):
+    """How a run ended; the value is the message for people."""
+
+    SOLVED = "solved"
+    STALLED = "stalled: no further progress; the problem may be infeasible or badly scaled"
+    ITERATION_LIMIT = "iteration limit reached; raise max_iterations or loosen the tolerance"
+    TIME_LIMIT = "time limit reached"
+    DOMAIN_ERROR = "F or its Jacobian is not finite at an iterate"
+
+    @property
+    def ok(self) -> bool:
+        return self is Status.SOLVED
+
+    @property
+    def word(self) -> str:
+        """Short name, for tables and files."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One line of the log: scaled natural residual, scaled complementarity, step, seconds."""
+
+    number: int
+    phase: str
+    residual: float
+    complementarity: float
+    step: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """Limits of a run.
+
+    Attributes
+    ----------
+    tolerance
+        Scaled natural residual at which a point counts as solved.
+    max_iterations, time_limit_s
+        Where a run gives up.
+    callback
+        Called with every `Iteration`.
+    """
+
+    tolerance: float = 1e-8
+    max_iterations: int = 200
+    time_limit_s: float = np.inf
+    callback: Callable[[Iteration], None] | None = None
+
+
+@dataclass
+class MCPResult:
+    """A point, how good it is and how it was reached.
+
+    Attributes
+    ----------
+    z : (n,) the returned point, within the bounds
+    residual : scaled natural residual, recomputed at `z`
+    worst : name of the entry with the largest scaled residual
+    log : one entry per iteration; stats : evaluations, factorisations, seconds
+    """
+
+    status: Status
+    z: FloatArray
+    residual: float
+    worst: str
+    log: list[Iteration] = field(default_factory=list)
+    stats: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def iterations(self) -> int:
+        return len(self.log)
+
+
+def scaled_residual(problem: Problem, z: FloatArray, f: FloatArray | None = None) -> FloatArray:
+    """Scaled natural residual of every entry, (n,): |z - clip(z - F, lower, upper)|.
+
+    Variables and rows are divided by their data scales first.
+    """
+    f = problem.F(z) if f is None else f
+    x, g = z / problem.scale, f / problem.row_scale
+    low, high = problem.lower / problem.scale, problem.upper / problem.scale
+    return np.abs(x - np.clip(x - g, low, high))
