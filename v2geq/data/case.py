@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.check_case import check_case
+from v2geq.data.check_case import EV_SETTINGS, check_case
 from v2geq.data.document import case_from_document, case_to_document
 from v2geq.data.feeder import read_feeder_with_origin
 from v2geq.data.folders import available_cases, networks_folder
@@ -107,15 +107,14 @@ def _read_case(path: Path) -> Case:
     feeder, feeder_origin = read_feeder_with_origin(_network(networks, "feeder", folder))
     road, road_origin = read_road_with_origin(_network(networks, "road", folder))
     networks.finish()
-    settings = {
+    loaded: dict[str, Any] = {
         attribute: parts.settings(top.table(section, {}), cls, section)
         for section, (attribute, cls) in SECTIONS.items()
     }
-    tables = {}
     for table, schema in CASE_TABLES.items():
         frame, parts.tables[table] = read_table(folder / f"{table}.csv", with_provenance(schema))
         parts.rows(table, frame, table)
-        tables[table] = frame[list(schema.value_columns)]
+        loaded[table] = frame[list(schema.value_columns)]
     drivers, trip_tables = _drivers(top.table("drivers", {}), folder, parts)
     scenario_table = top.table("scenario", {})
     scenarios = {key: _scenario(scenario_table, key, parts) for key in scenario_table.data}
@@ -133,8 +132,7 @@ def _read_case(path: Path) -> Case:
         basis=parts.basis,
         source=source,
         trip_tables=trip_tables,
-        **settings,
-        **tables,
+        **loaded,
     )
     case, _ = apply_changes(case, changes, places.__getitem__)
     origin = feeder_origin | road_origin | Origin(parts.tables, parts.places)
@@ -177,6 +175,9 @@ def _drivers(
         table = section.table(name)
         driver = parts.settings(table, DriverClass, f"drivers.{name}")
         frame, origin = read_trips(folder / driver.trips, with_provenance(TRIPS))
+        if driver.kind == "fv":
+            for setting in EV_SETTINGS:
+                parts.basis.pop(f"drivers.{name}.{setting}")
         drivers[name], tables[name] = driver, frame[list(TRIPS.value_columns)]
         parts.tables[f"trips.{name}"] = origin
     return drivers, tables
@@ -192,9 +193,7 @@ def _scenario(section: TomlTable, name: str, parts: _Parts) -> ScenarioData:
     for bus, raw in reactive.data.items():
         key = f"{prefix}.reactive_sources.{bus}"
         parts.places[key] = reactive.where(bus)
-        sources[bus], parts.basis[key] = parameter(
-            REACTIVE_SOURCE, raw, lambda k=key: parts.places[k]
-        )
+        sources[bus], parts.basis[key] = parameter(REACTIVE_SOURCE, raw, parts.places[key])
     for key in ("outages", "set"):
         parts.places[f"{prefix}.{key}"] = table.where(key)
     scenario = ScenarioData(

@@ -7,7 +7,7 @@ import math
 from v2geq.data.check_feeder import check_feeder
 from v2geq.data.check_road import check_road, check_trips
 from v2geq.data.model import Case, DriverClass
-from v2geq.data.origin import Origin
+from v2geq.data.origin import NO_ORIGIN, Origin
 from v2geq.errors import DataError, did_you_mean
 
 EV_SETTINGS = (
@@ -22,7 +22,7 @@ EV_SETTINGS = (
 _PORTION_TOLERANCE = 1e-9
 
 
-def check_case(case: Case, origin: Origin = Origin(), checked: Case | None = None) -> None:
+def check_case(case: Case, origin: Origin = NO_ORIGIN, checked: Case | None = None) -> None:
     """Raise DataError unless the parts of `case` fit together.
 
     Parameters

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 
 from v2geq.data.model import Feeder
-from v2geq.data.origin import Origin
+from v2geq.data.origin import NO_ORIGIN, Origin
 from v2geq.errors import DataError, did_you_mean
 
 
-def check_feeder(feeder: Feeder, origin: Origin = Origin()) -> None:
+def check_feeder(feeder: Feeder, origin: Origin = NO_ORIGIN) -> None:
     """Raise DataError unless names are known and closed branches form a tree from the root."""
     buses = feeder.buses.index
     if feeder.root not in buses:

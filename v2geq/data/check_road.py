@@ -7,11 +7,11 @@ from collections import deque
 import pandas as pd
 
 from v2geq.data.model import RoadNetwork
-from v2geq.data.origin import Origin
+from v2geq.data.origin import NO_ORIGIN, Origin
 from v2geq.errors import DataError, did_you_mean
 
 
-def check_road(road: RoadNetwork, origin: Origin = Origin()) -> None:
+def check_road(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> None:
     """Raise DataError unless names are known, arcs are simple and every trip has a route."""
     nodes, arcs = road.nodes.index, road.arcs
     ends: dict[tuple[str, str], str] = {}

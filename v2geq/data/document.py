@@ -108,18 +108,18 @@ def case_from_document(document: Mapping[str, Any]) -> Case:
             advice=f"this release reads version {VERSION}",
         )
     _check_keys(document, expected, "document")
-    networks = {part: _network(document, part) for part in _NETWORKS}
     settings = _mapping(document, "settings", "document")
     _check_keys(settings, list(SECTIONS), "settings")
     scenarios = _mapping(document, "scenarios", "document")
+    parts: dict[str, Any] = {name: _text(document, name, "document") for name in _TEXTS}
+    parts |= {part: _network(document, part) for part in _NETWORKS}
+    parts |= {name: _table(document, name, schema, name) for name, schema in CASE_TABLES.items()}
+    parts |= {
+        attribute: _settings(_mapping(settings, section, "settings"), cls, section)
+        for section, (attribute, cls) in SECTIONS.items()
+    }
     case = Case(
-        **{name: _text(document, name, "document") for name in _TEXTS},
-        **networks,
-        **{name: _table(document, name, schema, name) for name, schema in CASE_TABLES.items()},
-        **{
-            attribute: _settings(_mapping(settings, section, "settings"), cls, section)
-            for section, (attribute, cls) in SECTIONS.items()
-        },
+        **parts,
         drivers={
             str(name): _settings(entry, DriverClass, f"drivers.{name}")
             for name, entry in _mapping(document, "drivers", "document").items()
@@ -161,7 +161,7 @@ def _table(holder: Mapping[str, Any], name: str, schema: TableSchema, where: str
         if not isinstance(column, (list, tuple)):
             raise DataError(f"column {spec.name} is not a list", where=where)
         values[spec.name] = [
-            spec.check(value, lambda i=i, s=spec: f"{where}, row {i + 1}, column {s.name}")
+            spec.check(value, f"{where}, row {i + 1}, column {spec.name}")
             for i, value in enumerate(column)
         ]
     if len({len(column) for column in values.values()}) > 1:
@@ -182,7 +182,7 @@ def _network(document: Mapping[str, Any], part: str) -> Any:
     hints = get_type_hints(cls)
     kinds = {str: "text", float: "float"}
     values = {
-        f.name: ValueSpec(f.name, kinds[hints[f.name]]).check(holder[f.name], lambda: part)
+        f.name: ValueSpec(f.name, kinds[hints[f.name]]).check(holder[f.name], part)
         for f in fields(cls)
         if f.name not in tables
     }
@@ -202,12 +202,7 @@ def _settings(entry: Any, cls: type, where: str) -> Any:
     if not isinstance(entry, Mapping):
         raise DataError(f"{entry!r} is not a table of settings", where=where)
     _check_keys(entry, list(specs), where)
-    return cls(
-        **{
-            name: spec.check(entry[name], lambda n=name: f"{where}.{n}")
-            for name, spec in specs.items()
-        }
-    )
+    return cls(**{name: spec.check(entry[name], f"{where}.{name}") for name, spec in specs.items()})
 
 
 def _scenario(entry: Any, name: str) -> ScenarioData:
@@ -221,10 +216,10 @@ def _scenario(entry: Any, name: str) -> ScenarioData:
     load_factor = setting_specs(ScenarioData)["load_factor"]
     sources = _mapping(entry, "reactive_sources", where)
     return ScenarioData(
-        load_factor=load_factor.check(entry["load_factor"], lambda: where),
-        outages=tuple(ValueSpec("outages", "text").check(b, lambda: where) for b in outages),
+        load_factor=load_factor.check(entry["load_factor"], where),
+        outages=tuple(ValueSpec("outages", "text").check(b, where) for b in outages),
         reactive_sources={
-            str(bus): REACTIVE_SOURCE.check(kvar, lambda: where) for bus, kvar in sources.items()
+            str(bus): REACTIVE_SOURCE.check(kvar, where) for bus, kvar in sources.items()
         },
         set=dict(_mapping(entry, "set", where)),
     )
@@ -251,7 +246,7 @@ def _mapping(holder: Mapping[str, Any], key: str, where: str) -> Mapping[str, An
 
 
 def _text(holder: Mapping[str, Any], key: str, where: str) -> str:
-    return str(ValueSpec(key, "text").check(holder[key], lambda: where))
+    return str(ValueSpec(key, "text").check(holder[key], where))
 
 
 def _check_keys(given: Mapping[str, Any], expected: list[str], where: str) -> None:

@@ -33,7 +33,7 @@ def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
     head = read_toml(folder / "feeder.toml")
     name, root = head.text("name", folder.name), head.text("root")
     base_kv = ValueSpec("base_kv", "float", "kV", lower=0.0, strict=True).check(
-        head.raw("base_kv"), lambda: head.where("base_kv")
+        head.raw("base_kv"), head.where("base_kv")
     )
     source = head.text("source", "")
     head.finish()

@@ -42,3 +42,6 @@ class Origin:
 
     def __or__(self, other: Origin) -> Origin:
         return Origin({**self.tables, **other.tables}, {**self.settings, **other.settings})
+
+
+NO_ORIGIN = Origin()

@@ -14,7 +14,7 @@ from v2geq.data.origin import Origin
 from v2geq.data.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TableSchema
 from v2geq.data.settings import parameter
 from v2geq.data.trips import class_trips
-from v2geq.data.values import ValueSpec, setting_specs
+from v2geq.data.values import ValueSpec, Where, in_words, setting_specs
 from v2geq.errors import DataError, did_you_mean
 
 _LOAD_FACTOR = ValueSpec("load_factor", "float", lower=0.0)
@@ -103,7 +103,7 @@ def check_scenario_set(
                     advice="a scenario changes only the other parameters",
                 )
             target = resolve(case, name)
-            plain[target.name] = _checked(case, target, raw, lambda n=name: f"parameter {n!r}")[0]
+            plain[target.name] = _checked(case, target, raw, f"parameter {name!r}")[0]
         bare = replace(case.scenarios[scenario], set={})
         with_parameters(replace(case, scenarios={scenario: bare}), plain)
     except DataError as error:
@@ -119,7 +119,7 @@ def apply_changes(
     touched: list[str] = []
     for name, raw in changes.items():
         target = resolve(case, name, where(name))
-        value, (basis, note) = _checked(case, target, raw, lambda n=name: where(n))
+        value, (basis, note) = _checked(case, target, raw, where(name))
         case = _put(case, target, value)
         label = target.name if target.kind != "table" else f"{target.owner}.{target.key}"
         if not isinstance(raw, Mapping) or "value" not in raw:
@@ -159,9 +159,10 @@ def resolve(case: Case, name: str, where: str = "") -> Target:
         return _scenario_target(case, rest, where)
     else:
         for prefix in _TABLES:
-            if name.startswith(prefix + "."):
-                if target := _table_target(case, prefix, name[len(prefix) + 1 :], where):
-                    return target
+            if not name.startswith(prefix + "."):
+                continue
+            if entry := _table_target(case, prefix, name[len(prefix) + 1 :], where):
+                return entry
     known = [t.name for t in settings] + sorted({t.field for t in settings}) + list(_TABLES)
     raise DataError(f"unknown parameter {name!r}", where=where, advice=did_you_mean(name, known))
 
@@ -230,9 +231,7 @@ def _frame(case: Case, prefix: str) -> pd.DataFrame:
     return frame
 
 
-def _checked(
-    case: Case, target: Target, raw: Any, where: Callable[[], str]
-) -> tuple[Any, tuple[str, str]]:
+def _checked(case: Case, target: Target, raw: Any, where: Where) -> tuple[Any, tuple[str, str]]:
     if target.kind == "scenario":
         return _checked_scenario(target, raw, where)
     if target.kind == "table":
@@ -241,19 +240,17 @@ def _checked(
         cls = DriverClass if target.kind == "driver" else SECTIONS[target.owner][1]
         spec = setting_specs(cls)[target.field]
     value, basis = parameter(spec, raw, where)
-    if target.kind == "driver" and target.field == "trips":
-        if value != case.drivers[target.owner].trips:
-            raise DataError(
-                "a trip table cannot be exchanged in a loaded case",
-                where=where(),
-                advice="change trips_factor or trips_of, or edit case.toml",
-            )
+    is_table = target.kind == "driver" and target.field == "trips"
+    if is_table and value != case.drivers[target.owner].trips:
+        raise DataError(
+            "a trip table cannot be exchanged in a loaded case",
+            where=in_words(where),
+            advice="change trips_factor or trips_of, or edit case.toml",
+        )
     return value, basis
 
 
-def _checked_scenario(
-    target: Target, raw: Any, where: Callable[[], str]
-) -> tuple[Any, tuple[str, str]]:
+def _checked_scenario(target: Target, raw: Any, where: Where) -> tuple[Any, tuple[str, str]]:
     if target.field == "load_factor":
         return parameter(_LOAD_FACTOR, raw, where)
     if target.field == "reactive_sources" and target.key:
@@ -261,14 +258,16 @@ def _checked_scenario(
     if target.field == "outages":
         if isinstance(raw, str) or not isinstance(raw, (list, tuple)):
             raise DataError(
-                f"outages = {raw!r} is not a list", where=where(), advice="write ['sw3', 'sw4']"
+                f"outages = {raw!r} is not a list",
+                where=in_words(where),
+                advice="write ['sw3', 'sw4']",
             )
         return tuple(_OUTAGE.check(branch, where) for branch in raw), ("assumed", "")
     if target.field == "set" and target.key:
         return raw, ("assumed", "")
     if not isinstance(raw, Mapping):
         raise DataError(
-            f"{target.field} = {raw!r} is not a table of names and values", where=where()
+            f"{target.field} = {raw!r} is not a table of names and values", where=in_words(where)
         )
     if target.field == "set":
         return dict(raw), ("assumed", "")
@@ -277,26 +276,26 @@ def _checked_scenario(
 
 
 def _put(case: Case, target: Target, value: Any) -> Case:
+    change: dict[str, Any] = {target.field: value}
     if target.kind == "section":
         attribute = SECTIONS[target.owner][0]
-        return replace(
-            case, **{attribute: replace(getattr(case, attribute), **{target.field: value})}
-        )
+        change = {attribute: replace(getattr(case, attribute), **change)}
+        return replace(case, **change)
     if target.kind == "driver":
-        driver = replace(case.drivers[target.owner], **{target.field: value})
+        driver = replace(case.drivers[target.owner], **change)
         return replace(case, drivers={**case.drivers, target.owner: driver})
     if target.kind == "scenario":
         scenario = case.scenarios[target.owner]
         if target.key:
-            value = {**getattr(scenario, target.field), target.key: value}
-        scenario = replace(scenario, **{target.field: value})
+            change = {target.field: {**getattr(scenario, target.field), target.key: value}}
+        scenario = replace(scenario, **change)
         return replace(case, scenarios={**case.scenarios, target.owner: scenario})
     attribute, table, _ = _TABLES[target.owner]
     frame = _frame(case, target.owner).copy()
     frame.loc[target.key, target.field] = value
-    if not table:
-        return replace(case, **{attribute: frame})
-    return replace(case, **{attribute: replace(getattr(case, attribute), **{table: frame})})
+    change = {table: frame}
+    change = {attribute: replace(getattr(case, attribute), **change) if table else frame}
+    return replace(case, **change)
 
 
 def _trips(case: Case, name: str) -> pd.DataFrame:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from v2geq.data.toml import TomlTable
-from v2geq.data.values import BASES, ValueSpec, setting_specs
+from v2geq.data.values import BASES, ValueSpec, Where, in_words, setting_specs
 from v2geq.errors import DataError, did_you_mean
 
 Basis = tuple[str, str]
@@ -43,13 +43,11 @@ def read_settings(
             table.raw(name, None)
             values[name], basis[dotted] = spec.default, ("assumed", "default")
             continue
-        values[name], basis[dotted] = parameter(
-            spec, table.raw(name), lambda place=places[dotted]: place
-        )
+        values[name], basis[dotted] = parameter(spec, table.raw(name), places[dotted])
     return values, basis, places
 
 
-def parameter(spec: ValueSpec, raw: Any, where: Callable[[], str]) -> tuple[Any, Basis]:
+def parameter(spec: ValueSpec, raw: Any, where: Where) -> tuple[Any, Basis]:
     """Checked value and (basis, note) of `raw`: a plain value, or `{value, unit, basis, note}`.
 
     Raises
@@ -63,20 +61,20 @@ def parameter(spec: ValueSpec, raw: Any, where: Callable[[], str]) -> tuple[Any,
         if key not in _FORM:
             raise DataError(
                 f"unknown key {key!r} of {spec.name}",
-                where=where(),
+                where=in_words(where),
                 advice=did_you_mean(key, _FORM),
             )
     if "value" not in raw:
         raise DataError(
             f"{spec.name} has no value",
-            where=where(),
+            where=in_words(where),
             advice=f"write {spec.name} = {{ value = ..., unit = ..., basis = ..., note = ... }}",
         )
     unit = raw.get("unit", spec.unit)
     if unit != spec.unit:
         raise DataError(
             f"{spec.name} is given in {unit!r}",
-            where=where(),
+            where=in_words(where),
             advice=f"convert it to {spec.unit!r}" if spec.unit else "it has no unit; drop the key",
         )
     basis = ValueSpec("basis", "text", choices=BASES).check(raw.get("basis", "assumed"), where)

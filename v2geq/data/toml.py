@@ -127,7 +127,7 @@ class TomlTable:
 
     def _scalar(self, key: str, kind: str, default: Any) -> Any:
         value = self.raw(key, default)
-        return ValueSpec(key, kind).check(value, lambda: self.where(key))
+        return ValueSpec(key, kind).check(value, self.where(key))
 
     def _list(self, key: str, kind: str, default: Any) -> list[Any]:
         value = self.raw(key, default)
@@ -136,7 +136,7 @@ class TomlTable:
                 f"{key} = {value!r} is not a list", key=key, advice=f"write {key} = [...]"
             )
         spec = ValueSpec(key, kind)
-        return [spec.check(item, lambda: self.where(key)) for item in value]
+        return [spec.check(item, self.where(key)) for item in value]
 
 
 def read_toml(path: Path) -> TomlTable:

@@ -10,6 +10,9 @@ from typing import Any, get_type_hints
 
 from v2geq.errors import DataError, did_you_mean
 
+# where a value came from, in words; a function where the words are only needed for an error
+Where = str | Callable[[], str]
+
 BASES = ("measured", "cited", "assumed")
 
 _INTEGER = re.compile(r"[+-]?\d+\Z")
@@ -41,8 +44,8 @@ class ValueSpec:
     required: bool = True
     default: Any = None
 
-    def parse(self, text: str, where: Callable[[], str]) -> Any:
-        """Value written as `text` in a table cell; raises DataError with `where()`."""
+    def parse(self, text: str, where: Where) -> Any:
+        """Value written as `text` in a table cell; raises DataError naming the place `where`."""
         value: Any = text
         if self.kind == "float":
             value = _number(self, text, where)
@@ -50,7 +53,7 @@ class ValueSpec:
             if not _INTEGER.match(text):
                 raise DataError(
                     f"{self.name} = {text!r} is not a whole number",
-                    where=where(),
+                    where=in_words(where),
                     advice="write digits only, for example 12",
                 )
             value = int(text)
@@ -58,21 +61,21 @@ class ValueSpec:
             if text.lower() not in _TRUTH:
                 raise DataError(
                     f"{self.name} = {text!r} is neither true nor false",
-                    where=where(),
+                    where=in_words(where),
                     advice="write true or false",
                 )
             value = _TRUTH[text.lower()]
         return self.check(value, where)
 
-    def check(self, value: Any, where: Callable[[], str]) -> Any:
-        """Value as the declared Python type; raises DataError with `where()` if it cannot be."""
+    def check(self, value: Any, where: Where) -> Any:
+        """Value as the declared Python type; raises DataError naming the place `where`."""
         value = _typed(self, _plain(value), where)
         if self.kind in ("float", "int"):
             _check_range(self, value, where)
         if self.choices and value not in self.choices:
             raise DataError(
                 f"{self.name} = {value!r} is not one of {', '.join(self.choices)}",
-                where=where(),
+                where=in_words(where),
                 advice=did_you_mean(str(value), self.choices),
             )
         return value
@@ -104,13 +107,18 @@ def _setting_spec(f: Field[Any], kind: str) -> ValueSpec:
     )
 
 
+def in_words(where: Where) -> str:
+    """Words of a place."""
+    return where if isinstance(where, str) else where()
+
+
 def _plain(value: Any) -> Any:
     # numpy scalars (of sweeps, of frames) stand for the Python value they hold
     item = getattr(value, "item", None)
     return item() if callable(item) and getattr(value, "ndim", None) == 0 else value
 
 
-def _number(spec: ValueSpec, text: str, where: Callable[[], str]) -> float:
+def _number(spec: ValueSpec, text: str, where: Where) -> float:
     try:
         value = float(text)
     except ValueError:
@@ -119,20 +127,20 @@ def _number(spec: ValueSpec, text: str, where: Callable[[], str]) -> float:
         comma = re.fullmatch(r"[+-]?\d+,\d+", text)
         raise DataError(
             f"{spec.name} = {text!r} is not a finite number",
-            where=where(),
+            where=in_words(where),
             advice="use a decimal point, not a comma" if comma else "write a plain number",
         )
     return value
 
 
-def _typed(spec: ValueSpec, value: Any, where: Callable[[], str]) -> Any:
+def _typed(spec: ValueSpec, value: Any, where: Where) -> Any:
     wanted = {"float": "a number", "int": "a whole number", "bool": "true or false", "text": "text"}
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if spec.kind == "float" and number:
         if not math.isfinite(value):
             raise DataError(
                 f"{spec.name} = {value!r} is not finite",
-                where=where(),
+                where=in_words(where),
                 advice="for 'no limit' write a large number",
             )
         return float(value)
@@ -146,12 +154,12 @@ def _typed(spec: ValueSpec, value: Any, where: Callable[[], str]) -> Any:
     unit = f" (unit {spec.unit})" if spec.unit else ""
     raise DataError(
         f"{spec.name} = {value!r} is of type {type(value).__name__}",
-        where=where(),
+        where=in_words(where),
         advice=f"{spec.name} must be {wanted[spec.kind]}{unit}",
     )
 
 
-def _check_range(spec: ValueSpec, value: float, where: Callable[[], str]) -> None:
+def _check_range(spec: ValueSpec, value: float, where: Where) -> None:
     unit = f" {spec.unit}" if spec.unit else ""
     low, high = spec.lower, spec.upper
     if low is not None and (value <= low if spec.strict else value < low):
@@ -162,6 +170,6 @@ def _check_range(spec: ValueSpec, value: float, where: Callable[[], str]) -> Non
         return
     raise DataError(
         f"{spec.name} = {value!r}{unit} is out of range",
-        where=where(),
+        where=in_words(where),
         advice=f"{spec.name} must be {bound}{unit}",
     )
