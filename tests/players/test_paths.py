@@ -159,6 +159,7 @@ def test_equal_budget_survives_rounding() -> None:
     rules = EnergyRules(0.5, 0.2, 0.2, 1.0)
     assert rules.full_budget < 0.1 + 0.2
     assert make_path(line(0.1, 0.2), rules, 0, (0, 1), []) is not None
+    assert make_path(line(0.1, 0.2), rules, 0, (0, 1), [(0, "C", 2)]) is not None
 
 
 def test_route_may_not_pass_a_closed_node_but_may_stop_there() -> None:

@@ -382,7 +382,9 @@ def price_paths(
     wait = _checked("wait_h", wait_h, stations.size, nonnegative=True)
     charge = _checked("charge_price", charge_price, stations.size)
     discharge = (
-        charge if discharge_price is None else _checked("price", discharge_price, stations.size)
+        charge
+        if discharge_price is None
+        else _checked("discharge_price", discharge_price, stations.size)
     )
     if not value_of_time > 0 or not energy_value >= 0 or not charger_power > 0:
         raise DataError(
