@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice, pairwise, product
-from types import SimpleNamespace
-from typing import Any, cast
 
 import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
 
+from v2geq.data.model import DriverClass, RoadNetwork
 from v2geq.errors import DataError
 from v2geq.players.paths import (
     EnergyRules,
@@ -182,12 +182,20 @@ def test_make_path_rejects_nonsense() -> None:
 
 
 def test_rules_of_a_driver_class() -> None:
-    ev = SimpleNamespace(kind="ev", battery=24.0, reserve=0.2, discharge_level=0.5, consumption=1.0)
-    rules = EnergyRules.from_class(cast(Any, ev))
+    ev = DriverClass(
+        kind="ev",
+        value_of_time=12.0,
+        trips="",
+        battery=24.0,
+        reserve=0.2,
+        discharge_level=0.5,
+        consumption=1.0,
+    )
+    rules = EnergyRules.from_class(ev)
     assert rules == EnergyRules(24.0, 4.800000000000001, 12.0, 1.0)
     assert (rules.full_budget, rules.low_budget) == pytest.approx((19.2, 7.2))
     with pytest.raises(DataError, match="'fv' has no battery"):
-        EnergyRules.from_class(cast(Any, SimpleNamespace(kind="fv")))
+        EnergyRules.from_class(DriverClass(kind="fv", value_of_time=12.0, trips=""))
 
 
 def test_graph_from_road() -> None:
@@ -196,18 +204,18 @@ def test_graph_from_road() -> None:
         {"from_node": ["1"], "to_node": ["b"], "length_km": [2.5], "free_flow_min": [3.6]},
         index=["1-b"],
     )
-    road = SimpleNamespace(name="r", nodes=nodes, arcs=arcs, source="net.csv")
-    graph = Graph.from_road(cast(Any, road))
+    road = RoadNetwork("r", nodes, arcs, pd.DataFrame(), source="net.csv")
+    graph = Graph.from_road(road)
     assert graph.nodes == ("1", "b") and graph.arcs == ("1-b",)
     assert graph.through.tolist() == [False, True]
     assert (graph.length_km[0], graph.free_flow_h[0]) == pytest.approx((2.5, 0.06))
     assert graph.route_minutes == [3.6]
-    road.arcs = arcs.assign(to_node="c")
+    road = replace(road, arcs=arcs.assign(to_node="c"))
     with pytest.raises(DataError, match=r"net\.csv: arc '1-b'.*to_node 'c' is no node"):
-        Graph.from_road(cast(Any, road))
-    road.arcs = arcs.assign(length_km=-1.0)
+        Graph.from_road(road)
+    road = replace(road, arcs=arcs.assign(length_km=-1.0))
     with pytest.raises(DataError, match=r"length_km is -1\.0"):
-        Graph.from_road(cast(Any, road))
+        Graph.from_road(road)
 
 
 # ---------------------------------------------------------------------------------------------
