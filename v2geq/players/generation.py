@@ -1,0 +1,112 @@
+"""Column generation: the cheapest energy-feasible paths at given flows and prices.
+
+The drivers' block holds the paths found so far; this module finds those it lacks. Exactness over
+all paths is a statement about `price_all`: no path of any class costs less than u_w.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from v2geq.mcp.curves import FloatArray
+from v2geq.players.drivers import Traffic
+from v2geq.players.paths import Path
+from v2geq.players.pricing import price_paths, shortest_routes
+from v2geq.scenario import Scenario
+
+SEED_ROUNDS = 6
+
+
+@dataclass(frozen=True)
+class StationPrices:
+    """Prices at stations, $/kWh; `discharge` is None without V2G."""
+
+    charge: FloatArray
+    discharge: FloatArray | None
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """Least trip cost over all feasible paths, by class and OD pair, $/veh, and such paths."""
+
+    cost: dict[str, FloatArray]
+    paths: dict[str, list[Path]]
+
+
+def price_all(
+    traffic: Traffic,
+    arc_flow: FloatArray,
+    station_flow: FloatArray,
+    prices: StationPrices,
+    below: Mapping[str, FloatArray] | None = None,
+) -> Cheapest:
+    """Cheapest path of every class and OD pair over all energy-feasible paths.
+
+    Parameters
+    ----------
+    arc_flow, station_flow
+        Flows (veh/h) at which travel and waiting times are taken.
+    below
+        class -> (od,) cost in $/veh; only cheaper paths are returned. Fuel vehicles' costs are at
+        the class's own value of time.
+    """
+    times = traffic.travel_time.time(arc_flow)
+    waits = traffic.queue_time.time(station_flow)
+    cost: dict[str, FloatArray] = {}
+    paths: dict[str, list[Path]] = {}
+    for name, kind in traffic.classes.items():
+        limit = None if below is None else below[name]
+        pairs = traffic.od_pairs[name]
+        if kind.kind == "ev":
+            cost[name], paths[name] = price_paths(
+                traffic.graph,
+                traffic.rules(name),
+                times,
+                pairs,
+                traffic.station_node,
+                value_of_time=kind.value_of_time,
+                wait_h=waits,
+                charge_price=prices.charge,
+                discharge_price=prices.discharge,
+                charger_power=kind.charger_power,
+                degradation=kind.degradation,
+                energy_value=kind.energy_value,
+                below=limit,
+            )
+        else:
+            hours, paths[name] = shortest_routes(
+                traffic.graph,
+                times,
+                pairs,
+                below=None if limit is None else limit / kind.value_of_time,
+            )
+            cost[name] = kind.value_of_time * hours
+    return Cheapest(cost, paths)
+
+
+def seed(scenario: Scenario, traffic: Traffic) -> None:
+    """Fill the path sets with the cheapest paths of a few rounds of averaged loading.
+
+    Prices are the reference price; each round loads all demand on its cheapest paths and averages
+    flows with the rounds before, so that congested alternatives enter as well.
+    """
+    stations = len(scenario.stations)
+    price = np.full(stations, scenario.price_scale)
+    prices = StationPrices(price, price if scenario.v2g else None)
+    arc_flow = np.zeros(len(traffic.graph.arcs))
+    station_flow = np.zeros(stations)
+    for k in range(SEED_ROUNDS):
+        found = price_all(traffic, arc_flow, station_flow, prices)
+        arcs, stops = np.zeros_like(arc_flow), np.zeros_like(station_flow)
+        for name, paths in found.paths.items():
+            traffic.paths[name].extend(paths)
+            for path in paths:
+                trips = traffic.demand[name][path.od]
+                np.add.at(arcs, list(path.arcs), trips)
+                np.add.at(stops, [s.station for s in path.stops], trips)
+        weight = 2.0 / (k + 2.0)
+        arc_flow += weight * (arcs - arc_flow)
+        station_flow += weight * (stops - station_flow)

@@ -1,0 +1,1 @@
+"""What follows from a solved problem: canonical prices, tables, accounts, certificate, files."""

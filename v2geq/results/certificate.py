@@ -1,0 +1,289 @@
+"""The certificate: every reason to believe a point is an equilibrium, recomputed from the point.
+
+spec section 7. Nothing here comes from the solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from v2geq.coupling import Coupled
+from v2geq.mcp.curves import FloatArray
+from v2geq.mcp.deviation import best_deviation
+from v2geq.players.drivers import Traffic
+from v2geq.players.dso import incidence
+from v2geq.players.generation import StationPrices, price_all
+from v2geq.results.accounts import Accounts, accounts, path_costs
+
+LIMITS: Mapping[str, float] = {
+    "natural_residual": 1e-8,
+    "wardrop_gap": 1e-8,
+    "market_mismatch_kw": 1e-6,
+    "voltage_violation_pu": 1e-6,
+    "rating_violation_kva": 1e-4,
+    "bound_violation": 1e-9,
+    "regret": 1e-5,
+    "account_gap": 1e-6,
+}
+"""What a certificate must keep; `regret` and `account_gap` are shares of turnover."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Recomputed evidence that a point is an equilibrium.
+
+    Attributes
+    ----------
+    natural_residual
+        Scaled natural residual: the largest of |z - clip(z - F, lower, upper)| after dividing
+        variables and rows by their data scales.
+    blocks
+        By block: unit of the variable, unit of the row, natural residual in these units, its
+        worst entry, scaled residual.
+    wardrop_gap
+        sum f (C - u) / sum f * time cost over the paths in the problem.
+    wardrop_gap_all_paths
+        The same against the cheapest path over all energy-feasible paths.
+    market_mismatch_kw
+        Largest imbalance of any market or of the root's balance row, which the gauge leaves out.
+    voltage_violation_pu, rating_violation_kva, bound_violation
+        Largest violation of voltage limits (pu), line ratings (kVA) and any bound (scaled).
+    regrets
+        By player: regret ($/h, what deviating alone could gain), turnover ($/h), relative regret.
+    account_gap
+        Gap of the accounting identity, as a share of total turnover.
+    exact_paths
+        Whether the drivers' regret is part of the verdict: with enumerated paths cheaper ones may
+        exist outside the list, and the regret says by how much.
+    """
+
+    natural_residual: float
+    blocks: pd.DataFrame
+    wardrop_gap: float
+    wardrop_gap_all_paths: float
+    market_mismatch_kw: float
+    voltage_violation_pu: float
+    rating_violation_kva: float
+    bound_violation: float
+    regrets: pd.DataFrame
+    account_gap: float
+    exact_paths: bool
+    extra_failures: tuple[str, ...] = field(default=())
+
+    @property
+    def figures(self) -> pd.Series:
+        """The figures the verdict rests on, by name."""
+        return pd.Series(
+            {
+                "natural_residual": self.natural_residual,
+                "wardrop_gap": self.wardrop_gap,
+                "market_mismatch_kw": self.market_mismatch_kw,
+                "voltage_violation_pu": self.voltage_violation_pu,
+                "rating_violation_kva": self.rating_violation_kva,
+                "bound_violation": self.bound_violation,
+                "regret": self.largest_regret,
+                "account_gap": self.account_gap,
+            }
+        )
+
+    @property
+    def largest_regret(self) -> float:
+        """Largest relative regret of the players in the verdict."""
+        counted = self.regrets
+        if not self.exact_paths:
+            counted = counted[~counted.index.str.startswith("drivers")]
+        return float(counted["relative"].max())
+
+    @property
+    def failures(self) -> list[str]:
+        """What breaks its limit, in words; empty for an equilibrium."""
+        broken = [
+            f"{name} is {value:.3g}, limit {LIMITS[name]:.0e}"
+            for name, value in self.figures.items()
+            if not value <= LIMITS[str(name)]
+        ]
+        return [*broken, *self.extra_failures]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every figure keeps its limit."""
+        return not self.failures
+
+    def __str__(self) -> str:
+        lines = [
+            "certificate: " + ("holds" if self.holds else "FAILS: " + "; ".join(self.failures))
+        ]
+        for name, value in self.figures.items():
+            lines.append(f"  {name:<22} {value:10.2e}   (limit {LIMITS[str(name)]:.0e})")
+        worst = self.blocks.loc[self.blocks["scaled"].idxmax()]
+        lines.append(f"  worst entry            {worst['worst']}")
+        lines.append(f"  gap over all paths     {self.wardrop_gap_all_paths:10.2e}")
+        lines.append("  regret by player ($/h, share of turnover):")
+        for player, row in self.regrets.iterrows():
+            lines.append(f"    {player:<14} {row['regret']:10.2e} {row['relative']:10.2e}")
+        return "\n".join(lines)
+
+
+def block_residuals(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
+    """Natural residual by block, in the block's units and scaled.
+
+    An entry's residual is at most the smaller of what is wrong with the variable and with the
+    row; it is reported as the variable's, in the variable's unit, unless the entry is free, where
+    it is the row's.
+    """
+    mcp = coupled.mcp
+    f = mcp.F(z)
+    x, g = z / mcp.scale, f / mcp.row_scale
+    scaled = np.abs(x - np.clip(x - g, mcp.lower / mcp.scale, mcp.upper / mcp.scale))
+    free = np.isinf(mcp.lower) & np.isinf(mcp.upper)
+    rows = []
+    for b in mcp.blocks:
+        if not len(b):
+            continue
+        worst = b.start + int(np.argmax(scaled[b.slice]))
+        by_row = bool(free[worst])
+        rows.append(
+            {
+                "block": b.name,
+                "unit": b.row_unit if by_row else b.unit,
+                "residual": scaled[worst] * (b.row_scale if by_row else b.scale),
+                "worst": b.describe(worst),
+                "scaled": scaled[worst],
+            }
+        )
+    return pd.DataFrame(rows).set_index("block")
+
+
+def root_imbalance(coupled: Coupled, values: Mapping[str, FloatArray]) -> float:
+    """Imbalance of the root's real power balance, the row the gauge drops, kW."""
+    at_root = float((incidence(coupled.scenario)[[0]] @ values["dso.p_line"])[0])
+    others = float(values["wheeling_price"].size and _use(coupled, values)[0])
+    return float(values["dso.p_tso"][0]) + at_root - others
+
+
+def _use(coupled: Coupled, values: Mapping[str, FloatArray]) -> FloatArray:
+    """Net withdrawal of all LSEs by energised bus, kW, from their strategies."""
+    scenario = coupled.scenario
+    at = scenario.bus_position
+    use = np.zeros(len(scenario.buses))
+    for name in scenario.case.lses.index:
+        program = coupled.programs[f"lse.{name}"]
+        portion = float(scenario.case.lses.loc[name, "portion"])
+        use += portion * scenario.firm_kw
+        for v in program.variables:
+            x = values[v.key]
+            if v.name in ("sales", "shed"):
+                where = [at[label[0]] for label in v.labels]
+            elif v.name == "generation":
+                where = [at[scenario.generators.loc[label[0], "bus"]] for label in v.labels]
+            elif v.name in ("to_station", "from_station"):
+                where = [at[scenario.stations.loc[label[0], "bus"]] for label in v.labels]
+            else:
+                continue
+            sign = 1.0 if v.name in ("sales", "to_station") else -1.0
+            np.add.at(use, where, sign * x)
+    return use
+
+
+def wardrop(
+    coupled: Coupled, values: Mapping[str, FloatArray]
+) -> tuple[float, float, dict[str, float]]:
+    """Wardrop gap over the listed paths, over all paths, and the gain per class, $/h.
+
+    The gain of a class is what its drivers could save together if each took the cheapest
+    energy-feasible path at the present times and prices.
+    """
+    traffic: Traffic = coupled.traffic
+    prices = StationPrices(
+        values["charge_price"], values["discharge_price"] if coupled.scenario.v2g else None
+    )
+    station_flow = values.get("drivers.station_flow", np.zeros(len(coupled.scenario.stations)))
+    cheapest = price_all(
+        traffic,
+        values["drivers.arc_flow"],
+        station_flow,
+        prices,
+        below={k: np.full(len(d), -np.inf) for k, d in traffic.demand.items()},
+    )
+    listed = total = time_cost = 0.0
+    gains: dict[str, float] = {}
+    times = traffic.travel_time.time(values["drivers.arc_flow"])
+    for name, kind in traffic.classes.items():
+        paths, flow = traffic.paths[name], values[f"drivers.flow_{name}"]
+        cost = path_costs(coupled, values, name)
+        least = np.full(paths.od_count, np.inf)
+        np.minimum.at(least, paths.od, cost)
+        listed += float(flow @ (cost - least[paths.od]))
+        gains[name] = float(flow @ (cost - np.minimum(cheapest.cost[name], least)[paths.od]))
+        total += gains[name]
+        time_cost += kind.value_of_time * float(flow @ (paths.arc_incidence.T @ times))
+    return listed / time_cost, total / time_cost, gains
+
+
+def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
+    """Certificate and accounts of the point `z`.
+
+    Raises
+    ------
+    ConvergenceError
+        Where a player's own problem has no solution.
+    """
+    mcp, scenario, case = coupled.mcp, coupled.scenario, coupled.scenario.case
+    values = mcp.split(z)
+    book = accounts(coupled, values)
+    blocks = block_residuals(coupled, z)
+
+    f = mcp.split(mcp.F(z))
+    mismatch = abs(root_imbalance(coupled, values))
+    for market in mcp.markets:
+        if len(market.labels):
+            mismatch = max(mismatch, float(np.abs(f[market.name]).max()))
+
+    limits = case.feeder_settings
+    v = np.sqrt(np.maximum(values["dso.v_squared"], 0.0))
+    voltage = max(0.0, float((limits.vmin - v).max()), float((v - limits.vmax).max()))
+    rating = 0.0
+    if limits.line_rating == "polygon":
+        apparent = np.hypot(values["dso.p_line"], values["dso.q_line"])
+        rating = max(0.0, float((apparent - scenario.lines.rating_kva).max()))
+    elif limits.line_rating == "box":
+        flows = np.abs(np.stack([values["dso.p_line"], values["dso.q_line"]]))
+        rating = max(0.0, float((flows - scenario.lines.rating_kva).max()))
+    outside = np.maximum(mcp.lower - z, z - mcp.upper) / mcp.scale
+
+    gap, gap_all, gains = wardrop(coupled, values)
+    regrets = {}
+    for player, program in coupled.programs.items():
+        if player == "drivers":
+            continue
+        now = program.profit(values, values)
+        best = best_deviation(program, values, values).profit
+        regrets[player] = (max(best - now, 0.0), float(book.turnover[player]))
+    for name, gain in gains.items():
+        player = f"drivers.{name}"
+        items = book.items[book.items["player"] == player].set_index("item")["amount"]
+        time_items = [t for t in ("travel", "waiting", "plug") if t in items.index]
+        regrets[player] = (max(gain, 0.0), float(-items[time_items].sum()))
+    table = pd.DataFrame.from_dict(regrets, orient="index", columns=["regret", "turnover"])
+    table["relative"] = table["regret"] / table["turnover"]
+
+    return (
+        Certificate(
+            natural_residual=float(blocks["scaled"].max()),
+            blocks=blocks,
+            wardrop_gap=gap,
+            wardrop_gap_all_paths=gap_all,
+            market_mismatch_kw=mismatch,
+            voltage_violation_pu=voltage,
+            rating_violation_kva=rating,
+            bound_violation=max(0.0, float(outside.max())),
+            regrets=table,
+            account_gap=abs(book.identity_gap) / float(book.turnover.sum()),
+            exact_paths=case.paths.method == "exact",
+        ),
+        book,
+    )
