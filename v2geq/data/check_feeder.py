@@ -12,6 +12,12 @@ from v2geq.errors import DataError, did_you_mean
 def check_feeder(feeder: Feeder, origin: Origin = NO_ORIGIN) -> None:
     """Raise DataError unless names are known and closed branches form a tree from the root."""
     buses = feeder.buses.index
+    if feeder.base_kv <= 0.0:
+        raise DataError(
+            f"base_kv = {feeder.base_kv:g} kV is not above 0",
+            where=origin.place("feeder.base_kv"),
+            advice="give the line-to-line voltage the impedances refer to",
+        )
     if feeder.root not in buses:
         raise DataError(
             f"root bus {feeder.root!r} is not in the bus table",

@@ -10,7 +10,6 @@ from v2geq.data.origin import Origin
 from v2geq.data.schema import CAPACITORS, FEEDER_TABLES
 from v2geq.data.tables import read_table
 from v2geq.data.toml import read_toml
-from v2geq.data.values import ValueSpec
 
 
 def read_feeder(folder: str | Path) -> Feeder:
@@ -32,9 +31,7 @@ def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
     folder = Path(folder)
     head = read_toml(folder / "feeder.toml")
     name, root = head.text("name", folder.name), head.text("root")
-    base_kv = ValueSpec("base_kv", "float", "kV", lower=0.0, strict=True).check(
-        head.raw("base_kv"), head.where("base_kv")
-    )
+    base_kv = head.number("base_kv")
     source = head.text("source", "")
     head.finish()
     frames, origins = {}, {}
@@ -45,6 +42,6 @@ def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
             continue
         frames[table], origins[schema.name] = read_table(path, schema)
     feeder = Feeder(name=name, root=root, base_kv=base_kv, source=source, **frames)
-    origin = Origin(origins, {"feeder.root": head.where("root")})
+    origin = Origin(origins, {f"feeder.{key}": head.where(key) for key in ("root", "base_kv")})
     check_feeder(feeder, origin)
     return feeder, origin

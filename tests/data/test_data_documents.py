@@ -1,0 +1,130 @@
+"""Cases as documents and back."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import fields, is_dataclass, replace
+
+import pandas as pd
+import pytest
+
+from v2geq.data.case import (
+    available_cases,
+    case_from_document,
+    case_to_document,
+    load_case,
+    with_parameters,
+)
+from v2geq.errors import DataError
+
+
+def same(a, b) -> None:
+    """Assert equality of values, dtypes, labels and order."""
+    assert type(a) is type(b)
+    if isinstance(a, pd.DataFrame):
+        pd.testing.assert_frame_equal(a, b, check_exact=True, check_freq=False)
+    elif is_dataclass(a):
+        for f in fields(a):
+            same(getattr(a, f.name), getattr(b, f.name))
+    elif isinstance(a, dict):
+        assert list(a) == list(b)
+        for key in a:
+            same(a[key], b[key])
+    else:
+        assert a == b
+
+
+@pytest.mark.parametrize("name", available_cases())
+def test_round_trip(name):
+    case = load_case(name)
+    text = json.dumps(case_to_document(case), allow_nan=False)
+    same(case_from_document(json.loads(text)), case)
+
+
+def test_round_trip_of_a_changed_case(reference):
+    case = with_parameters(
+        reference,
+        {
+            "voll": 0.1 + 0.2,
+            "feeder.loads.48.load_kw": 1 / 3,
+            "scenario.stress.set": {"voll": 3.0, "paths.method": "exact"},
+            "drivers.fv.trips_factor": 1.1,
+        },
+    )
+    again = case_from_document(json.loads(json.dumps(case_to_document(case))))
+    same(again, case)
+    assert with_parameters(again, {"drivers.fv.trips_factor": 2.0}).trips["fv"].shape == (21, 3)
+
+
+def test_round_trip_of_empty_tables(editable):
+    editable.path("generators.csv").write_text(
+        "generator,lse,bus,max_kw,cost_linear,cost_quadratic\n", encoding="utf-8"
+    )
+    editable.path("feeder/capacitors.csv").unlink()
+    case = editable.load()
+    assert case.generators.empty
+    same(case_from_document(json.loads(json.dumps(case_to_document(case)))), case)
+
+
+def _set(*path):
+    *keys, last, value = path
+
+    def change(document):
+        for key in keys:
+            document = document[key]
+        document[last] = value
+
+    return change
+
+
+def _drop(key):
+    return lambda document: document.pop(key)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_set("format", "other"), "not a case document"),
+        (_set("version", 99), "version 99"),
+        (_set("extra", 1), "unknown key 'extra'"),
+        (_drop("stations"), "missing key 'stations'"),
+        (_drop("basis"), "missing key 'basis'"),
+        (_set("name", 3), "must be text"),
+        (_set("settings", "market", "voll", "3"), "market.voll: voll = '3'"),
+        (_set("settings", "market", "vol", 3), "unknown key 'vol'"),
+        (_set("settings", "market", 3), "not a table"),
+        (_set("stations", "piles", [40.0]), "different length"),
+        (_set("stations", "piles", 40.0), "not a list"),
+        (_set("stations", "bus", 0, "7x"), "unknown bus '7x'"),
+        (_set("stations", "station", 1, "s5"), "'s5' appears twice"),
+        (_set("feeder", "branches", "r_ohm", 0, -1.0), "row 1, column r_ohm"),
+        (_set("feeder", "branches", "r_ohm", 0, float("nan")), "not finite"),
+        (_set("feeder", "root", "zz"), "root bus 'zz'"),
+        (_set("feeder", "base_kv", 0.0), "base_kv"),
+        (_set("road", "trips", "trips_veh_h", 0, -1.0), "column trips_veh_h"),
+        (_set("trips", "taxi", {}), "missing key"),
+        (_set("scenarios", "base", "outages", "sw3"), "not a list"),
+        (_set("scenarios", "base", "set", {"vol": 3}), "unknown parameter 'vol'"),
+        (_set("scenarios", "base", 3), "not a scenario"),
+        (_set("basis", "market.voll", ["known", ""]), "basis of 'market.voll'"),
+    ],
+)
+def test_refused(reference, change, said):
+    document = copy.deepcopy(case_to_document(reference))
+    change(document)
+    with pytest.raises(DataError) as caught:
+        case_from_document(document)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("thing", [None, [], "text", {}])
+def test_not_a_document(thing):
+    with pytest.raises(DataError, match="not a case document"):
+        case_from_document(thing)
+
+
+def test_foreign_columns_are_not_lost_in_silence(reference):
+    case = replace(reference, stations=reference.stations.assign(colour="red"))
+    with pytest.raises(DataError, match="colour"):
+        case_to_document(case)
