@@ -39,8 +39,7 @@ def power_reach(scenario: Scenario, traffic: Traffic) -> float:
 def markets(scenario: Scenario) -> list[Market]:
     """The markets of a scenario; without V2G nothing is bought from vehicles.
 
-    The wheeling market leaves out the root: only price differences are determined, and the gauge
-    sets the root's price to zero.
+    Wheeling prices are determined up to a constant; the gauge pins the root's to zero.
     """
     price = scenario.price_scale
     stations = list(scenario.stations.index)
@@ -63,9 +62,10 @@ def markets(scenario: Scenario) -> list[Market]:
         Market.of(
             "wheeling_price",
             ("bus",),
-            scenario.buses[1:],
+            scenario.buses,
             **energy,
             start=0.0,
+            pinned=[0],
             meaning="withdrawal equals use at a bus (lambda)",
         ),
     ]

@@ -22,7 +22,11 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Market:
-    """One market: its price is free and paired with the sum of all net sales."""
+    """One market: its price is free and paired with the sum of all net sales.
+
+    Prices at `pinned` positions stay at their start value: a gauge, where the rows of the market
+    are linearly dependent and only price differences are determined.
+    """
 
     name: str
     dims: tuple[str, ...]
@@ -31,6 +35,7 @@ class Market:
     row_unit: str
     scale: float
     start: FloatArray
+    pinned: tuple[int, ...] = ()
     meaning: str = ""
 
     @staticmethod
@@ -43,11 +48,20 @@ class Market:
         row_unit: str,
         scale: float,
         start: float | FloatArray,
+        pinned: Sequence[int] = (),
         meaning: str = "",
     ) -> Market:
         begin = np.broadcast_to(np.asarray(start, dtype=float), (len(labels),)).copy()
         return Market(
-            name, tuple(dims), as_labels(labels), unit, row_unit, scale, begin, meaning
+            name,
+            tuple(dims),
+            as_labels(labels),
+            unit,
+            row_unit,
+            scale,
+            begin,
+            tuple(pinned),
+            meaning,
         )
 
 
@@ -130,13 +144,16 @@ class MCP:
                 )
         for m in markets:
             n = len(m.labels)
+            low, high = np.full(n, -np.inf), np.full(n, np.inf)
+            for k in m.pinned:
+                low[k] = high[k] = m.start[k]
             add(
                 m.name,
                 m.dims,
                 m.labels,
                 m.unit,
                 m.scale,
-                (np.full(n, -np.inf), np.full(n, np.inf)),
+                (low, high),
                 m.start,
                 m.meaning,
                 m.row_unit,

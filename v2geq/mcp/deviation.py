@@ -69,9 +69,7 @@ def best_deviation(
         hessian, gradient = np.zeros(n), linear.copy()
         for term in program.nonlinear:
             where = at[term.variable.key]
-            others = np.zeros(len(term.variable))
-            for rival in term.rivals:
-                others = others + values[rival]
+            others = term.others(values)
             curvature, _ = term.hessian(x[where], others)
             hessian[where] += curvature
             gradient[where] += term.gradient(x[where], others)

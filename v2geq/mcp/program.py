@@ -86,13 +86,22 @@ class Constraint:
 
 
 @dataclass(frozen=True, eq=False)
-class SeparableCost:
-    """Convex cost ``sum_i curve_i(x_i)`` of one variable block."""
-
+class _Nonlinear:
     variable: Variable
     curve: Curve
-
     rivals: Sequence[str] = ()
+
+    def others(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """Sum of the rivals' variables, entry by entry."""
+        total = np.zeros(len(self.variable))
+        for key in self.rivals:
+            total = total + values[key]
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class SeparableCost(_Nonlinear):
+    """Convex cost ``sum_i curve_i(x_i)`` of one variable block."""
 
     def value(self, x: FloatArray, others: FloatArray) -> float:
         return float(self.curve.value(x).sum())
@@ -106,15 +115,11 @@ class SeparableCost:
 
 
 @dataclass(frozen=True, eq=False)
-class CournotRevenue:
+class CournotRevenue(_Nonlinear):
     """Cost ``- sum_i price_i(x_i + others_i) x_i``: a Cournot seller who foresees the price.
 
     `rivals` are keys of the rivals' variable blocks, with the same labels; `others` is their sum.
     """
-
-    variable: Variable
-    curve: Curve
-    rivals: Sequence[str] = ()
 
     def value(self, x: FloatArray, others: FloatArray) -> float:
         return -float((self.curve.value(x + others) * x).sum())
@@ -139,6 +144,13 @@ class Sales:
     market: str
     terms: Mapping[Variable, sp.csr_array]
     constant: FloatArray
+
+    def quantity(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """Net sales by label of the market at strategies `values` (by key)."""
+        total = self.constant
+        for v, m in self.terms.items():
+            total = total + m @ values[v.key]
+        return total
 
 
 @dataclass
@@ -273,21 +285,12 @@ class Program:
         """Profit in $/h at strategies `values` (all players', by key) and market `prices`."""
         total = 0.0
         for sale in self.sales:
-            quantity = sale.constant + sum(m @ values[v.key] for v, m in sale.terms.items())
-            total += float(prices[sale.market] @ quantity)
+            total += float(prices[sale.market] @ sale.quantity(values))
         for v, c in self.linear.items():
             total -= float(c @ values[v.key])
         for term in self.nonlinear:
-            x = values[term.variable.key]
-            total -= term.value(x, _rivals_sum(term, values))
+            total -= term.value(values[term.variable.key], term.others(values))
         return total
-
-
-def _rivals_sum(term: NonlinearCost, values: Mapping[str, FloatArray]) -> FloatArray:
-    others = np.zeros(len(term.variable))
-    for key in term.rivals:
-        others = others + values[key]
-    return others
 
 
 def _vector(value: Any, n: int) -> FloatArray:

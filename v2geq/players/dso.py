@@ -66,13 +66,12 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
 
     Notes
     -----
-    The root carries no wheeling fee: its withdrawal, balance row and price are left out (the gauge
-    mu_root = 0), so `withdrawal`, `balance` and the wheeling market run over the other buses.
+    The statement is the same at every bus; that only price differences are determined, and the
+    root's is set to zero, is the coupling's business. The root's voltage is fixed by its bounds.
     """
     case, lines, buses = scenario.case, scenario.lines, scenario.buses
     limits = case.feeder_settings
-    others = buses[1:]
-    power, price = scenario.power_scale, scenario.price_scale
+    power = scenario.power_scale
     p = Program("dso", scenario.money_scale)
 
     kw = {"unit": "kW", "scale": power}
@@ -80,10 +79,11 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
     boxed = lines.rating_kva if limits.line_rating == "box" else np.full(len(lines.names), np.inf)
     reach = power_reach if limits.line_rating == "none" else lines.rating_kva
     line = {"dims": ("line",), "labels": lines.names}
+    at_root = np.arange(len(buses)) == 0
     withdrawal = p.variable(
         "withdrawal",
         ("bus",),
-        others,
+        buses,
         **kw,
         lower=-np.inf,
         reach=power_reach,
@@ -98,11 +98,11 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
     v = p.variable(
         "v_squared",
         ("bus",),
-        others,
+        buses,
         unit="pu2",
         scale=1.0,
-        lower=limits.vmin**2,
-        upper=limits.vmax**2,
+        lower=np.where(at_root, limits.root_voltage, limits.vmin) ** 2,
+        upper=np.where(at_root, limits.root_voltage, limits.vmax) ** 2,
         start=limits.root_voltage**2,
         meaning="squared voltage",
     )
@@ -132,19 +132,18 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
 
     p.cost(p_tso, s.price)
     p.sell("tso_price", {p_tso: np.ones((1, 1))}, 1)
-    p.sell("wheeling_price", {withdrawal: 1.0}, len(others))
+    p.sell("wheeling_price", {withdrawal: 1.0}, len(buses))
 
     a = incidence(scenario)
+    to_root = sp.csr_array(([1.0], ([0], [0])), shape=(len(buses), 1))
     p.equality(
         "balance",
         ("bus",),
-        others,
-        terms={p_line: a[1:], withdrawal: -1.0},
+        buses,
+        terms={p_line: a, p_tso: to_root, withdrawal: -1.0},
         **kw,
-        start=0.0,
-        meaning="real inflow equals withdrawal (mu)",
+        meaning="real inflow and TSO supply equal the withdrawal (mu)",
     )
-    at_root = sp.csr_array(([1.0], ([0], [0])), shape=(len(buses), 1))
     at_source = sp.csr_array(
         (np.ones(len(ranged)), (ranged, np.arange(len(ranged)))), shape=(len(buses), len(ranged))
     )
@@ -155,7 +154,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         "reactive_balance",
         ("bus",),
         buses,
-        terms={q_line: a, q_tso: at_root, q_source: at_source},
+        terms={q_line: a, q_tso: to_root, q_source: at_source},
         rhs=scenario.reactive_kvar - fixed,
         **kvar,
         meaning="reactive inflow and supply equal the reactive load (mu_q)",
@@ -164,8 +163,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
     p.equality(
         "voltage_drop",
         **line,
-        terms={v: v_rows[:, 1:], p_line: r_rows, q_line: x_rows},
-        rhs=-(v_rows[:, [0]] @ np.array([limits.root_voltage**2])),
+        terms={v: v_rows, p_line: r_rows, q_line: x_rows},
         unit="pu2",
         scale=1.0,
         meaning="LinDistFlow voltage drop (eta)",
@@ -186,5 +184,4 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
             **kw,
             meaning="apparent power inside the rating polygon",
         )
-    del price
     return p

@@ -86,8 +86,8 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
     -----
     Variables, kW: `sales` by bus (q), `shed` by bus, `generation` by generator, `to_station` (h+)
     and `from_station` (h-, with V2G only) by station, `import` (m). The row `energy` balances
-    supply and sales; its multiplier is theta_k. The LSE buys its net withdrawal at the wheeling
-    price, where the gauge leaves the root out.
+    supply and sales; its multiplier is theta_k. The LSE pays the wheeling price on its net
+    withdrawal.
     """
     case = scenario.case
     power, price = scenario.power_scale, scenario.price_scale
@@ -152,9 +152,9 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
     p.sell("purchase_price", {to_station: 1.0}, len(stations))
 
     def at(positions: FloatArray | IntArray) -> sp.csr_array:
-        """Buses without the root x entries."""
+        """Buses x entries: one where an entry sits."""
         m = len(positions)
-        return sp.csr_array((np.ones(m), (positions, np.arange(m))), shape=(n, m))[1:]
+        return sp.csr_array((np.ones(m), (positions, np.arange(m))), shape=(n, m))
 
     where = scenario.bus_position
     at_generator = at(np.array([where[b] for b in own["bus"]], dtype=np.int64))
@@ -180,7 +180,7 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
         p.sell("resale_price", {from_station: -1.0}, len(stations))
         net[from_station] = at_station
         energy[from_station] = np.ones((1, len(stations)))
-    p.sell("wheeling_price", net, n - 1, constant=-firm[1:])
+    p.sell("wheeling_price", net, n, constant=-firm)
     p.equality(
         "energy",
         (),

@@ -15,7 +15,6 @@ from v2geq.coupling import Coupled
 from v2geq.mcp.curves import FloatArray
 from v2geq.mcp.deviation import best_deviation
 from v2geq.players.drivers import Traffic
-from v2geq.players.dso import incidence
 from v2geq.players.generation import StationPrices, price_all
 from v2geq.results.accounts import Accounts, accounts, path_costs
 
@@ -49,7 +48,8 @@ class Certificate:
     wardrop_gap_all_paths
         The same against the cheapest path over all energy-feasible paths.
     market_mismatch_kw
-        Largest imbalance of any market or of the root's balance row, which the gauge leaves out.
+        Largest imbalance of any market, the root's included, which the gauge takes out of the
+        problem.
     voltage_violation_pu, rating_violation_kva, bound_violation
         Largest violation of voltage limits (pu), line ratings (kVA) and any bound (scaled).
     regrets
@@ -158,37 +158,6 @@ def block_residuals(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("block")
 
 
-def root_imbalance(coupled: Coupled, values: Mapping[str, FloatArray]) -> float:
-    """Imbalance of the root's real power balance, the row the gauge drops, kW."""
-    at_root = float((incidence(coupled.scenario)[[0]] @ values["dso.p_line"])[0])
-    others = float(values["wheeling_price"].size and _use(coupled, values)[0])
-    return float(values["dso.p_tso"][0]) + at_root - others
-
-
-def _use(coupled: Coupled, values: Mapping[str, FloatArray]) -> FloatArray:
-    """Net withdrawal of all LSEs by energised bus, kW, from their strategies."""
-    scenario = coupled.scenario
-    at = scenario.bus_position
-    use = np.zeros(len(scenario.buses))
-    for name in scenario.case.lses.index:
-        program = coupled.programs[f"lse.{name}"]
-        portion = float(scenario.case.lses.loc[name, "portion"])
-        use += portion * scenario.firm_kw
-        for v in program.variables:
-            x = values[v.key]
-            if v.name in ("sales", "shed"):
-                where = [at[label[0]] for label in v.labels]
-            elif v.name == "generation":
-                where = [at[scenario.generators.loc[label[0], "bus"]] for label in v.labels]
-            elif v.name in ("to_station", "from_station"):
-                where = [at[scenario.stations.loc[label[0], "bus"]] for label in v.labels]
-            else:
-                continue
-            sign = 1.0 if v.name in ("sales", "to_station") else -1.0
-            np.add.at(use, where, sign * x)
-    return use
-
-
 def wardrop(
     coupled: Coupled, values: Mapping[str, FloatArray]
 ) -> tuple[float, float, dict[str, float]]:
@@ -238,10 +207,8 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
     blocks = block_residuals(coupled, z)
 
     f = mcp.split(mcp.F(z))
-    mismatch = abs(root_imbalance(coupled, values))
-    for market in mcp.markets:
-        if len(market.labels):
-            mismatch = max(mismatch, float(np.abs(f[market.name]).max()))
+    # the rows themselves, also the root's, which the gauge takes out of the problem
+    mismatch = max(float(np.abs(f[m.name]).max(initial=0.0)) for m in mcp.markets)
 
     limits = case.feeder_settings
     v = np.sqrt(np.maximum(values["dso.v_squared"], 0.0))

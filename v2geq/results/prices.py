@@ -16,11 +16,10 @@ from v2geq.players.lse import player_name
 
 
 def station_wheeling(coupled: Coupled, values: Mapping[str, FloatArray]) -> FloatArray:
-    """Wheeling fee lambda at every station's bus, $/kWh (zero at the root)."""
+    """Wheeling fee lambda at every station's bus, $/kWh."""
     scenario = coupled.scenario
-    fee = np.concatenate([[0.0], values["wheeling_price"]])
     where = scenario.bus_position
-    return fee[[where[b] for b in scenario.stations["bus"]]]
+    return values["wheeling_price"][[where[b] for b in scenario.stations["bus"]]]
 
 
 def thetas(coupled: Coupled, values: Mapping[str, FloatArray]) -> FloatArray:
