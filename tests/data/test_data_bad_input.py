@@ -174,6 +174,7 @@ def test_nothing_to_solve(editable, section):
     ("name", "said"),
     [
         ("ieee123_sioux_fall", "did you mean 'ieee123_sioux_falls'"),
+        ("", "shipped cases: "),
         ("nothing_like_it", "shipped cases: ieee123_sioux_falls, "),
         ("networks/ieee123", "neither a shipped case nor a folder with case.toml"),
     ],

@@ -48,7 +48,7 @@ def test_round_trip_of_a_changed_case(reference):
         {
             "voll": 0.1 + 0.2,
             "feeder.loads.48.load_kw": 1 / 3,
-            "scenario.stress.set": {"voll": 3.0, "paths.method": "exact"},
+            "scenario.stress.set": {"voll": 3, "paths.method": "exact"},
             "drivers.fv.trips_factor": 1.1,
         },
     )

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from v2geq.data import folders
 from v2geq.data.case import available_cases, load_case, networks_folder
 from v2geq.data.feeder import read_feeder
 from v2geq.data.model import Case, Feeder
 from v2geq.data.road import read_road
+from v2geq.errors import DataError
 
 CASES = ["ieee123_sioux_falls", "ieee123_sioux_falls_binding", "ieee123_sioux_falls_reference"]
 RAW = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -29,6 +31,17 @@ def feeder() -> Feeder:
 
 def test_available_cases():
     assert available_cases() == CASES
+
+
+def test_networks_folder_installed_or_in_the_source_tree(tmp_path, monkeypatch):
+    module = tmp_path / "lib" / "v2geq" / "data" / "folders.py"
+    monkeypatch.setattr(folders, "__file__", str(module))
+    with pytest.raises(DataError, match="not installed"):
+        folders.networks_folder()
+    (tmp_path / "lib" / "networks").mkdir(parents=True)
+    assert folders.networks_folder() == tmp_path / "lib" / "networks"
+    (tmp_path / "lib" / "v2geq" / "_networks").mkdir(parents=True)
+    assert folders.networks_folder() == tmp_path / "lib" / "v2geq" / "_networks"
 
 
 def test_every_data_set_names_its_source():

@@ -59,6 +59,8 @@ def test_same_table_however_written(tmp_path, content):
         (GOOD + "3,,2\n", ["line 4, column load_kw", "missing"]),
         (GOOD + ",1,2\n", ["line 4, column bus", "missing"]),
         (GOOD + "3,-1,2\n", ["line 4, column load_kw", "-1.0 kW", "at least 0"]),
+        (GOOD + "3\x00,1,2\n", ["line 4, column bus", "cannot be shown"]),
+        (GOOD + '"3\n4",1,2\n', ["line 4, column bus", "cannot be shown"]),
         (GOOD + "1,1,2\n", ["line 4", "bus '1' appears twice, first in line 2"]),
         (GOOD + '"3,1,2\n', ["line 4", "quotation"]),
         (GOOD.encode() + b"M\xfcnchen,1,2\n", ["line 4", "0xfc", "UTF-8"]),

@@ -18,7 +18,7 @@ from v2geq.data.parameters import (
     REACTIVE_SOURCE,
     apply_changes,
     case_trips,
-    check_scenario_set,
+    with_full_names,
     with_parameters,
 )
 from v2geq.data.road import read_road_with_origin, read_trips
@@ -69,9 +69,11 @@ def _case_file(name_or_path: str | Path) -> Path:
     if path.is_file() and path.suffix == ".toml":
         return path
     shipped = available_cases()
+    close = did_you_mean(str(name_or_path), shipped)
+    advice = close if "did you mean" in close else f"shipped cases: {', '.join(shipped)}"
     raise DataError(
         f"no case {str(name_or_path)!r}: neither a shipped case nor a folder with case.toml",
-        advice=f"shipped cases: {', '.join(shipped)}; {did_you_mean(str(name_or_path), shipped)}",
+        advice=advice,
     )
 
 
@@ -138,18 +140,7 @@ def _read_case(path: Path) -> Case:
     origin = feeder_origin | road_origin | Origin(parts.tables, parts.places)
     case = replace(case, trips=case_trips(case, origin))
     check_case(case, origin)
-    return replace(
-        case,
-        scenarios={
-            key: replace(
-                scenario,
-                set=check_scenario_set(
-                    case, key, scenario.set, origin.place(f"scenario.{key}.set")
-                ),
-            )
-            for key, scenario in case.scenarios.items()
-        },
-    )
+    return with_full_names(case, origin)
 
 
 def _network(networks: TomlTable, key: str, folder: Path) -> Path:

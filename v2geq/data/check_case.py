@@ -70,6 +70,12 @@ def _check_settings(case: Case, origin: Origin) -> None:
                 where=origin.place(f"substation.{low}"),
                 advice="swap them",
             )
+    if not case.market.inverse_demand.strip():
+        raise DataError(
+            "inverse_demand is empty",
+            where=origin.place("market.inverse_demand"),
+            advice="write 'linear', or an expression in q, q0 and p0",
+        )
     if case.market.elasticity >= 0.0:
         raise DataError(
             f"elasticity = {case.market.elasticity:g} is not negative",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from v2geq.data.check_case import check_case
 from v2geq.data.model import SECTIONS, Case, DriverClass, Feeder, RoadNetwork, ScenarioData
-from v2geq.data.parameters import REACTIVE_SOURCE, check_scenario_set
+from v2geq.data.parameters import REACTIVE_SOURCE, with_full_names
 from v2geq.data.schema import (
     CASE_TABLES,
     FEEDER_TABLES,
@@ -131,9 +131,7 @@ def case_from_document(document: Mapping[str, Any]) -> Case:
     )
     _check_keys(case.trips, list(case.drivers), "trips")
     check_case(case)
-    for name, scenario in case.scenarios.items():
-        check_scenario_set(case, name, scenario.set)
-    return case
+    return with_full_names(case)
 
 
 def _settings_to_document(settings: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from v2geq.data.check_case import EV_SETTINGS, check_case
 from v2geq.data.model import SECTIONS, Case, DriverClass
-from v2geq.data.origin import Origin
+from v2geq.data.origin import NO_ORIGIN, Origin
 from v2geq.data.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TableSchema
 from v2geq.data.settings import parameter
 from v2geq.data.trips import class_trips
@@ -77,13 +77,23 @@ def with_parameters(case: Case, changes: Mapping[str, Any]) -> Case:
     for name in touched:
         changed = replace(changed, trips={**changed.trips, name: _trips(changed, name)})
     check_case(changed, checked=case)
-    for name, scenario in changed.scenarios.items():
-        check_scenario_set(changed, name, scenario.set)
-    return changed
+    return with_full_names(changed)
+
+
+def with_full_names(case: Case, origin: Origin = NO_ORIGIN) -> Case:
+    """Case whose scenarios give their changed parameters by full name, checked."""
+    scenarios = {
+        name: replace(
+            scenario,
+            set=check_scenario_set(case, name, scenario.set, origin.place(f"scenario.{name}.set")),
+        )
+        for name, scenario in case.scenarios.items()
+    }
+    return replace(case, scenarios=scenarios)
 
 
 def check_scenario_set(
-    case: Case, scenario: str, changes: Mapping[str, Any], where: str = ""
+    case: Case, scenario: str, changes: Mapping[str, Any], where: str
 ) -> dict[str, Any]:
     """Full dotted names and checked values of a scenario's changed parameters.
 
@@ -107,8 +117,7 @@ def check_scenario_set(
         bare = replace(case.scenarios[scenario], set={})
         with_parameters(replace(case, scenarios={scenario: bare}), plain)
     except DataError as error:
-        place = where or f"scenario.{scenario}.set"
-        raise DataError(str(error), where=place) from None
+        raise DataError(str(error), where=where) from None
     return plain
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, get_type_hints
@@ -65,6 +66,12 @@ class ValueSpec:
                     advice="write true or false",
                 )
             value = _TRUTH[text.lower()]
+        elif not text.isprintable():
+            raise DataError(
+                f"{self.name} = {text!r} holds a character that cannot be shown",
+                where=in_words(where),
+                advice="use letters, digits and signs only",
+            )
         return self.check(value, where)
 
     def check(self, value: Any, where: Where) -> Any:
@@ -137,7 +144,7 @@ def _typed(spec: ValueSpec, value: Any, where: Where) -> Any:
     wanted = {"float": "a number", "int": "a whole number", "bool": "true or false", "text": "text"}
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if spec.kind == "float" and number:
-        if not math.isfinite(value):
+        if abs(value) > sys.float_info.max or math.isnan(value):
             raise DataError(
                 f"{spec.name} = {value!r} is not finite",
                 where=in_words(where),
@@ -145,7 +152,7 @@ def _typed(spec: ValueSpec, value: Any, where: Where) -> Any:
             )
         return float(value)
     matches = {
-        "int": isinstance(value, int) and number,
+        "int": number and isinstance(value, int) and abs(value) < 2**63,
         "bool": isinstance(value, bool),
         "text": isinstance(value, str),
     }
