@@ -106,6 +106,9 @@ class MarketSettings:
 class StationSettings:
     """What all charging stations share."""
 
+    period: float = setting(
+        "h", "study period; longer mean waits raise a warning", default=1.0, lower=0.0, strict=True
+    )
     queue_smoothing: float = setting(
         "veh/h", "smoothing of the queue's kink (eps)", default=1.0, lower=0.0, strict=True
     )
