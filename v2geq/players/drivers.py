@@ -7,7 +7,7 @@ flows (Beckmann); several values of time give a variational inequality of the sa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -102,7 +102,7 @@ class Traffic:
     Attributes
     ----------
     demand : class -> (od,) trips, veh/h; od_pairs : class -> (od, 2) node positions
-    paths : class -> the paths its drivers choose from
+    paths : class -> the paths its drivers choose from; the sets may grow
     station_node : (station,) node positions of the energised stations
     """
 
@@ -110,7 +110,7 @@ class Traffic:
     classes: Mapping[str, DriverClass]
     od_pairs: Mapping[str, IntArray]
     demand: Mapping[str, FloatArray]
-    paths: Mapping[str, PathSet]
+    paths: dict[str, PathSet]
     station_node: IntArray
     travel_time: TravelTime
     queue_time: QueueTime
@@ -143,11 +143,11 @@ class Traffic:
         )
 
 
-def traffic(scenario: Scenario) -> Traffic:
+def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
     """Road data, demand and the first path sets of a scenario.
 
-    With ``paths.method = "enumerate"`` the sets are final; with ``"exact"`` they hold one base
-    route per pair and grow by pricing.
+    With ``paths.method = "enumerate"`` the sets are final; with ``"exact"``, or without
+    `first_paths`, they are empty and filled later.
 
     Raises
     ------
@@ -174,18 +174,19 @@ def traffic(scenario: Scenario) -> Traffic:
         od = [(int(o), int(d)) for o, d in pairs[name]]
         if kind.kind == "ev":
             rules = EnergyRules.from_class(kind)
-            if exact:
+            first = []
+            if exact or not first_paths:
                 require_feasible(graph, rules, od, station_node)
-                first = []
             else:
                 first = enumerate_paths(
                     graph, rules, od, station_node, case.paths.base_routes_ev, scenario.v2g
                 )
         else:
-            first = [] if exact else enumerate_routes(graph, od, case.paths.base_routes_fv)
+            wanted = first_paths and not exact
+            first = enumerate_routes(graph, od, case.paths.base_routes_fv) if wanted else []
         paths[name] = PathSet(graph, len(od), len(names), first, stations=names)
     arcs, stations = case.road.arcs, scenario.stations
-    built = Traffic(
+    return Traffic(
         graph,
         dict(case.drivers),
         pairs,
@@ -205,7 +206,6 @@ def traffic(scenario: Scenario) -> Traffic:
             case.station_settings.queue_smoothing,
         ),
     )
-    return built
 
 
 def constant_cost(kind: DriverClass, paths: PathSet) -> FloatArray:
@@ -226,8 +226,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
 
     Notes
     -----
-    Variables: `flow_<class>` by path (veh/h), `arc_flow` by arc and, where classes can stop,
-    `station_flow` by station. Rows: `demand_<class>` by OD pair, whose multiplier is the trip cost
+    Variables: `flow_<class>` by path (veh/h), `arc_flow` by arc, `station_flow` by station. Rows: `demand_<class>` by OD pair, whose multiplier is the trip cost
     u_w in $/veh; `arc_time` and `queue_time` define arc and station flows, their multipliers are the
     priced travel and waiting times ($/veh). Energy is bought at the charging price and sold at the
     discharging price.
@@ -258,7 +257,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         p.cost(flow, constant_cost(kind, paths))
         arc_total += paths.arc_incidence @ begin
         stop_total += paths.stop_count @ begin
-        if kind.kind == "ev" and len(stations):
+        if kind.kind == "ev":
             p.sell("charge_price", {flow: -paths.charge_energy}, len(stations))
             if scenario.v2g:
                 p.sell("discharge_price", {flow: paths.discharge_energy}, len(stations))
@@ -290,33 +289,33 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         meaning="arc flow is the sum of path flows (priced travel time)",
     )
     electric = {k: f for k, f in flows.items() if traffic.classes[k].kind == "ev"}
-    if electric and stations:
-        station_flow = p.variable(
-            "station_flow",
-            ("station",),
-            stations,
-            unit="veh/h",
-            scale=float(traffic.queue_time.piles.mean()),
-            lower=-np.inf,
-            start=stop_total,
-            reach=total,
-            meaning="vehicles that stop at a station (n)",
-        )
-        p.separable_cost(station_flow, _priced(traffic.queue_time, omega))
-        p.equality(
-            "queue_time",
-            ("station",),
-            stations,
-            terms={
-                station_flow: 1.0,
-                **{f: -traffic.paths[k].stop_count for k, f in electric.items()},
-            },
-            unit="veh/h",
-            scale=float(traffic.queue_time.piles.mean()),
-            start=omega * traffic.queue_time.time(stop_total),
-            weights=weight,
-            meaning="station flow is the sum of stopping path flows (priced waiting time)",
-        )
+    station_scale = float(traffic.queue_time.piles.mean()) if stations else 1.0
+    station_flow = p.variable(
+        "station_flow",
+        ("station",),
+        stations,
+        unit="veh/h",
+        scale=station_scale,
+        lower=-np.inf,
+        start=stop_total,
+        reach=total,
+        meaning="vehicles that stop at a station (n)",
+    )
+    p.separable_cost(station_flow, _priced(traffic.queue_time, omega))
+    p.equality(
+        "queue_time",
+        ("station",),
+        stations,
+        terms={
+            station_flow: 1.0,
+            **{f: -traffic.paths[k].stop_count for k, f in electric.items()},
+        },
+        unit="veh/h",
+        scale=station_scale,
+        start=omega * traffic.queue_time.time(stop_total),
+        weights=weight,
+        meaning="station flow is the sum of stopping path flows (priced waiting time)",
+    )
     for name, flow in flows.items():
         paths = traffic.paths[name]
         cost = constant_cost(traffic.classes[name], paths)
@@ -343,6 +342,4 @@ def path_labels(traffic: Traffic, name: str) -> list[str]:
 
 
 def _priced(curve: TravelTime | QueueTime, omega: float) -> TravelTime | QueueTime:
-    from dataclasses import replace
-
     return replace(curve, weight=omega)

@@ -170,11 +170,10 @@ def wardrop(
     prices = StationPrices(
         values["charge_price"], values["discharge_price"] if coupled.scenario.v2g else None
     )
-    station_flow = values.get("drivers.station_flow", np.zeros(len(coupled.scenario.stations)))
     cheapest = price_all(
         traffic,
         values["drivers.arc_flow"],
-        station_flow,
+        values["drivers.station_flow"],
         prices,
         below={k: np.full(len(d), -np.inf) for k, d in traffic.demand.items()},
     )

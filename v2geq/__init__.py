@@ -1,0 +1,60 @@
+"""Market equilibrium of vehicles, charging stations and a distribution feeder.
+
+>>> import v2geq as vg
+>>> case = vg.load_case("ieee123_sioux_falls")
+>>> eq = vg.solve(case, scenario="stress", v2g=True)
+>>> eq.dlmp, eq.certificate
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from v2geq.data.case import available_cases, load_case, with_parameters
+    from v2geq.data.model import Case
+    from v2geq.equilibrium import Equilibrium, load, solve
+    from v2geq.errors import ConvergenceError, DataError, V2GError
+    from v2geq.solvers.protocol import Options
+
+# imported on first use, so that the command line answers at once
+_HOME = {
+    "Case": "v2geq.data.model",
+    "ConvergenceError": "v2geq.errors",
+    "DataError": "v2geq.errors",
+    "Equilibrium": "v2geq.equilibrium",
+    "Options": "v2geq.solvers.protocol",
+    "V2GError": "v2geq.errors",
+    "available_cases": "v2geq.data.case",
+    "load": "v2geq.equilibrium",
+    "load_case": "v2geq.data.case",
+    "solve": "v2geq.equilibrium",
+    "with_parameters": "v2geq.data.case",
+}
+
+__all__ = [
+    "Case",
+    "ConvergenceError",
+    "DataError",
+    "Equilibrium",
+    "Options",
+    "V2GError",
+    "available_cases",
+    "load",
+    "load_case",
+    "solve",
+    "with_parameters",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'v2geq' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,297 @@
+"""Solve a scenario for its equilibrium, and everything an equilibrium can tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from v2geq.coupling import Coupled, couple
+from v2geq.data.model import Case
+from v2geq.errors import ConvergenceError, DataError
+from v2geq.mcp.curves import FloatArray
+from v2geq.players.drivers import Traffic, traffic
+from v2geq.players.generation import StationPrices, price_all, seed
+from v2geq.results import store
+from v2geq.results.accounts import Accounts, path_costs
+from v2geq.results.certificate import Certificate, certify
+from v2geq.results.path_flows import PathFlows, path_flows
+from v2geq.results.prices import canonical
+from v2geq.results.summary import summarise, warnings_of
+from v2geq.results.tables import path_table, tables
+from v2geq.scenario import Scenario, resolve
+from v2geq.solvers import solver
+from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+MAX_ROUNDS = 40
+NEW_PATH_GAIN = 1e-10
+"""Relative saving from which a path outside the problem is added to it."""
+
+
+def solve(
+    case: Case,
+    scenario: str = "base",
+    *,
+    v2g: bool = True,
+    method: str = "auto",
+    set: Mapping[str, Any] | None = None,
+    options: Options | None = None,
+    check: bool = True,
+    progress: Callable[[str], None] | None = None,
+) -> Equilibrium:
+    """Equilibrium of one scenario.
+
+    Parameters
+    ----------
+    case
+        Data, from `load_case`.
+    scenario
+        Name of one of the case's scenarios.
+    v2g
+        Whether stations may buy energy from vehicles.
+    method
+        Solver, see `v2geq.solvers.METHODS`.
+    set
+        Parameters to change, by name, for example ``{"voll": 5.0}``.
+    options
+        Tolerance and limits of the solver.
+    check
+        Raise where the solver did not converge; otherwise return the best point met, whose
+        `status` and certificate say so.
+    progress
+        Called with a line of text now and then.
+
+    Raises
+    ------
+    DataError
+        Unknown names, data out of range, a scenario without an equilibrium to look for.
+    ConvergenceError
+        With `check`, where the solver did not reach its tolerance.
+    """
+    solve_mcp = solver(method)
+    begin = time.perf_counter()
+    resolved = resolve(case, scenario, v2g=v2g, changes=set)
+    roads = traffic(resolved)
+    exact = resolved.case.paths.method == "exact"
+    if exact:
+        seed(resolved, roads)
+    coupled = couple(resolved, roads)
+    built = time.perf_counter()
+    log: list[Iteration] = []
+    rounds = 0
+    while True:
+        rounds += 1
+        result = solve_mcp(coupled.mcp, None, options)
+        log += result.log
+        z = canonical(coupled, result.z)
+        if progress:
+            progress(f"round {rounds}: {result.status.word}, residual {result.residual:.1e}")
+        if not result.status.ok or not exact or not _extend(coupled, z):
+            break
+        if rounds >= MAX_ROUNDS:
+            result.status = Status.ITERATION_LIMIT
+            break
+        coupled = couple(resolved, roads)
+    end = time.perf_counter()
+    if check and not result.status.ok:
+        raise ConvergenceError(_failure(resolved, result))
+    return Equilibrium(
+        original=case,
+        coupled=coupled,
+        z=z,
+        status=result.status.word,
+        log=log,
+        seconds={"build": built - begin, "solve": end - built},
+        rounds=rounds,
+    )
+
+
+def _extend(coupled: Coupled, z: FloatArray) -> bool:
+    """Add paths that would be cheaper than those in use; False where there are none."""
+    values, roads = coupled.mcp.split(z), coupled.traffic
+    limit = {}
+    for name, kind in roads.classes.items():
+        own = kind.value_of_time / roads.value_of_time if kind.kind == "fv" else 1.0
+        cost = own * values[f"drivers.demand_{name}"]
+        limit[name] = cost - NEW_PATH_GAIN * np.abs(cost)
+    prices = StationPrices(values["charge_price"], values.get("discharge_price"))
+    found = price_all(
+        roads, values["drivers.arc_flow"], values["drivers.station_flow"], prices, below=limit
+    )
+    return any([len(roads.paths[name].extend(paths)) for name, paths in found.paths.items()])
+
+
+def _failure(scenario: Scenario, result: MCPResult) -> str:
+    return (
+        f"scenario {scenario.name!r} {'with' if scenario.v2g else 'without'} V2G did not converge: "
+        f"{result.status.value}; scaled natural residual {result.residual:.2e}, worst at "
+        f"{result.worst}, after {result.iterations} iterations"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Equilibrium:
+    """A point, its labelled results and its certificate.
+
+    Attributes
+    ----------
+    original : the case as given; ``scenario.case`` has the changes applied
+    coupled : players and the joint problem
+    z : strategies and multipliers, in the problem's order
+    status : 'solved', or how the solver gave up
+    log : the solver's iterations; seconds : build, solve; rounds : of column generation
+    edited : what a file states that does not follow from its strategies
+    """
+
+    original: Case
+    coupled: Coupled
+    z: FloatArray
+    status: str
+    log: list[Iteration] = field(repr=False)
+    seconds: dict[str, float]
+    rounds: int = 1
+    edited: tuple[str, ...] = ()
+
+    @property
+    def scenario(self) -> Scenario:
+        """The resolved scenario."""
+        return self.coupled.scenario
+
+    @cached_property
+    def values(self) -> dict[str, FloatArray]:
+        """Strategies, multipliers and prices by block name."""
+        return self.coupled.mcp.split(self.z)
+
+    @cached_property
+    def data(self) -> xr.Dataset:
+        """All labelled results; see `v2geq.results.tables.tables`."""
+        return tables(self.coupled, self.values)
+
+    def __getattr__(self, name: str) -> xr.DataArray:
+        """Results by name: ``eq.dlmp`` is ``eq.data["dlmp"]``."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in self.data.variables:
+            return self.data[name]
+        from v2geq.errors import did_you_mean
+
+        known = [str(k) for k in self.data.variables]
+        raise AttributeError(f"no result {name!r}; {did_you_mean(name, known)}")
+
+    @cached_property
+    def _judged(self) -> tuple[Certificate, Accounts]:
+        certificate, book = certify(self.coupled, self.z)
+        extra = list(self.edited)
+        if self.status != Status.SOLVED.word:
+            extra.append(f"the solver's status is {self.status}")
+        return replace(certificate, extra_failures=tuple(extra)), book
+
+    @property
+    def certificate(self) -> Certificate:
+        """Evidence recomputed from the point."""
+        return self._judged[0]
+
+    @property
+    def accounts(self) -> Accounts:
+        """Players' accounts and the social cost by term."""
+        return self._judged[1]
+
+    @cached_property
+    def path_flows(self) -> PathFlows:
+        """Ranges of what depends on the choice of path flows."""
+        return path_flows(self.coupled, self.values)
+
+    def paths(self, name: str) -> pd.DataFrame:
+        """Paths of driver class `name` with flow, cost, time and energy."""
+        classes = self.coupled.traffic.classes
+        if name not in classes:
+            from v2geq.errors import did_you_mean
+
+            raise DataError(f"no driver class {name!r}", advice=did_you_mean(name, classes))
+        table = path_table(
+            self.coupled, self.values, name, path_costs(self.coupled, self.values, name)
+        )
+        table["flow_least_squares_veh_h"] = self.path_flows.least_squares[name]
+        return table
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The figures of one row of a study's table."""
+        return {
+            "scenario": self.scenario.name,
+            "v2g": self.scenario.v2g,
+            "status": self.status,
+            "natural_residual": self.certificate.natural_residual,
+            "wardrop_gap": self.certificate.wardrop_gap,
+            **summarise(self.coupled, self.data, self.accounts, self.path_flows),
+            "build_seconds": self.seconds["build"],
+            "solve_seconds": self.seconds["solve"],
+        }
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What a reader should know before using the figures."""
+        return warnings_of(self.coupled, self.data, self.values)
+
+    def save(self, path: str | Path) -> None:
+        """Write a NetCDF file with case, strategies, paths and results, loss-free."""
+        store.write(
+            Path(path),
+            case=self.original,
+            scenario=self.scenario.name,
+            v2g=self.scenario.v2g,
+            changes=self.scenario.changes,
+            status=self.status,
+            z=self.values,
+            traffic=self.coupled.traffic,
+            log=self.log,
+            seconds={**self.seconds, "rounds": self.rounds},
+            tables=self.data,
+        )
+
+    def __repr__(self) -> str:
+        with_v2g = "with" if self.scenario.v2g else "without"
+        return (
+            f"<Equilibrium of {self.original.name}, scenario {self.scenario.name} {with_v2g} V2G: "
+            f"{self.status}, {self.coupled.mcp.n} unknowns>"
+        )
+
+
+def load(path: str | Path) -> Equilibrium:
+    """Read a saved equilibrium and rebuild its problem; nothing is solved.
+
+    Results in the file that do not follow from its strategies make the certificate fail.
+
+    Raises
+    ------
+    DataError
+        Where the file is missing, damaged, or does not fit the case it holds.
+    """
+    where = str(path)
+    saved = store.read(Path(path))
+    resolved = resolve(saved.case, saved.scenario, v2g=saved.v2g, changes=saved.changes)
+    roads: Traffic = traffic(resolved, first_paths=False)
+    store.restore_paths(roads, saved, where)
+    coupled = couple(resolved, roads)
+    try:
+        z = coupled.mcp.join(saved.z)
+    except ValueError as error:
+        raise DataError(
+            f"strategies do not fit the case: {error}", where=where, advice="solve and save again"
+        ) from error
+    if not np.isfinite(z).all():
+        worst = coupled.mcp.describe(int(np.argmin(np.isfinite(z))))
+        raise DataError(f"{worst} is not finite", where=where, advice="solve and save again")
+    seconds = dict(saved.seconds)
+    rounds = int(seconds.pop("rounds", 1))
+    edited = tuple(store.differences(saved.tables, tables(coupled, coupled.mcp.split(z))))
+    return Equilibrium(saved.case, coupled, z, saved.status, saved.log, seconds, rounds, edited)

@@ -1,0 +1,213 @@
+"""Path flows are not unique: ranges of what depends on them, and one reproducible choice.
+
+Arc flows, station flows and energies of an equilibrium fix a polytope of path flows. Shares of
+trips that stop are reported as [min, max] over it; the headline is the flow of least squares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from v2geq.coupling import Coupled
+from v2geq.errors import ConvergenceError
+from v2geq.mcp.curves import FloatArray
+from v2geq.results.accounts import path_costs
+
+DISCHARGE_THRESHOLD = 0.01
+"""veh/h above which an OD pair counts as discharging."""
+TIED = 1e-6
+"""Relative excess cost up to which a path counts as cheapest."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """A quantity that depends on the choice of path flows."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+@dataclass(frozen=True)
+class PathFlows:
+    """What is said about path flows of an equilibrium.
+
+    Attributes
+    ----------
+    least_squares : class -> (path,) flow of least sum of squares, veh/h
+    visit_share, discharge_share : shares of electric trips that stop, that discharge
+    discharge_od_pairs : OD pairs with more than 0.01 veh/h discharging
+    """
+
+    least_squares: dict[str, FloatArray]
+    visit_share: Range
+    discharge_share: Range
+    discharge_od_pairs: Range
+
+
+def path_flows(coupled: Coupled, values: Mapping[str, FloatArray]) -> PathFlows:
+    """Ranges over all path flows with the same arc flows, station flows and energies.
+
+    Raises
+    ------
+    ConvergenceError
+        Where a linear or quadratic program over the polytope fails.
+    """
+    traffic = coupled.traffic
+    polytope, keep = _polytope(coupled, values)
+    parts = {}
+    at = 0
+    for name, kept in keep.items():
+        parts[name] = slice(at, at + len(kept))
+        at += len(kept)
+    flow = np.concatenate([values[f"drivers.flow_{k}"][kept] for k, kept in keep.items()])
+    best = _least_squares(polytope, flow)
+
+    electric = [k for k, c in traffic.classes.items() if c.kind == "ev"]
+    stopping, discharging = np.zeros(at), np.zeros(at)
+    pair = np.full(at, -1)
+    pairs = 0
+    for name in electric:
+        kept, where = keep[name], parts[name]
+        paths = traffic.paths[name]
+        stopping[where] = np.asarray(paths.stop_count.sum(axis=0)).ravel()[kept] > 0
+        discharging[where] = np.asarray(paths.discharge_energy.sum(axis=0)).ravel()[kept] > 0
+        pair[where] = paths.od[kept] + pairs
+        pairs += paths.od_count
+    trips = sum(float(traffic.demand[k].sum()) for k in electric)
+
+    def share(weights: FloatArray) -> Range:
+        if not weights.any():
+            return Range(0.0, 0.0, 0.0)
+        low = _linear(polytope, flow, weights)
+        high = -_linear(polytope, flow, -weights)
+        value = float(np.clip(weights @ best, low, high))
+        return Range(value / trips, low / trips, high / trips)
+
+    least_squares = {}
+    for name, kept in keep.items():
+        full = np.zeros(len(traffic.paths[name]))
+        full[kept] = best[parts[name]]
+        least_squares[name] = full
+    return PathFlows(
+        least_squares,
+        share(stopping),
+        share(discharging),
+        _pairs(polytope, flow, best, discharging, pair, pairs),
+    )
+
+
+def _polytope(
+    coupled: Coupled, values: Mapping[str, FloatArray]
+) -> tuple[sp.csr_array, dict[str, np.ndarray]]:
+    """Rows that fix demand, arc flows, stops and energies; kept columns (paths tied for best)."""
+    traffic = coupled.traffic
+    keep: dict[str, np.ndarray] = {}
+    shared: list[sp.csr_array] = []
+    demand: list[sp.csr_array] = []
+    for name, paths in traffic.paths.items():
+        cost = path_costs(coupled, values, name)
+        least = np.full(paths.od_count, np.inf)
+        np.minimum.at(least, paths.od, cost)
+        tied = cost <= least[paths.od] * (1.0 + TIED)
+        used = values[f"drivers.flow_{name}"] > 0
+        kept = np.flatnonzero(tied | used)
+        keep[name] = kept
+        demand.append(paths.od_incidence[:, kept])
+        shared.append(
+            sp.csr_array(
+                sp.vstack(
+                    [
+                        paths.arc_incidence,
+                        paths.stop_count,
+                        paths.charge_energy,
+                        paths.discharge_energy,
+                    ],
+                    format="csr",
+                )
+            )[:, kept]
+        )
+    rows = sp.csr_array(
+        sp.vstack([sp.hstack(shared), sp.block_diag(demand)], format="csr")
+    )
+    return rows[np.diff(rows.indptr) > 0], keep
+
+
+def _least_squares(a: sp.csr_array, flow: FloatArray) -> FloatArray:
+    """Flow of least sum of squares with the same totals as `flow`."""
+    import clarabel
+
+    n = a.shape[1]
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    size = max(float(flow.max()), 1.0)
+    matrix = sp.csc_matrix(sp.vstack([a, -sp.eye_array(n)], format="csc"))
+    b = np.concatenate([a @ (flow / size), np.zeros(n)])
+    cones = [clarabel.ZeroConeT(a.shape[0]), clarabel.NonnegativeConeT(n)]
+    solution = clarabel.DefaultSolver(
+        sp.csc_matrix(sp.eye_array(n)), np.zeros(n), matrix, b, cones, settings
+    ).solve()
+    if str(solution.status) not in ("Solved", "AlmostSolved"):
+        raise ConvergenceError(f"least-squares path flow ended as {solution.status}")
+    return size * np.maximum(np.asarray(solution.x, dtype=float), 0.0)
+
+
+def _linear(a: sp.csr_array, flow: FloatArray, weights: FloatArray) -> float:
+    """Least `weights @ f` over flows with the same totals as `flow`."""
+    from scipy.optimize import linprog
+
+    result = linprog(weights, A_eq=a, b_eq=a @ flow, bounds=(0, None), method="highs")
+    if result.status != 0:
+        raise ConvergenceError(f"range of path flows: {result.message}")
+    return float(result.fun)
+
+
+def _pairs(
+    a: sp.csr_array,
+    flow: FloatArray,
+    best: FloatArray,
+    discharging: FloatArray,
+    pair: np.ndarray,
+    pairs: int,
+) -> Range:
+    """Number of OD pairs above the threshold, and its range, by mixed-integer programs."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
+
+    columns = np.flatnonzero(discharging)
+    if not len(columns):
+        return Range(0.0, 0.0, 0.0)
+    n = a.shape[1]
+    by_pair = sp.csr_array((np.ones(len(columns)), (pair[columns], columns)), shape=(pairs, n))
+    value = float((by_pair @ best > DISCHARGE_THRESHOLD).sum())
+    with_any = np.flatnonzero(by_pair.sum(axis=1) > 0)
+    by_pair = by_pair[with_any]
+    m = len(with_any)
+    largest = np.asarray(by_pair @ np.full(n, flow.sum())).max()
+    same = LinearConstraint(
+        sp.hstack([a, sp.csr_array((a.shape[0], m))], format="csc"), a @ flow, a @ flow
+    )
+    bounds = Bounds(np.zeros(n + m), np.r_[np.full(n, np.inf), np.ones(m)])
+    whole = np.r_[np.zeros(n), np.ones(m)]
+
+    def count(sign: float, factor: float) -> float:
+        # low: f <= threshold + largest y; high: f >= threshold y
+        link = sp.hstack([by_pair, -factor * sp.eye_array(m)], format="csc")
+        rows = (
+            LinearConstraint(link, -np.inf, DISCHARGE_THRESHOLD)
+            if sign > 0
+            else LinearConstraint(link, 0.0, np.inf)
+        )
+        result = milp(sign * whole, constraints=[same, rows], bounds=bounds, integrality=whole)
+        if result.status != 0:
+            raise ConvergenceError(f"range of discharging OD pairs: {result.message}")
+        return float(round(sign * result.fun))
+
+    low, high = count(1.0, largest), count(-1.0, DISCHARGE_THRESHOLD)
+    return Range(float(np.clip(value, low, high)), low, high)

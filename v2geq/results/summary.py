@@ -1,0 +1,118 @@
+"""One row of figures per equilibrium, and the warnings it raises by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from v2geq.coupling import Coupled
+from v2geq.mcp.curves import FloatArray
+from v2geq.results.accounts import Accounts
+from v2geq.results.path_flows import PathFlows
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+FOCUS = ("1", "20")
+"""OD pair whose trip cost the summary lists, as in the study this case follows."""
+
+BINDING = 1e-6
+"""Distance (pu, share of the rating) at which a limit counts as binding."""
+
+
+def summarise(
+    coupled: Coupled, data: xr.Dataset, book: Accounts, flows: PathFlows
+) -> dict[str, float]:
+    """Figures of an equilibrium; kW, $/kWh, h per h, veh/h; shares between 0 and 1."""
+    scenario, traffic = coupled.scenario, coupled.traffic
+    loaded = [scenario.buses[i] for i in scenario.load_buses]
+    dlmp = data["dlmp"].sel(bus=loaded).to_numpy()
+    charge, discharge = float(data["charge_kw"].sum()), float(data["discharge_kw"].sum())
+    dwell = float((data["stops_veh_h"] * data["wait_h"]).sum())
+    focus = float("nan")
+    for name, kind in traffic.classes.items():
+        if kind.kind != "ev":
+            continue
+        paths = traffic.paths[name]
+        flow = flows.least_squares[name]
+        plugged = paths.charge_energy @ flow + paths.discharge_energy @ flow
+        dwell += float(plugged.sum()) / kind.charger_power
+        if FOCUS in traffic.od_names(name) and np.isnan(focus):
+            focus = float(data[f"cost_{name}"].sel({f"od_{name}": "-".join(FOCUS)}))
+    return {
+        "load_shed_kw": float(data["shed_kw"].sum()),
+        "dlmp_min": float(dlmp.min()) if len(dlmp) else float("nan"),
+        "dlmp_max": float(dlmp.max()) if len(dlmp) else float("nan"),
+        "generation_kw": float(data["generation_kw"].sum()),
+        "tso_import_kw": float(data["tso_import_kw"]),
+        "charge_kw": charge,
+        "discharge_kw": discharge,
+        "station_visit_share": flows.visit_share.value,
+        "discharge_share": flows.discharge_share.value,
+        "dwell_h": dwell,
+        "discharge_od_pairs": flows.discharge_od_pairs.value,
+        "cost_od_1_20": focus,
+        "social_cost": float(book.social_cost.sum()),
+    }
+
+
+def warnings_of(
+    coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatArray]
+) -> list[str]:
+    """What a reader should know before using the figures; named objects."""
+    case = coupled.scenario.case
+    out: list[str] = []
+    shed = float(data["shed_kw"].sum())
+    if shed > 1e-3:
+        most = str(data["bus"].to_numpy()[int(np.nanargmax(data["shed_kw"].to_numpy()))])
+        out.append(f"load is shed: {shed:.1f} kW, most at bus {most}")
+    stops = data["stops_veh_h"].to_numpy()
+    wait = data["wait_h"].to_numpy()
+    for name, n, hours in zip(data["station"].to_numpy(), stops, wait, strict=True):
+        if n > 1e-6 and hours > case.station_settings.period:
+            out.append(
+                f"mean wait at station {name} is {hours:.2f} h, above the study period of "
+                f"{case.station_settings.period:g} h"
+            )
+    ratio = data["volume_capacity"].to_numpy()
+    over = [f"{a} ({r:.1f})" for a, r in zip(data["arc"].to_numpy(), ratio, strict=True) if r > 2]
+    if over:
+        out.append(f"volume over capacity above 2 on arcs {_some(over)}")
+    for name, kind in coupled.traffic.classes.items():
+        if kind.kind == "ev" and kind.charger_power > 3.0 * kind.battery:
+            out.append(
+                f"charger power of class {name} is {kind.charger_power / kind.battery:.1f} C, "
+                "above 3 C"
+            )
+    multipliers = np.zeros(len(data["line"]))
+    if "dso.rating" in values:
+        sides = case.feeder_settings.rating_sides
+        multipliers = values["dso.rating"].reshape(-1, sides).max(axis=1)
+        full = multipliers > BINDING * coupled.scenario.price_scale
+    else:
+        flow = np.maximum(np.abs(values["dso.p_line"]), np.abs(values["dso.q_line"]))
+        limited = case.feeder_settings.line_rating == "box"
+        full = limited & (flow >= coupled.scenario.lines.rating_kva * (1.0 - BINDING))
+    binding = [str(n) for n in data["line"].to_numpy()[full]]
+    if binding:
+        out.append(f"line ratings bind: {_some(binding)}")
+    limits = case.feeder_settings
+    v = data["voltage_pu"].to_numpy()[:]
+    buses = data["bus"].to_numpy()
+    root = buses == case.feeder.root
+    for word, bound in (("lowest", limits.vmin), ("highest", limits.vmax)):
+        at = [str(b) for b in buses[(np.abs(v - bound) < BINDING) & ~root]]
+        if at:
+            out.append(f"the {word} voltage {bound} pu binds at buses {_some(at)}")
+    if coupled.scenario.dead_buses:
+        out.append(
+            f"buses without supply or use are left out: {_some(list(coupled.scenario.dead_buses))}"
+        )
+    return out
+
+
+def _some(names: list[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,1 @@
+"""Scenario studies: a study file, its runs, their store and summary table."""
