@@ -50,7 +50,9 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder for summary.csv and one .nc per run.")] = Path(
         "results"
     ),
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default one per core.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default one per core.")
+    ] = None,
 ) -> None:
     """Solve all runs of a study (default: the shipped one) and write its table."""
     from v2geq.studies.study import read_study, run_study
@@ -215,7 +217,14 @@ def _show(eq: Equilibrium) -> None:
     print(f"  discharging trips      {ranges.discharge_share} of electric trips [min, max]")
     print(f"  discharging OD pairs   {ranges.discharge_od_pairs} [min, max]")
     print("stations")
-    columns = ["charge_price", "discharge_price", "charge_kw", "discharge_kw", "stops_veh_h", "wait_h"]
+    columns = [
+        "charge_price",
+        "discharge_price",
+        "charge_kw",
+        "discharge_kw",
+        "stops_veh_h",
+        "wait_h",
+    ]
     print(_indent(eq.data[columns].to_dataframe().round(4).to_string()))
     print("profit ($/h)")
     print(_indent(eq.accounts.profit.round(4).to_string()))

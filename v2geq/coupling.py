@@ -7,6 +7,7 @@ rises where more is bought than sold.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from v2geq.mcp.assemble import MCP, Market
 from v2geq.mcp.program import Program
@@ -31,7 +32,9 @@ def power_reach(scenario: Scenario, traffic: Traffic) -> float:
     """Largest real power any part of the feeder could carry, kW: all load, charging, generation."""
     load = scenario.firm_kw.sum() + scenario.case.market.demand_range * scenario.responsive_kw.sum()
     return float(
-        load + scenario.generators["max_kw"].sum() + traffic.energy_reach
+        load
+        + scenario.generators["max_kw"].sum()
+        + traffic.energy_reach
         + scenario.case.substation.import_max
     )
 
@@ -43,22 +46,27 @@ def markets(scenario: Scenario) -> list[Market]:
     """
     price = scenario.price_scale
     stations = list(scenario.stations.index)
-    energy = {"unit": "$/kWh", "row_unit": "kW", "scale": price}
-    at_station = {"dims": ("station",), "labels": stations, **energy, "start": price}
+    energy: dict[str, Any] = {"unit": "$/kWh", "row_unit": "kW", "scale": price}
+    at_station: dict[str, Any] = {
+        "dims": ("station",),
+        "labels": stations,
+        **energy,
+        "start": price,
+    }
     listed = [
         Market.of("charge_price", **at_station, meaning="energy sold to vehicles (rho+)"),
         Market.of("purchase_price", **at_station, meaning="energy sold to the CNO (pi+)"),
     ]
     if scenario.v2g:
         listed += [
-            Market.of("discharge_price", **at_station, meaning="energy bought from vehicles (rho-)"),
+            Market.of(
+                "discharge_price", **at_station, meaning="energy bought from vehicles (rho-)"
+            ),
             Market.of("resale_price", **at_station, meaning="energy bought from the CNO (pi-)"),
         ]
     return [
         *listed,
-        Market.of(
-            "tso_price", (), [()], **energy, start=price, meaning="TSO energy resold (tau)"
-        ),
+        Market.of("tso_price", (), [()], **energy, start=price, meaning="TSO energy resold (tau)"),
         Market.of(
             "wheeling_price",
             ("bus",),

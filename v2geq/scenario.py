@@ -311,8 +311,7 @@ def _orient(
         to_bus=np.array([new[i] for i in np.where(turned, t, h)], dtype=np.int64),
         r_ohm=columns["r_ohm"].to_numpy(dtype=float) * impedance,
         x_ohm=columns["x_ohm"].to_numpy(dtype=float) * impedance,
-        rating_kva=columns["rating_kva"].to_numpy(dtype=float)
-        * case.feeder_settings.rating_factor,
+        rating_kva=columns["rating_kva"].to_numpy(dtype=float) * case.feeder_settings.rating_factor,
         ratio=np.where(turned, 1.0 / ratio, ratio),
     )
 

@@ -195,7 +195,7 @@ class MCP:
 
     def F(self, z: FloatArray) -> FloatArray:
         """The map, shape (n,)."""
-        out = self.matrix @ z + self.constant
+        out: FloatArray = self.matrix @ z + self.constant
         for term in self._terms:
             out[term.own] += term.cost.gradient(z[term.own], self._others(term, z))
         return out
@@ -215,9 +215,9 @@ class MCP:
         return self._diagonal
 
     def _others(self, term: _Term, z: FloatArray) -> FloatArray:
-        others = np.zeros(term.own.stop - term.own.start)
+        others: FloatArray = np.zeros(term.own.stop - term.own.start)
         for rival in term.rivals:
-            others += z[rival]
+            others = others + z[rival]
         return others
 
     def _assemble(self) -> None:
@@ -272,7 +272,7 @@ class MCP:
         # column-major keys sort into the CSC order
         keys, inverse = np.unique(all_columns * n + all_rows, return_inverse=True)
         constant_entries = np.concatenate(data)
-        self._base = np.bincount(
+        self._base: FloatArray = np.bincount(
             inverse[: len(constant_entries)], weights=constant_entries, minlength=len(keys)
         )
         self._indices = (keys % n).astype(np.int32)

@@ -24,6 +24,13 @@ class Curve(Protocol):
         """Second derivatives, shape of `x`."""
 
 
+class Integrable(Curve, Protocol):
+    """A curve whose integral from zero is known: an inverse demand and its gross benefit."""
+
+    def integral(self, x: FloatArray) -> FloatArray:
+        """Integrals from 0 to `x`, shape of `x`."""
+
+
 @dataclass(frozen=True)
 class Quadratic:
     """``linear * x + quadratic * x**2`` with one pair of coefficients per entry."""

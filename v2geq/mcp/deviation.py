@@ -97,10 +97,7 @@ def _rows(
     least: list[sp.csr_array] = []
     least_b: list[FloatArray] = []
     for c in program.constraints:
-        parts = [
-            c.terms.get(v, None) if v in c.terms else None
-            for v in program.variables
-        ]
+        parts = [c.terms.get(v, None) if v in c.terms else None for v in program.variables]
         row = sp.hstack(
             [
                 sp.csr_array((len(c), len(v))) if part is None else part

@@ -13,7 +13,9 @@ from v2geq.errors import DataError
 from v2geq.mcp.curves import FloatArray
 
 FUNCTIONS = ("exp", "log", "sqrt")
-_TOKEN = re.compile(r"[A-Za-z_]\w*|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|\*\*|[-+*/()]|\S")
+_TOKEN = re.compile(
+    r"[A-Za-z_]\w*|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|\*\*|[-+*/()]|\S"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +140,11 @@ def _check_tokens(text: str, names: tuple[str, ...], where: str) -> None:
                 where=where,
                 advice=f"use {', '.join(names)} and {', '.join(FUNCTIONS)}",
             )
-        if not word and token not in ("+", "-", "*", "/", "**", "(", ")") and not token[0].isdigit():
+        if (
+            not word
+            and token not in ("+", "-", "*", "/", "**", "(", ")")
+            and not token[0].isdigit()
+        ):
             if token[0] == "." and len(token) > 1:
                 continue
             raise DataError(

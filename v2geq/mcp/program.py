@@ -231,11 +231,15 @@ class Program:
             )
         )
 
-    def equality(self, name: str, dims: Sequence[str], labels: Sequence[Any], **kw: Any) -> Constraint:
+    def equality(
+        self, name: str, dims: Sequence[str], labels: Sequence[Any], **kw: Any
+    ) -> Constraint:
         """Add rows ``sum A v == rhs``; the multiplier is free. Keywords: see `Constraint`."""
         return self._constraint(name, dims, labels, equality=True, **kw)
 
-    def at_least(self, name: str, dims: Sequence[str], labels: Sequence[Any], **kw: Any) -> Constraint:
+    def at_least(
+        self, name: str, dims: Sequence[str], labels: Sequence[Any], **kw: Any
+    ) -> Constraint:
         """Add rows ``sum A v >= rhs``; the multiplier is >= 0. Keywords: see `Constraint`."""
         return self._constraint(name, dims, labels, equality=False, **kw)
 

@@ -5,6 +5,8 @@ spec section 1: maximise (rho+ - pi+) c+ - (rho- - pi-) c- within the stations' 
 
 from __future__ import annotations
 
+from typing import Any
+
 from v2geq.mcp.program import Program
 from v2geq.scenario import Scenario
 
@@ -26,7 +28,12 @@ def cno(scenario: Scenario, energy_reach: float) -> Program:
     p = Program("cno", scenario.money_scale)
     names = list(scenario.stations.index)
     rows = len(names)
-    shape = {"dims": ("station",), "labels": names, "unit": "kW", "scale": scenario.power_scale}
+    shape: dict[str, Any] = {
+        "dims": ("station",),
+        "labels": names,
+        "unit": "kW",
+        "scale": scenario.power_scale,
+    }
     charge = p.variable(
         "charge", **shape, reach=energy_reach, meaning="energy sold to vehicles (c+)"
     )

@@ -167,7 +167,10 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
         table = case.trips[name]
         table = table[table["trips_veh_h"] > 0]
         pairs[name] = np.array(
-            [[where[o], where[d]] for o, d in zip(table["origin"], table["destination"], strict=True)],
+            [
+                [where[o], where[d]]
+                for o, d in zip(table["origin"], table["destination"], strict=True)
+            ],
             dtype=np.int64,
         ).reshape(-1, 2)
         demand[name] = table["trips_veh_h"].to_numpy(dtype=float)
@@ -209,16 +212,17 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
 
 
 def constant_cost(kind: DriverClass, paths: PathSet) -> FloatArray:
-    """Cost of every path besides travel, waiting and energy trade, $/veh: plug time, wear, energy."""
+    """Plug time, battery wear and energy of every path, $/veh: what no flow or price changes."""
     if kind.kind == "fv":
         return np.zeros(len(paths))
     charged = np.asarray(paths.charge_energy.sum(axis=0)).ravel()
     discharged = np.asarray(paths.discharge_energy.sum(axis=0)).ravel()
-    return (
+    cost: FloatArray = (
         kind.value_of_time * (charged + discharged) / kind.charger_power
         + kind.degradation * discharged
         + kind.energy_value * (kind.battery - paths.arrival_kwh)
     )
+    return cost
 
 
 def drivers(scenario: Scenario, traffic: Traffic) -> Program:
@@ -226,10 +230,10 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
 
     Notes
     -----
-    Variables: `flow_<class>` by path (veh/h), `arc_flow` by arc, `station_flow` by station. Rows: `demand_<class>` by OD pair, whose multiplier is the trip cost
-    u_w in $/veh; `arc_time` and `queue_time` define arc and station flows, their multipliers are the
-    priced travel and waiting times ($/veh). Energy is bought at the charging price and sold at the
-    discharging price.
+    Variables: `flow_<class>` by path, `arc_flow` by arc, `station_flow` by station, veh/h. Rows:
+    `demand_<class>` by OD pair, whose multiplier is the trip cost u_w in $/veh; `arc_time` and
+    `queue_time` define arc and station flows, their multipliers are the priced travel and waiting
+    times ($/veh). Energy is bought at the charging price and sold at the discharging price.
     """
     p = Program("drivers", scenario.money_scale)
     omega = traffic.value_of_time

@@ -5,6 +5,8 @@ spec section 3. Real power is in kW, reactive in kvar, squared voltage in per un
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -74,11 +76,11 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
     power = scenario.power_scale
     p = Program("dso", scenario.money_scale)
 
-    kw = {"unit": "kW", "scale": power}
-    kvar = {"unit": "kvar", "scale": power}
+    kw: dict[str, Any] = {"unit": "kW", "scale": power}
+    kvar: dict[str, Any] = {"unit": "kvar", "scale": power}
     boxed = lines.rating_kva if limits.line_rating == "box" else np.full(len(lines.names), np.inf)
     reach = power_reach if limits.line_rating == "none" else lines.rating_kva
-    line = {"dims": ("line",), "labels": lines.names}
+    line: dict[str, Any] = {"dims": ("line",), "labels": lines.names}
     at_root = np.arange(len(buses)) == 0
     withdrawal = p.variable(
         "withdrawal",
@@ -93,7 +95,13 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         "p_line", **line, **kw, lower=-boxed, upper=boxed, reach=reach, meaning="real flow (P)"
     )
     q_line = p.variable(
-        "q_line", **line, **kvar, lower=-boxed, upper=boxed, reach=reach, meaning="reactive flow (Q)"
+        "q_line",
+        **line,
+        **kvar,
+        lower=-boxed,
+        upper=boxed,
+        reach=reach,
+        meaning="reactive flow (Q)",
     )
     v = p.variable(
         "v_squared",
@@ -108,7 +116,13 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
     )
     s = case.substation
     p_tso = p.variable(
-        "p_tso", (), [()], **kw, lower=s.import_min, upper=s.import_max, meaning="bought from the TSO"
+        "p_tso",
+        (),
+        [()],
+        **kw,
+        lower=s.import_min,
+        upper=s.import_max,
+        meaning="bought from the TSO",
     )
     q_tso = p.variable(
         "q_tso",
@@ -147,9 +161,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
     at_source = sp.csr_array(
         (np.ones(len(ranged)), (ranged, np.arange(len(ranged)))), shape=(len(buses), len(ranged))
     )
-    fixed = np.where(
-        scenario.reactive_max > scenario.reactive_min, 0.0, scenario.reactive_min
-    )
+    fixed = np.where(scenario.reactive_max > scenario.reactive_min, 0.0, scenario.reactive_min)
     p.equality(
         "reactive_balance",
         ("bus",),

@@ -5,10 +5,12 @@ spec section 4.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.mcp.curves import Curve, Linear, Quadratic
+from v2geq.mcp.curves import Curve, Integrable, Linear, Quadratic
 from v2geq.mcp.expression import Expression
 from v2geq.mcp.program import Program
 from v2geq.scenario import FloatArray, IntArray, Scenario
@@ -24,7 +26,7 @@ def demand_buses(scenario: Scenario) -> IntArray:
     return np.flatnonzero(scenario.responsive_kw > 0)
 
 
-def inverse_demand(scenario: Scenario) -> Curve:
+def inverse_demand(scenario: Scenario) -> Integrable:
     """Price of total responsive sales at every bus of `demand_buses`, $/kWh over kW.
 
     Raises
@@ -92,11 +94,11 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
     case = scenario.case
     power, price = scenario.power_scale, scenario.price_scale
     p = Program(player_name(name), scenario.money_scale)
-    kw = {"unit": "kW", "scale": power}
+    kw: dict[str, Any] = {"unit": "kW", "scale": power}
     n = len(scenario.buses)
 
     at_demand = demand_buses(scenario)
-    portion = float(case.lses.loc[name, "portion"])
+    portion = float(case.lses["portion"][name])
     firm = portion * scenario.firm_kw
     at_firm = np.flatnonzero(firm > 0)
     rivals = [k for k in case.lses.index if k != name]
@@ -140,7 +142,9 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
         reach=energy_reach,
         meaning="sold to the CNO at a station (h+)",
     )
-    bought = p.variable("import", (), [()], **kw, reach=power_reach, meaning="bought via the TSO (m)")
+    bought = p.variable(
+        "import", (), [()], **kw, reach=power_reach, meaning="bought via the TSO (m)"
+    )
 
     if len(at_demand):
         p.cournot_revenue(

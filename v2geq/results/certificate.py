@@ -55,7 +55,7 @@ class Certificate:
     regrets
         By player: regret ($/h, what deviating alone could gain), turnover ($/h), relative regret.
     account_gap
-        Gap of the accounting identity, as a share of total turnover.
+        Gap of the accounting identity, as a share of the turnover of all players but the drivers.
     exact_paths
         Whether the drivers' regret is part of the verdict: with enumerated paths cheaper ones may
         exist outside the list, and the regret says by how much.
@@ -75,20 +75,18 @@ class Certificate:
     extra_failures: tuple[str, ...] = field(default=())
 
     @property
-    def figures(self) -> pd.Series:
+    def figures(self) -> dict[str, float]:
         """The figures the verdict rests on, by name."""
-        return pd.Series(
-            {
-                "natural_residual": self.natural_residual,
-                "wardrop_gap": self.wardrop_gap,
-                "market_mismatch_kw": self.market_mismatch_kw,
-                "voltage_violation_pu": self.voltage_violation_pu,
-                "rating_violation_kva": self.rating_violation_kva,
-                "bound_violation": self.bound_violation,
-                "regret": self.largest_regret,
-                "account_gap": self.account_gap,
-            }
-        )
+        return {
+            "natural_residual": self.natural_residual,
+            "wardrop_gap": self.wardrop_gap,
+            "market_mismatch_kw": self.market_mismatch_kw,
+            "voltage_violation_pu": self.voltage_violation_pu,
+            "rating_violation_kva": self.rating_violation_kva,
+            "bound_violation": self.bound_violation,
+            "regret": self.largest_regret,
+            "account_gap": self.account_gap,
+        }
 
     @property
     def largest_regret(self) -> float:
@@ -104,7 +102,7 @@ class Certificate:
         broken = [
             f"{name} is {value:.3g}, limit {LIMITS[name]:.0e}"
             for name, value in self.figures.items()
-            if not value <= LIMITS[str(name)]
+            if not value <= LIMITS[name]
         ]
         return [*broken, *self.extra_failures]
 
@@ -118,9 +116,9 @@ class Certificate:
             "certificate: " + ("holds" if self.holds else "FAILS: " + "; ".join(self.failures))
         ]
         for name, value in self.figures.items():
-            lines.append(f"  {name:<22} {value:10.2e}   (limit {LIMITS[str(name)]:.0e})")
-        worst = self.blocks.loc[self.blocks["scaled"].idxmax()]
-        lines.append(f"  worst entry            {worst['worst']}")
+            lines.append(f"  {name:<22} {value:10.2e}   (limit {LIMITS[name]:.0e})")
+        worst = self.blocks["worst"].iloc[int(self.blocks["scaled"].to_numpy().argmax())]
+        lines.append(f"  worst entry            {worst}")
         lines.append(f"  gap over all paths     {self.wardrop_gap_all_paths:10.2e}")
         lines.append("  regret by player ($/h, share of turnover):")
         for player, row in self.regrets.iterrows():
@@ -229,6 +227,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
         now = program.profit(values, values)
         best = best_deviation(program, values, values).profit
         regrets[player] = (max(best - now, 0.0), float(book.turnover[player]))
+    traders = list(regrets)
     for name, gain in gains.items():
         player = f"drivers.{name}"
         items = book.items[book.items["player"] == player].set_index("item")["amount"]
@@ -248,7 +247,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
             rating_violation_kva=rating,
             bound_violation=max(0.0, float(outside.max())),
             regrets=table,
-            account_gap=abs(book.identity_gap) / float(book.turnover.sum()),
+            account_gap=abs(book.identity_gap) / float(book.turnover[traders].sum()),
             exact_paths=case.paths.method == "exact",
         ),
         book,

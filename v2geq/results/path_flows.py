@@ -134,9 +134,7 @@ def _polytope(
                 )
             )[:, kept]
         )
-    rows = sp.csr_array(
-        sp.vstack([sp.hstack(shared), sp.block_diag(demand)], format="csr")
-    )
+    rows = sp.csr_array(sp.vstack([sp.hstack(shared), sp.block_diag(demand)], format="csr"))
     return rows[np.diff(rows.indptr) > 0], keep
 
 
@@ -156,7 +154,8 @@ def _least_squares(a: sp.csr_array, flow: FloatArray) -> FloatArray:
     ).solve()
     if str(solution.status) not in ("Solved", "AlmostSolved"):
         raise ConvergenceError(f"least-squares path flow ended as {solution.status}")
-    return size * np.maximum(np.asarray(solution.x, dtype=float), 0.0)
+    best: FloatArray = size * np.maximum(np.asarray(solution.x, dtype=float), 0.0)
+    return best
 
 
 def _linear(a: sp.csr_array, flow: FloatArray, weights: FloatArray) -> float:

@@ -58,9 +58,7 @@ def summarise(
     }
 
 
-def warnings_of(
-    coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatArray]
-) -> list[str]:
+def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatArray]) -> list[str]:
     """What a reader should know before using the figures; named objects."""
     case = coupled.scenario.case
     out: list[str] = []
@@ -86,7 +84,6 @@ def warnings_of(
                 f"charger power of class {name} is {kind.charger_power / kind.battery:.1f} C, "
                 "above 3 C"
             )
-    multipliers = np.zeros(len(data["line"]))
     if "dso.rating" in values:
         sides = case.feeder_settings.rating_sides
         multipliers = values["dso.rating"].reshape(-1, sides).max(axis=1)

@@ -2,10 +2,10 @@
 
 Predictor-corrector path following on the perturbed conditions F(z) = w_l - w_u,
 (z - lower) w_l = mu, (upper - z) w_u = mu, with one step length for all variables (F may be
-nonlinear). The Newton matrix J + W / Z + rho I stays regular where multipliers are not unique; the
-proximal term rho is centred at the iterate, and iterative refinement against the unregularised
-matrix takes its bias out again. Near the end an active-set (natural-map Newton) step, tried whenever
-it costs little, takes the residual from 1e-6 to rounding level in one or two factorisations.
+nonlinear). The Newton matrix J + W / Z + rho I stays regular where multipliers are not unique;
+the proximal term rho is centred at the iterate, and iterative refinement against the unregularised
+matrix takes its bias out again. Near the end an active-set (natural-map Newton) step, tried now and
+then, takes the residual to rounding level in one or two factorisations.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ class _Run:
             before = self.best_residual
             residual = self._residual(state.x, f)
             gl, gu = self._gaps(state.x)
-            mu = (gl @ state.wl + gu @ state.wu) / self.pairs
+            mu = float(gl @ state.wl + gu @ state.wu) / self.pairs
             self._note("interior", residual, mu, step)
             since_best = 0 if self.best_residual < 0.9 * before else since_best + 1
             if residual <= self.options.tolerance:
@@ -268,9 +268,12 @@ class _Run:
         dx, dwl, dwu = direction(zero, zero)
         alpha = self._longest(s, gl, gu, dx, dwl, dwu)
         after = (
-            (gl + alpha * dx)[self.low_at] @ (s.wl + alpha * dwl)[self.low_at]
-            + (gu - alpha * dx)[self.high_at] @ (s.wu + alpha * dwu)[self.high_at]
-        ) / self.pairs
+            float(
+                (gl + alpha * dx)[self.low_at] @ (s.wl + alpha * dwl)[self.low_at]
+                + (gu - alpha * dx)[self.high_at] @ (s.wu + alpha * dwu)[self.high_at]
+            )
+            / self.pairs
+        )
         sigma = min(max((after / mu) ** 3, 1e-6), 1.0)
         target = sigma * mu
         second_l, second_u = dx * dwl, -dx * dwu

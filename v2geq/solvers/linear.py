@@ -44,9 +44,7 @@ class PatternLU:
             permuted.sort_indices()
             self._gather = permuted.data - 1
             self._indices, self._indptr = permuted.indices, permuted.indptr
-        permuted = sp.csc_array(
-            (a.data[self._gather], self._indices, self._indptr), shape=a.shape
-        )
+        permuted = sp.csc_array((a.data[self._gather], self._indices, self._indptr), shape=a.shape)
         self._lu = splu(
             permuted,
             permc_spec="NATURAL",
