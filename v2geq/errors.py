@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class V2GError(Exception):
@@ -26,7 +27,15 @@ class DataError(V2GError):
     def __init__(self, problem: str, *, where: str = "", advice: str = "") -> None:
         self.problem, self.where, self.advice = problem, where, advice
         text = f"{where}: {problem}" if where else problem
-        super().__init__(f"{text}. {advice}" if advice else text)
+        super().__init__(f"{text}; {advice}" if advice else text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # by default rebuilt from the message alone: the parts would be lost between processes
+        return _data_error, (self.problem, self.where, self.advice)
+
+
+def _data_error(problem: str, where: str, advice: str) -> DataError:
+    return DataError(problem, where=where, advice=advice)
 
 
 class ConvergenceError(V2GError):

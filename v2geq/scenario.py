@@ -124,7 +124,7 @@ def resolve(
     if scenario not in case.scenarios:
         raise DataError(
             f"there is no scenario {scenario!r}",
-            where=case.source,
+            where=case.where,
             advice=did_you_mean(scenario, case.scenarios),
         )
     original = case
@@ -236,7 +236,7 @@ def _check_islands(
     q_low: FloatArray,
     q_high: FloatArray,
 ) -> None:
-    where = f"{case.source}: scenario {scenario!r}"
+    where = f"{case.where}: scenario {scenario!r}"
     at = {b: i for i, b in enumerate(buses)}
     for c in sorted(alive):
         if c == component[root]:
@@ -335,6 +335,6 @@ def _check_stiff_voltages(scenario: Scenario) -> None:
             raise DataError(
                 f"bus {scenario.buses[i]!r} is held at {v:.4f} pu by the substation voltage and "
                 f"the regulators, outside the limits {limits.vmin} to {limits.vmax}",
-                where=scenario.case.source,
+                where=f"{scenario.case.where}: scenario {scenario.name!r}",
                 advice="change feeder.root_voltage, feeder.regulators, or the limits",
             )

@@ -25,7 +25,7 @@ def same(a, b) -> None:
     if isinstance(a, pd.DataFrame):
         pd.testing.assert_frame_equal(a, b, check_exact=True, check_freq=False)
     elif is_dataclass(a):
-        for f in fields(a):
+        for f in (f for f in fields(a) if f.compare):
             same(getattr(a, f.name), getattr(b, f.name))
     elif isinstance(a, dict):
         assert list(a) == list(b)

@@ -54,7 +54,7 @@ def test_reads_a_study(tmp_path):
         (lambda s: s.texts("case"), ["line 3", "not a list"]),
         (lambda s: s.texts("v2g"), ["line 5", "must be text"]),
         (lambda s: s.table("case"), ["line 3", "not a table"]),
-        (lambda s: s.tables("case"), ["line 3", "[[case]]"]),
+        (lambda s: s.tables("case"), ["line 3", "[[study.case]]"]),
         (lambda s: (s.text("cases", ""), s.finish()), ["unknown key 'case'", "line 3", "'cases'"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""Cases: read from a folder, by name or path; changed by parameter; written to and from documents."""
+"""Cases: read from a folder, by name or path; changed by parameter; as documents."""
 
 from __future__ import annotations
 
@@ -134,6 +134,7 @@ def _read_case(path: Path) -> Case:
         basis=parts.basis,
         source=source,
         trip_tables=trip_tables,
+        file=str(path),
         **loaded,
     )
     case, _ = apply_changes(case, changes, places.__getitem__)

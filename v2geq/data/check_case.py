@@ -20,6 +20,7 @@ EV_SETTINGS = (
     "degradation",
 )
 _PORTION_TOLERANCE = 1e-9
+_NOT_IN_NAMES = '/\\:*?"<>|'
 
 
 def check_case(case: Case, origin: Origin = NO_ORIGIN, checked: Case | None = None) -> None:
@@ -34,6 +35,7 @@ def check_case(case: Case, origin: Origin = NO_ORIGIN, checked: Case | None = No
     checked
         Case already checked; networks shared with it are not checked again.
     """
+    _check_names(case, origin)
     if checked is None or case.feeder is not checked.feeder:
         check_feeder(case.feeder, origin)
     if checked is None or case.road is not checked.road:
@@ -42,6 +44,23 @@ def check_case(case: Case, origin: Origin = NO_ORIGIN, checked: Case | None = No
     _check_players(case, origin)
     _check_drivers(case, origin)
     _check_scenarios(case, origin)
+
+
+def _check_names(case: Case, origin: Origin) -> None:
+    """Names that become part of file names or of variable names in files."""
+    for kind, section, names in (
+        ("LSE", "lses", case.lses.index),
+        ("driver class", "drivers", case.drivers),
+        ("scenario", "scenario", case.scenarios),
+    ):
+        for name in names:
+            if not name.strip() or not name.isprintable() or any(c in _NOT_IN_NAMES for c in name):
+                where = origin.at("lses", name, "lse") if section == "lses" else None
+                raise DataError(
+                    f"{kind} {name!r} has a name that cannot be part of a file name",
+                    where=where or origin.place(section),
+                    advice=f"use letters, digits, '_' and '-', and none of {_NOT_IN_NAMES}",
+                )
 
 
 def _check_settings(case: Case, origin: Origin) -> None:

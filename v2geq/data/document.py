@@ -81,8 +81,8 @@ def case_from_document(document: Mapping[str, Any]) -> Case:
     Raises
     ------
     DataError
-        Unknown format or version, missing or unknown keys, values of the wrong type or out of range,
-        or parts that do not fit together.
+        Unknown format or version, missing or unknown keys, values of the wrong type or out of
+        range, or parts that do not fit together.
     """
     expected = [
         "format",

@@ -234,6 +234,7 @@ class Case:
     basis : dotted parameter name -> (measured | cited | assumed, note); rows of tables by
         'stations.<name>', 'lses.<name>', 'generators.<name>'
     trip_tables : class name -> trip table as read, before `trips_factor` and `trips_of`
+    file : case.toml it was read from, for messages; empty for cases of other origin
     """
 
     name: str
@@ -254,6 +255,12 @@ class Case:
     basis: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     source: str = ""
     trip_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    file: str = field(default="", compare=False)
+
+    @property
+    def where(self) -> str:
+        """Place of the case in messages: its file, or its name."""
+        return self.file or f"case {self.name!r}"
 
 
 SECTIONS: Mapping[str, tuple[str, type]] = {

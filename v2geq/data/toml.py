@@ -101,6 +101,12 @@ class TomlTable:
 
     def table(self, key: str, default: Any = _REQUIRED) -> TomlTable:
         """Table of `key`; pass `{}` as the default of an optional one."""
+        if key not in self.data and default is _REQUIRED:
+            section, close = ".".join((*self.keys, key)), did_you_mean(key, self.data)
+            raise self.error(
+                f"missing section [{section}]",
+                advice=close if "did you mean" in close else f"add [{section}]",
+            )
         value = self.raw(key, default)
         if not isinstance(value, Mapping):
             raise self.error(
@@ -111,11 +117,16 @@ class TomlTable:
     def tables(self, key: str) -> list[TomlTable]:
         """Array of tables `[[key]]`; empty if there is none."""
         value = self.raw(key, [])
+        keys = (*self.keys, key)
         if not isinstance(value, list) or not all(isinstance(v, Mapping) for v in value):
             raise self.error(
-                f"{key} is not a list of tables", key=key, advice=f"write each as [[{key}]]"
+                f"{key} is not a list of tables",
+                key=key,
+                advice=f"write each as [[{'.'.join(keys)}]]",
             )
-        return [TomlTable(v, self.path, (*self.keys, key), self._source) for v in value]
+        return [
+            TomlTable(v, self.path, keys, _only(self._source, keys, i)) for i, v in enumerate(value)
+        ]
 
     def finish(self) -> None:
         """Raise DataError if the table has a key that was never asked for."""
@@ -181,6 +192,20 @@ def _line_of(source: str, path: tuple[str, ...]) -> int | None:
         if found == path[:depth] and (best is None or depth > best[0]):
             best = (depth, number)
     return best[1] if best else None
+
+
+def _only(source: str, keys: tuple[str, ...], index: int) -> str:
+    """Text with the other tables `[[keys]]` blanked out, so that line numbers fit this one."""
+    lines, seen, keep = source.splitlines(), -1, True
+    for i, line in enumerate(lines):
+        if header := _HEADER.match(line):
+            found = _parts(header["path"])
+            if found == keys:
+                seen += 1
+            keep = found[: len(keys)] != keys or seen == index
+        if not keep:
+            lines[i] = ""
+    return "\n".join(lines)
 
 
 def _parts(path: str) -> tuple[str, ...]:

@@ -160,10 +160,17 @@ def _typed(spec: ValueSpec, value: Any, where: Where) -> Any:
         return value
     unit = f" (unit {spec.unit})" if spec.unit else ""
     raise DataError(
-        f"{spec.name} = {value!r} is of type {type(value).__name__}",
+        f"{spec.name} = {value!r} is {_kind(value)}",
         where=in_words(where),
         advice=f"{spec.name} must be {wanted[spec.kind]}{unit}",
     )
+
+
+def _kind(value: Any) -> str:
+    """Type of a value in words of files rather than of Python."""
+    words = {str: "text", bool: "true or false", int: "a whole number", float: "a number"}
+    words |= {list: "a list", tuple: "a list", dict: "a table"}
+    return words.get(type(value), f"of type {type(value).__name__}")
 
 
 def _check_range(spec: ValueSpec, value: float, where: Where) -> None:

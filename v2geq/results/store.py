@@ -1,12 +1,16 @@
 """Loss-free NetCDF files: case, scenario, strategies, paths and labelled results in one file.
 
 A file holds what is needed to rebuild the problem, so a saved equilibrium can be certified again
-without solving, and results that no longer follow from the strategies are found.
+without solving. Results that no longer follow from the strategies are found, and a digest of every
+part finds edits that change no result, such as a limit that does not bind.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,23 +18,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from v2geq.data.case import case_from_document, case_to_document
+from v2geq.data.case import case_from_document, case_to_document, with_parameters
 from v2geq.data.model import Case
 from v2geq.errors import DataError
 from v2geq.mcp.curves import FloatArray
 from v2geq.players.drivers import Traffic
-from v2geq.players.paths import PathSet
+from v2geq.players.paths import PathSet, make_path
 from v2geq.solvers.protocol import Iteration
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FORMAT = "v2geq equilibrium 1"
+_TEXTS = ("scenario", "status", "case", "changes", "log", "seconds")
+_AGAIN = "solve and save again"
 
 
 @dataclass
 class Saved:
-    """What a file holds."""
+    """What a file holds; `tables.attrs["edited"]` names the parts changed since it was written."""
 
     case: Case
     scenario: str
@@ -42,6 +48,29 @@ class Saved:
     log: list[Iteration]
     seconds: dict[str, float]
     tables: xr.Dataset
+
+
+def check_writable(path: Path) -> None:
+    """Raise DataError unless a file could be written under this name.
+
+    Meant to be called before long work whose result goes there.
+    """
+    path = Path(path)
+    folder = path.parent
+    if path.is_dir():
+        raise DataError("is a folder", where=str(path), advice="give the name of a file in it")
+    if not folder.is_dir():
+        raise DataError(
+            f"the folder {str(folder)!r} does not exist",
+            where=str(path),
+            advice="make it first, or choose another",
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(
+            f"the folder {str(folder)!r} cannot be written to",
+            where=str(path),
+            advice="choose another",
+        )
 
 
 def write(
@@ -58,127 +87,316 @@ def write(
     seconds: Mapping[str, float],
     tables: xr.Dataset,
 ) -> None:
-    """Write a file; it appears under its name only when complete."""
+    """Write a file; it appears under its name only when complete.
+
+    Raises
+    ------
+    DataError
+        Where no file can be written under this name.
+    """
+    path = Path(path)
+    check_writable(path)
     data = tables.copy()
     for name, values in z.items():
         key = f"z.{name}"
         data[key] = ((f"n.{name}",), np.asarray(values, dtype=float))
     for name, paths in traffic.paths.items():
-        for part, array in paths.to_arrays().items():
-            data[f"paths.{name}.{part}"] = ((f"paths.{name}.{part}.n",), array)
+        for what, array in paths.to_arrays().items():
+            data[f"paths.{name}.{what}"] = ((f"paths.{name}.{what}.n",), array)
     data.attrs = {
         "format": FORMAT,
         "scenario": scenario,
         "v2g": int(v2g),
-        "changes": json.dumps(dict(changes)),
+        "changes": json.dumps(dict(changes), default=_plain),
         "status": status,
         "case": json.dumps(case_to_document(case)),
         "log": json.dumps([asdict(entry) for entry in log]),
         "seconds": json.dumps(dict(seconds)),
     }
-    path = Path(path)
+    data.attrs["digests"] = json.dumps(_digests(data))
     part = path.with_name(path.name + ".part")
     try:
         data.to_netcdf(part, engine="netcdf4")
         part.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"cannot be written ({error.strerror or error})",
+            where=str(path),
+            advice="check the free space and the rights of the folder",
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 
 
+def _plain(value: Any) -> Any:
+    """Python value of a numpy scalar or array, for JSON."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{value!r} cannot be saved")
+
+
 def read(path: Path) -> Saved:
     """Read a file; raises DataError where it is not one of ours or is damaged."""
-    import xarray as xr
-
     path = Path(path)
-    if not path.is_file():
-        raise DataError("no such file", where=str(path), advice="give the path of a saved .nc file")
-    try:
-        with xr.open_dataset(path, engine="netcdf4") as opened:
-            data = opened.load()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(
-            f"not a readable NetCDF file ({error})", where=str(path), advice="save it again"
-        ) from error
+    where = str(path)
+    data = _open(path)
     attrs = data.attrs
     if attrs.get("format") != FORMAT:
+        found = f"format {attrs['format']!r}" if "format" in attrs else "another NetCDF file"
         raise DataError(
-            f"not a saved equilibrium (format {attrs.get('format')!r})",
-            where=str(path),
+            f"not a saved equilibrium ({found})",
+            where=where,
             advice=f"this version reads {FORMAT!r}",
         )
+    texts = {name: _text(attrs, name, where) for name in _TEXTS}
+    parts = {name: _json(texts, name, where) for name in ("case", "changes", "log", "seconds")}
+    if attrs.get("v2g") not in (0, 1):
+        raise _damaged("v2g", where)
     try:
-        saved = Saved(
-            case=case_from_document(json.loads(attrs["case"])),
-            scenario=str(attrs["scenario"]),
-            v2g=bool(attrs["v2g"]),
-            changes=json.loads(attrs["changes"]),
-            status=str(attrs["status"]),
-            z={},
-            paths={},
-            log=[Iteration(**entry) for entry in json.loads(attrs["log"])],
-            seconds=json.loads(attrs["seconds"]),
-            tables=data,
-        )
-    except (KeyError, json.JSONDecodeError, TypeError) as error:
+        log = [Iteration(**entry) for entry in parts["log"]]
+        changes = {str(name): value for name, value in parts["changes"].items()}
+        seconds = {str(name): float(value) for name, value in parts["seconds"].items()}
+    except (TypeError, ValueError, AttributeError) as error:
         raise DataError(
-            f"the file lacks or garbles a part ({error})", where=str(path), advice="save it again"
+            f"the file's log, changes or seconds are damaged ({error})", where=where, advice=_AGAIN
         ) from error
-    extra = []
+    try:
+        case = case_from_document(parts["case"])
+        with_parameters(case, changes)
+    except DataError as error:
+        raise DataError(
+            f"the case or its changes in the file are damaged ({error})", where=where, advice=_AGAIN
+        ) from error
+    if texts["scenario"] not in case.scenarios:
+        raise _damaged("scenario", where)
+    z: dict[str, FloatArray] = {}
+    paths: dict[str, dict[str, np.ndarray]] = {}
+    internal = []
     for name, variable in data.data_vars.items():
         key = str(name)
-        if key.startswith("z."):
-            saved.z[key[2:]] = variable.to_numpy().astype(float)
-            extra.append(key)
-        elif key.startswith("paths."):
-            _, kind, part = key.split(".")
-            saved.paths.setdefault(kind, {})[part] = variable.to_numpy()
-            extra.append(key)
-    saved.tables = data.drop_vars(extra)
-    saved.tables.attrs = {}
-    return saved
+        kind, _, rest = key.partition(".")
+        if kind == "z":
+            z[rest] = _numbers(variable, key, where)
+            internal.append(key)
+        elif kind == "paths":
+            owner, _, part = rest.rpartition(".")
+            paths.setdefault(owner, {})[part] = _numbers(variable, key, where)
+            internal.append(key)
+    edited = _edited(data, where)
+    tables = data.drop_vars(internal)
+    tables.attrs = {"edited": edited}
+    return Saved(
+        case=case,
+        scenario=texts["scenario"],
+        v2g=bool(attrs["v2g"]),
+        changes=changes,
+        status=texts["status"],
+        z=z,
+        paths=paths,
+        log=log,
+        seconds=seconds,
+        tables=tables,
+    )
+
+
+def _open(path: Path) -> xr.Dataset:
+    where = str(path)
+    if path.is_dir():
+        raise DataError("is a folder", where=where, advice="give a saved .nc file in it")
+    if not path.is_file():
+        raise DataError("no such file", where=where, advice="give the path of a saved .nc file")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise DataError(
+            f"cannot be read ({error.strerror})", where=where, advice="check the file's rights"
+        ) from error
+    if empty:
+        raise DataError("the file is empty", where=where, advice=_AGAIN)
+    import xarray as xr
+
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as opened:
+            return opened.load()
+    except Exception as error:  # damaged files fail in many ways inside the readers
+        raise DataError(
+            "not a readable NetCDF file, or cut short", where=where, advice=_AGAIN
+        ) from error
+
+
+def _text(attrs: Mapping[str, Any], name: str, where: str) -> str:
+    value = attrs.get(name)
+    if not isinstance(value, str):
+        raise _damaged(name, where)
+    return value
+
+
+def _json(texts: Mapping[str, str], name: str, where: str) -> Any:
+    try:
+        return json.loads(texts[name])
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"the file's {name} is damaged ({error})", where=where, advice=_AGAIN
+        ) from error
+
+
+def _damaged(name: str, where: str) -> DataError:
+    return DataError(f"the file's {name} is missing or damaged", where=where, advice=_AGAIN)
+
+
+def _numbers(variable: xr.DataArray, name: str, where: str) -> np.ndarray:
+    values = variable.to_numpy()
+    if values.dtype.kind not in "iuf" or values.ndim != 1:
+        raise _damaged(name, where)
+    return values
+
+
+# ---------------------------------------------------------------------------------------------
+# Edits
+
+
+def _digests(data: xr.Dataset) -> dict[str, str]:
+    """Digest of every variable and attribute, by name."""
+    out = {}
+    for name, variable in data.variables.items():
+        values = variable.to_numpy()
+        if values.dtype.kind in "biu":
+            content = values.astype(np.int64).tobytes()
+        elif values.dtype.kind == "f":
+            # one bit pattern for all NaN
+            content = np.where(np.isnan(values), np.nan, values).astype(np.float64).tobytes()
+        else:
+            content = "\0".join(values.astype(str).ravel().tolist()).encode()
+        shape = f"{variable.dims}{values.shape}".encode()
+        out[str(name)] = hashlib.sha256(shape + content).hexdigest()[:16]
+    for name, value in data.attrs.items():
+        if name != "digests":
+            out[f"@{name}"] = hashlib.sha256(str(value).encode()).hexdigest()[:16]
+    return out
+
+
+def _edited(data: xr.Dataset, where: str) -> dict[str, str]:
+    """Parts that were changed, added or removed since the file was written, each in words."""
+    texts = {"digests": _text(data.attrs, "digests", where)}
+    stored, found = _json(texts, "digests", where), _digests(data)
+    if not isinstance(stored, dict):
+        raise _damaged("digests", where)
+    out = {n: f"the file has no {n.removeprefix('@')}" for n in stored if n not in found}
+    for name, digest in found.items():
+        if stored.get(name) != digest:
+            word = "changed after saving" if name in stored else "added to the file"
+            out[name] = f"{name.removeprefix('@')} was {word}"
+    return out
 
 
 def restore_paths(traffic: Traffic, saved: Saved, where: str) -> None:
-    """Put the saved paths in place of the traffic's own; raises DataError where they do not fit."""
+    """Put the saved paths in place of the traffic's own.
+
+    Raises
+    ------
+    DataError
+        Where they do not fit the road network, or are not routes of their OD pair with stops and
+        energies by the rules of the battery.
+    """
     for name, own in traffic.paths.items():
         if name not in saved.paths:
-            raise DataError(f"the file has no paths of class {name!r}", where=where)
+            raise DataError(f"the file has no paths of class {name!r}", where=where, advice=_AGAIN)
+        arrays = saved.paths[name]
         try:
             paths = PathSet.from_arrays(
-                own.graph,
-                own.od_count,
-                own.station_count,
-                saved.paths[name],
-                stations=own.stations,
+                own.graph, own.od_count, own.station_count, arrays, stations=own.stations
             )
-        except (ValueError, KeyError, IndexError) as error:
+            again = paths.to_arrays()
+            for part, values in again.items():
+                if not np.array_equal(values, arrays[part]):
+                    raise ValueError(f"{part} is inconsistent")
+            _check_paths(traffic, name, paths)
+        except KeyError as error:
             raise DataError(
-                f"the paths of class {name!r} do not fit the case ({error})",
+                f"the file has no {error.args[0]} of the paths of class {name!r}",
                 where=where,
-                advice="solve and save again",
+                advice=_AGAIN,
+            ) from error
+        except (ValueError, IndexError, OverflowError) as error:
+            raise DataError(
+                f"the paths of class {name!r} do not fit the case: {error}",
+                where=where,
+                advice=_AGAIN,
             ) from error
         traffic.paths[name] = paths
 
 
+def _check_paths(traffic: Traffic, name: str, paths: PathSet) -> None:
+    """Raise ValueError unless every path is one its drivers may take."""
+    graph, electric = traffic.graph, traffic.classes[name].kind == "ev"
+    names, pairs = traffic.od_names(name), traffic.od_pairs[name]
+    missing = set(range(len(pairs))) - set(paths.od.tolist())
+    if missing:
+        raise ValueError(f"no path for OD pair {'-'.join(names[min(missing)])}")
+    for number, path in enumerate(paths.paths):
+        label = f"path {number} of OD pair {'-'.join(names[path.od])}"
+        nodes = [int(graph.tail[a]) for a in path.arcs[:1]] + [
+            int(graph.head[a]) for a in path.arcs
+        ]
+        if not graph.is_route(path.arcs) or not nodes:
+            raise ValueError(f"{label} is not a route")
+        if (nodes[0], nodes[-1]) != (int(pairs[path.od, 0]), int(pairs[path.od, 1])):
+            raise ValueError(f"{label} does not join its nodes")
+        if not electric:
+            if path.stops or path.arrival_kwh != 0.0:
+                raise ValueError(f"{label} of a fuel class has stops or a battery")
+            continue
+        if any(
+            not 0 <= s.after < len(nodes) or nodes[s.after] != traffic.station_node[s.station]
+            for s in path.stops
+        ):
+            raise ValueError(f"{label} stops where the station is not")
+        rules = traffic.rules(name)
+        stops = [(s.station, s.kind, s.after) for s in path.stops]
+        exact = make_path(graph, rules, path.od, path.arcs, stops)
+        if exact is None:
+            raise ValueError(f"{label} breaks a rule of the battery")
+        energies = [(path.arrival_kwh, exact.arrival_kwh)]
+        energies += [
+            (a.energy_kwh, b.energy_kwh) for a, b in zip(path.stops, exact.stops, strict=True)
+        ]
+        if not all(math.isclose(a, b, abs_tol=rules.tolerance) for a, b in energies):
+            raise ValueError(f"{label} has energies that do not follow from its stops")
+
+
 def differences(stored: xr.Dataset, computed: xr.Dataset) -> list[str]:
-    """Results that do not follow from the saved strategies, by name and place."""
-    out: list[str] = []
-    for name, fresh in computed.variables.items():
+    """What is wrong with a file's results: parts edited, and values that do not follow.
+
+    Parameters
+    ----------
+    stored
+        Tables of `read`.
+    computed
+        Tables computed from the saved strategies.
+    """
+    out: dict[str, str] = {}
+    for key, fresh in computed.variables.items():
+        name = str(key)
         if name not in stored.variables:
-            out.append(f"the file has no {name}")
+            out[name] = f"the file has no {name}"
             continue
         old, new = stored[name].to_numpy(), fresh.to_numpy()
         if old.shape != new.shape:
-            out.append(f"{name} has shape {old.shape}, expected {new.shape}")
-        elif new.dtype.kind in "fiu":
+            out[name] = f"{name} has shape {old.shape}, expected {new.shape}"
+        elif new.dtype.kind not in "fiu":
+            if not (old.astype(str) == new.astype(str)).all():
+                out[name] = f"stored {name} differs from the case's"
+        elif old.dtype.kind not in "fiub":
+            out[name] = f"{name} is not numeric"
+        else:
             size = np.nanmax(np.abs(new), initial=1e-9) if new.size else 1.0
             same = np.isclose(old, new, rtol=1e-9, atol=1e-9 * size, equal_nan=True)
             if not same.all():
                 at = int(np.argmin(same.ravel()))
-                out.append(
+                out[name] = (
                     f"stored {name} does not follow from the strategies at entry {at}: "
                     f"{old.ravel()[at]:g}, computed {new.ravel()[at]:g}"
                 )
-        elif not (old.astype(str) == new.astype(str)).all():
-            out.append(f"stored {name} differs from the case's")
-    return out
+    # an edit that shows in the results is told once, by its values
+    return list({**stored.attrs.get("edited", {}), **out}.values())
