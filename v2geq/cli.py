@@ -1,18 +1,24 @@
 """The command line: study, solve, certify, show, cases.
 
-Exit codes: 0 done and certified; 1 a run did not converge or a certificate fails; 2 bad input.
+Results go to the standard output, progress and errors to the standard error. Exit codes: 0 done and
+certified; 1 a run did not converge or a certificate fails; 2 bad input.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
+import tomllib
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from v2geq.errors import ConvergenceError, V2GError
+from v2geq import __version__
+from v2geq.errors import ConvergenceError, DataError, V2GError
 
 if TYPE_CHECKING:
     from v2geq.equilibrium import Equilibrium
@@ -20,14 +26,64 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Market equilibrium of electric vehicles, charging stations and a distribution feeder.",
+    epilog="Exit codes: 0 done and certified, 1 not converged or not certified, 2 bad input.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+UNITS = {
+    "load_shed_kw": "kW",
+    "dlmp_min": "$/kWh",
+    "dlmp_max": "$/kWh",
+    "generation_kw": "kW",
+    "tso_import_kw": "kW",
+    "charge_kw": "kW",
+    "discharge_kw": "kW",
+    "station_visit_share": "of electric trips",
+    "discharge_share": "of electric trips",
+    "dwell_h": "vehicle-hours per hour",
+    "cost_od_1_20": "$ per trip",
+    "social_cost": "$/h",
+    "build_seconds": "s",
+    "solve_seconds": "s",
+}
+"""Units of the summary's figures."""
+
+RUN_COLUMNS = {
+    "status": ("", "status", "{}"),
+    "load_shed_kw": ("shed", "kW", "{:.0f}"),
+    "dlmp_max": ("top DLMP", "$/kWh", "{:.4g}"),
+    "generation_kw": ("generation", "kW", "{:.0f}"),
+    "tso_import_kw": ("import", "kW", "{:.0f}"),
+    "charge_kw": ("charge", "kW", "{:.0f}"),
+    "discharge_kw": ("discharge", "kW", "{:.0f}"),
+    "station_visit_share": ("visits", "%", "{:.1%}"),
+    "discharge_share": ("discharge", "% trips", "{:.1%}"),
+    "dwell_h": ("dwell", "h/h", "{:.1f}"),
+    "cost_od_1_20": ("OD 1-20", "$", "{:.2f}"),
+    "natural_residual": ("residual", "", "{:.0e}"),
+}
+"""Columns of a study's table on the screen: two lines of heading and the format."""
+
+STATION_COLUMNS = {
+    "charge_price": ("charging", "$/kWh", "{:.4f}"),
+    "discharge_price": ("discharging", "$/kWh", "{:.4f}"),
+    "charge_kw": ("charge", "kW", "{:.1f}"),
+    "discharge_kw": ("discharge", "kW", "{:.1f}"),
+    "stops_veh_h": ("stops", "veh/h", "{:.1f}"),
+    "wait_h": ("wait", "h", "{:.4f}"),
+}
 
 
 def main() -> None:
     """Entry point: expected errors become one line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # names of cases may hold letters that the terminal's encoding lacks
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    warnings.showwarning = _show_warning
     try:
         app()
     except ConvergenceError as error:
@@ -36,9 +92,22 @@ def main() -> None:
     except V2GError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"v2geq {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Options before the command."""
 
 
 @app.command()
@@ -51,32 +120,35 @@ def study(
         "results"
     ),
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default one per core.")
+        int | None, typer.Option(min=1, help="Processes; by default one per core.")
     ] = None,
 ) -> None:
-    """Solve all runs of a study (default: the shipped one) and write its table."""
+    """Solve all runs of a study (default: the shipped one) and write their table."""
     from v2geq.studies.study import read_study, run_study
 
     begin = time.perf_counter()
     plan = read_study(study_file)
-    total = len(plan.runs)
+    total, width = len(plan.runs), max(len(r.name) for r in plan.runs)
     _say(f"{plan.case.title or plan.case.name}: {total} runs, results in {out}")
     count = 0
 
     def progress(outcome: Outcome) -> None:
         nonlocal count
         count += 1
-        word = "certified" if outcome.ok else "FAILED"
-        _say(f"[{count}/{total}] {outcome.run.name}: {word}")
-        for warning in outcome.warnings:
-            _say(f"        note: {warning}")
+        seconds = sum(outcome.row.get(k, 0.0) for k in ("build_seconds", "solve_seconds"))
+        word = f"certified  {seconds:6.1f} s" if outcome.ok else "FAILED"
+        _say(f"[{count:>{len(str(total))}}/{total}] {outcome.run.name:<{width}}  {word}")
 
     outcomes = run_study(plan, out, jobs=jobs, progress=progress)
-    _print_rows(outcomes)
+    _print_runs(outcomes)
+    _say_notes(outcomes)
     failed = [o for o in outcomes if not o.ok]
     for outcome in failed:
         _say(f"{outcome.run.name} failed: {outcome.problem}")
-    _say(f"{total - len(failed)} of {total} certified in {time.perf_counter() - begin:.1f} s")
+    _say(
+        f"{total - len(failed)} of {total} runs certified in {time.perf_counter() - begin:.1f} s, "
+        f"table in {out / 'summary.csv'}"
+    )
     if any(o.row.get("status") == "bad_input" for o in failed):
         raise typer.Exit(2)
     if failed:
@@ -85,55 +157,64 @@ def study(
 
 @app.command()
 def solve(
-    case: Annotated[str, typer.Argument(help="Shipped case, folder or case.toml.")],
-    scenario: Annotated[str, typer.Option(help="Scenario of the case.")],
+    case: Annotated[
+        str, typer.Argument(metavar="CASE", help="Shipped case, folder or its case.toml.")
+    ],
+    scenario: Annotated[str, typer.Option(metavar="NAME", help="Scenario of the case.")],
     v2g: Annotated[bool, typer.Option("--v2g/--no-v2g", help="Stations buy from vehicles.")] = True,
-    method: Annotated[str, typer.Option(help="Solver.")] = "auto",
-    out: Annotated[Path | None, typer.Option(help="Save the equilibrium (.nc).")] = None,
+    method: Annotated[str, typer.Option(metavar="M", help="Solver.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(metavar="F.nc", help="Save the equilibrium to this file.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a parameter; may be repeated."),
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Change a parameter, as voll=5; may be repeated."
+        ),
     ] = None,
 ) -> None:
     """Solve one scenario, print its figures and certificate."""
+    changes = _changes(set_ or [])
     from v2geq.data.case import load_case
     from v2geq.equilibrium import solve as solve_case
+    from v2geq.results.store import check_writable
 
-    eq = solve_case(
-        load_case(case),
-        scenario,
-        v2g=v2g,
-        method=method,
-        set=_changes(set_ or []),
-        check=False,
-        progress=_say,
-    )
     if out is not None:
-        _check_folder(out)
+        check_writable(out)
+    given = load_case(case)
+    try:
+        eq = solve_case(given, scenario, v2g=v2g, method=method, set=changes, progress=_say)
+    except DataError as error:
+        raise error.at(f"{given.where}: scenario {scenario!r}") from None
+    if out is not None:
         eq.save(out)
         _say(f"saved to {out}")
     _show(eq)
-    if not eq.certificate.holds:
-        raise typer.Exit(1)
+    _end(eq)
 
 
 @app.command()
-def certify(file: Annotated[Path, typer.Argument(help="Saved equilibrium (.nc).")]) -> None:
+def certify(
+    file: Annotated[Path, typer.Argument(metavar="F.nc", help="Saved equilibrium.")],
+) -> None:
     """Recompute the certificate of a saved equilibrium; exit 0 only if it holds."""
     from v2geq.equilibrium import load
 
     eq = load(file)
     print(eq.certificate)
-    if not eq.certificate.holds:
-        raise typer.Exit(1)
+    _end(eq)
 
 
 @app.command()
-def show(file: Annotated[Path, typer.Argument(help="Saved equilibrium (.nc).")]) -> None:
+def show(
+    file: Annotated[Path, typer.Argument(metavar="F.nc", help="Saved equilibrium.")],
+) -> None:
     """Print a saved equilibrium: figures, prices, accounts, certificate."""
     from v2geq.equilibrium import load
 
-    _show(load(file))
+    eq = load(file)
+    _show(eq)
+    _end(eq)
 
 
 @app.command()
@@ -141,99 +222,146 @@ def cases() -> None:
     """List the shipped cases."""
     from v2geq.data.case import available_cases, load_case
 
-    for name in available_cases():
-        print(f"{name:<34} {load_case(name).title}")
+    found = {name: load_case(name) for name in available_cases()}
+    width = max((len(name) for name in found), default=0)
+    for name, case in found.items():
+        print(f"{name:<{width}}  {case.title} ({', '.join(case.scenarios)})")
+
+
+def _end(eq: Equilibrium) -> None:
+    if not eq.certificate.holds:
+        raise typer.Exit(1)
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Warnings about data as notes; those of numerical libraries are no help to a user."""
+    if issubclass(category, UserWarning):
+        _say(f"note: {message}")
+
+
 def _changes(texts: list[str]) -> dict[str, Any]:
-    """NAME=VALUE options as parameters: numbers, true and false, else text."""
+    """NAME=VALUE options as parameters."""
     out: dict[str, Any] = {}
     for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
-        out[name.strip()] = _value(value.strip())
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not name:
+            raise DataError(f"{text!r} is not NAME=VALUE", where="--set", advice="write voll=5")
+        if name in out:
+            raise DataError(f"{name!r} is set twice", where="--set", advice="keep one of them")
+        out[name] = _value(value)
     return out
 
 
 def _value(text: str) -> Any:
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    """Value written as in TOML files; anything else is text, so that expressions need no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
-def _check_folder(path: Path) -> None:
-    if not path.parent.is_dir():
-        raise typer.BadParameter(f"folder {str(path.parent)!r} does not exist", param_hint="--out")
+# ---------------------------------------------------------------------------------------------
+# Tables for people
 
 
-def _print_rows(outcomes: list[Outcome]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _table(headings: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table with two lines of heading, the first column to the left."""
+    cells = [[h[0] for h in headings], [h[1] for h in headings], *rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
 
-    shown = {
-        "load_shed_kw": ("shed kW", "{:.0f}"),
-        "dlmp_max": ("top DLMP $/kWh", "{:.3g}"),
-        "generation_kw": ("gen kW", "{:.0f}"),
-        "tso_import_kw": ("import kW", "{:.0f}"),
-        "charge_kw": ("charge kW", "{:.0f}"),
-        "discharge_kw": ("disch kW", "{:.0f}"),
-        "station_visit_share": ("visits", "{:.1%}"),
-        "discharge_share": ("disch", "{:.1%}"),
-        "dwell_h": ("dwell h", "{:.1f}"),
-        "cost_od_1_20": ("OD 1-20 $", "{:.2f}"),
-        "natural_residual": ("residual", "{:.0e}"),
-    }
-    table = Table(box=None, pad_edge=False)
-    table.add_column("run", no_wrap=True)
-    for heading, _ in shown.values():
-        table.add_column(heading, justify="right")
-    for outcome in outcomes:
-        cells = [
-            form.format(outcome.row[key]) if key in outcome.row else "-"
-            for key, (_, form) in shown.items()
+
+def _print_runs(outcomes: list[Outcome]) -> None:
+    def cells(outcome: Outcome, keys: list[str]) -> list[str]:
+        # a run that failed has its status and no figures
+        return [outcome.run.name] + [
+            RUN_COLUMNS[k][2].format(outcome.row[k]) if k in outcome.row else "-" for k in keys
         ]
-        table.add_row(outcome.run.name, *cells)
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+    keys = list(RUN_COLUMNS)
+    if all(o.ok for o in outcomes):
+        keys.remove("status")
+    while True:
+        lines = _table(
+            [("", "run"), *(RUN_COLUMNS[k][:2] for k in keys)], [cells(o, keys) for o in outcomes]
+        )
+        room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**6
+        if len(keys) < 4 or max(map(len, lines)) <= room:
+            break
+        # a narrow terminal gets fewer columns, never cut numbers; the file has them all
+        keys.pop()
+    print("\n".join(lines), flush=True)
+
+
+def _say_notes(outcomes: list[Outcome]) -> None:
+    """Warnings of all runs, each once."""
+    runs: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        for text in outcome.warnings:
+            runs.setdefault(text, []).append(outcome.run.name)
+    certified = sum(o.ok for o in outcomes)
+    for text, names in runs.items():
+        _say(f"note: {text} ({'all runs' if len(names) == certified > 1 else ', '.join(names)})")
 
 
 def _show(eq: Equilibrium) -> None:
     """Print an equilibrium for people."""
-    ranges = eq.path_flows
     print(repr(eq).strip("<>"))
+    print("\nfigures")
     for key, value in eq.summary.items():
         if isinstance(value, float):
-            print(f"  {key:<22} {value:.6g}")
-    print(f"  visits                 {ranges.visit_share} of electric trips [min, max]")
-    print(f"  discharging trips      {ranges.discharge_share} of electric trips [min, max]")
-    print(f"  discharging OD pairs   {ranges.discharge_od_pairs} [min, max]")
-    print("stations")
-    columns = [
-        "charge_price",
-        "discharge_price",
-        "charge_kw",
-        "discharge_kw",
-        "stops_veh_h",
-        "wait_h",
-    ]
-    print(_indent(eq.data[columns].to_dataframe().round(4).to_string()))
-    print("profit ($/h)")
-    print(_indent(eq.accounts.profit.round(4).to_string()))
-    print("social cost ($/h)")
-    print(_indent(eq.accounts.social_cost.round(4).to_string()))
+            print(f"  {key:<20}  {_number(value):>12}  {UNITS.get(key, '')}".rstrip())
+    ranges = eq.path_flows
+    print("\nranges over path flows of equal cost: value [min, max]")
+    print(f"  station_visit_share   {ranges.visit_share}")
+    print(f"  discharge_share       {ranges.discharge_share}")
+    print(f"  discharge_od_pairs    {ranges.discharge_od_pairs}")
+    stations = eq.data[list(STATION_COLUMNS)].to_dataframe()
+    if len(stations):
+        print("\nstations (prices to drivers)")
+        rows = [
+            [str(name)]
+            + [
+                STATION_COLUMNS[c][2].format(v + 0.0) if v == v else "-"
+                for c, v in zip(STATION_COLUMNS, row.round(4), strict=True)
+            ]
+            for name, row in zip(
+                stations.index, stations[list(STATION_COLUMNS)].to_numpy(), strict=True
+            )
+        ]
+        headings = [("", "station"), *(h[:2] for h in STATION_COLUMNS.values())]
+        print("\n".join("  " + line for line in _table(headings, rows)))
+    for title, account in (
+        ("profit", eq.accounts.profit),
+        ("social cost", eq.accounts.social_cost),
+    ):
+        print(f"\n{title} ($/h)")
+        width = max(len(str(name)) for name in account.index)
+        for name, value in account.items():
+            print(f"  {name!s:<{width}}  {round(float(value), 2) + 0.0:>16,.2f}")
+        if title == "social cost":
+            print(f"  {'total':<{width}}  {float(account.sum()):>16,.2f}")
+    if eq.warnings:
+        print()
     for warning in eq.warnings:
         print(f"note: {warning}")
+    print()
     print(eq.certificate)
 
 
-def _indent(text: str) -> str:
-    return "\n".join("  " + line for line in text.splitlines())
+def _number(value: float) -> str:
+    return "-" if value != value else f"{value + 0.0:.6g}"

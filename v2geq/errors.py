@@ -29,6 +29,10 @@ class DataError(V2GError):
         text = f"{where}: {problem}" if where else problem
         super().__init__(f"{text}; {advice}" if advice else text)
 
+    def at(self, where: str) -> DataError:
+        """This error if it has a place, else the same one at `where`."""
+        return self if self.where else DataError(self.problem, where=where, advice=self.advice)
+
     def __reduce__(self) -> tuple[Any, ...]:
         # by default rebuilt from the message alone: the parts would be lost between processes
         return _data_error, (self.problem, self.where, self.advice)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import csv
 import multiprocessing
 import os
+import signal
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from v2geq.data.case import available_cases, load_case, networks_folder
+from v2geq.data.case import available_cases, load_case, networks_folder, with_parameters
 from v2geq.data.model import Case
-from v2geq.data.toml import read_toml
-from v2geq.errors import ConvergenceError, DataError, V2GError, did_you_mean
+from v2geq.data.settings import flatten
+from v2geq.data.targets import resolve
+from v2geq.data.toml import TomlTable, read_toml
+from v2geq.errors import ConvergenceError, DataError, did_you_mean
 
 COLUMNS = (
     "scenario",
@@ -39,16 +45,19 @@ COLUMNS = (
     "solve_seconds",
 )
 DEFAULT_STUDY = "ieee123_sioux_falls"
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_NOT_IN_NAMES = '/\\:*?"<>|'
 
 
 @dataclass(frozen=True)
 class Run:
-    """One equilibrium of a study."""
+    """One equilibrium of a study; `place` is where its changes are stated, for messages."""
 
     scenario: str
     v2g: bool
     variant: str = ""
     changes: Mapping[str, Any] = field(default_factory=dict)
+    place: str = ""
 
     @property
     def name(self) -> str:
@@ -109,9 +118,7 @@ def read_study(path: str | Path | None = None) -> Study:
     top = read_toml(file)
     table = top.table("study")
     top.finish()
-    named = table.text("case", ".")
-    beside = file.parent / named
-    case = load_case(beside if beside.exists() else named)
+    case = _case(table, file.parent)
     scenarios = table.texts("scenarios", list(case.scenarios))
     choices = table.booleans("v2g", [False, True])
     for name in scenarios:
@@ -121,42 +128,100 @@ def read_study(path: str | Path | None = None) -> Study:
                 key="scenarios",
                 advice=did_you_mean(name, case.scenarios),
             )
-    variants: list[tuple[str, dict[str, Any]]] = [("", {})]
+    runs = [Run(scenario, v2g) for scenario in scenarios for v2g in choices]
     for variant in table.tables("variant"):
-        variants.append((variant.text("name"), variant.mapping("set")))
-        variant.finish()
+        name, changes = _variant(case, variant)
+        place = variant.where("set")
+        runs += [
+            Run(scenario, v2g, name, changes, place) for scenario in scenarios for v2g in choices
+        ]
     table.finish()
-    runs = [
-        Run(scenario, v2g, name, changes)
-        for name, changes in variants
-        for scenario in scenarios
-        for v2g in choices
-    ]
     names = [r.name for r in runs]
     for name in names:
         if names.count(name) > 1:
             raise table.error(
-                f"two runs are called {name!r}", advice="give every variant its own name"
+                f"two runs are called {name!r}",
+                advice="name every scenario and v2g choice once, and every variant differently",
             )
     if not runs:
         raise table.error("the study has no runs", advice="list scenarios and v2g choices")
     return Study(case, tuple(runs), str(file))
 
 
+def _case(table: TomlTable, folder: Path) -> Case:
+    """Case named in a study: a path from the study file, or a shipped one."""
+    named = table.text("case", ".")
+    if (folder / named).exists():
+        return load_case(folder / named)
+    if named in available_cases():
+        return load_case(named)
+    raise table.error(
+        f"no case {named!r}",
+        key="case",
+        advice="give a path relative to the study file, or a shipped case: "
+        + ", ".join(available_cases()),
+    )
+
+
+def _variant(case: Case, table: TomlTable) -> tuple[str, dict[str, Any]]:
+    """Name and changes of a variant; the names of the parameters are checked, not the values.
+
+    A value that does not work makes its own runs fail, a name that does not exist is a mistake in
+    the file.
+    """
+    name, changes = table.text("name"), flatten(table.mapping("set"))
+    table.finish()
+    if not name.strip() or not name.isprintable() or any(c in _NOT_IN_NAMES for c in name):
+        raise table.error(
+            f"variant name {name!r} cannot be part of a file name",
+            key="name",
+            advice=f"use letters, digits, '_' and '-', and none of {_NOT_IN_NAMES}",
+        )
+    for parameter in changes:
+        resolve(case, parameter, table.where("set"))
+    return name, changes
+
+
 def solve_run(case: Case, run: Run, out: str) -> Outcome:
-    """Solve one run, certify it and save it; an expected failure becomes part of the outcome."""
+    """Solve one run, certify it and save it; a failure becomes part of the outcome."""
+    try:
+        return _solve_run(case, run, Path(out) / f"{run.name}.nc")
+    except ConvergenceError as error:
+        return _failed(run, "not_converged", str(error))
+    except DataError as error:
+        return _failed(run, "bad_input", str(error.at(case.where)))
+    except Exception as error:  # whatever it is, the other runs go on
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        return _failed(
+            run,
+            "crashed",
+            f"internal error, {type(error).__name__}: {error} ({Path(at.filename).name}, "
+            f"line {at.lineno}); please report it",
+        )
+
+
+def _solve_run(case: Case, run: Run, path: Path) -> Outcome:
     from v2geq.equilibrium import solve
 
-    blank = {"scenario": run.scenario, "v2g": run.v2g}
+    # a file of an earlier study must not pass for the result of this run
+    path.unlink(missing_ok=True)
     try:
-        eq = solve(case, run.scenario, v2g=run.v2g, set=run.changes, check=False)
-        row = eq.summary
-        eq.save(Path(out) / f"{run.name}.nc")
-    except ConvergenceError as error:
-        return Outcome(run, {**blank, "status": "stalled"}, str(error))
-    except V2GError as error:
-        return Outcome(run, {**blank, "status": "bad_input"}, str(error))
-    return Outcome(run, row, "; ".join(eq.certificate.failures), tuple(eq.warnings))
+        with_parameters(case, run.changes)
+    except DataError as error:
+        raise DataError(str(error), where=run.place) from None
+    eq = solve(case, run.scenario, v2g=run.v2g, set=run.changes)
+    row, problems = dict(eq.summary), list(eq.certificate.failures)
+    if problems:
+        row["status"] = "uncertified"
+    try:
+        eq.save(path)
+    except DataError as error:
+        problems.append(f"solved but not saved: {error}")
+    return Outcome(run, row, "; ".join(problems), tuple(eq.warnings))
+
+
+def _failed(run: Run, status: str, problem: str) -> Outcome:
+    return Outcome(run, {"scenario": run.scenario, "v2g": run.v2g, "status": status}, problem)
 
 
 def run_study(
@@ -189,15 +254,38 @@ def run_study(
         raise DataError(
             f"cannot make the folder ({error.strerror})", where=str(folder), advice="choose another"
         ) from error
-    jobs = max(1, min(jobs or os.cpu_count() or 1, len(study.runs)))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError("cannot be written to", where=str(folder), advice="choose another folder")
+    table = folder / "summary.csv"
+    jobs = max(1, min(jobs or _cores(), len(study.runs)))
     done: dict[str, Outcome] = {}
-    for outcome in _outcomes(study, str(folder), jobs):
-        done[outcome.run.name] = outcome
-        if progress:
-            progress(outcome)
-    outcomes = [done[r.name] for r in study.runs]
-    _write_summary(folder / "summary.csv", outcomes, study.has_variants)
+    try:
+        # until the new one is complete there is none, rather than one of other runs
+        table.unlink(missing_ok=True)
+        for outcome in _outcomes(study, str(folder), jobs):
+            done[outcome.run.name] = outcome
+            if progress:
+                progress(outcome)
+        outcomes = [done[r.name] for r in study.runs]
+        _write_summary(table, outcomes, study.has_variants)
+    except OSError as error:
+        raise DataError(
+            f"cannot be written ({error.strerror or error})",
+            where=str(table),
+            advice="check the free space and the rights of the folder",
+        ) from error
+    finally:
+        # of processes that were stopped while they wrote
+        for run in study.runs:
+            (folder / f"{run.name}.nc.part").unlink(missing_ok=True)
     return outcomes
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _outcomes(study: Study, out: str, jobs: int) -> Iterator[Outcome]:
@@ -205,22 +293,61 @@ def _outcomes(study: Study, out: str, jobs: int) -> Iterator[Outcome]:
         for run in study.runs:
             yield solve_run(study.case, run, out)
         return
-    # one thread of linear algebra per process, or they get in each other's way
-    before = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-            futures: list[Future[Outcome]] = [
-                pool.submit(solve_run, study.case, run, out) for run in study.runs
-            ]
-            for future in as_completed(futures):
+    lost: list[Run] = []
+    with _one_thread(), _pool(jobs) as pool:
+        futures: dict[Future[Outcome], Run] = {}
+        for run in study.runs:
+            try:
+                futures[pool.submit(solve_run, study.case, run, out)] = run
+            except BrokenProcessPool:
+                lost.append(run)
+        for future in as_completed(futures):
+            try:
                 yield future.result()
+            except BrokenProcessPool:
+                lost.append(futures[future])
+    # a process that dies takes the runs of all others with it: alone, each shows its own fate
+    for run in [r for r in study.runs if r in lost]:
+        with _one_thread(), _pool(1) as pool:
+            try:
+                yield pool.submit(solve_run, study.case, run, out).result()
+            except BrokenProcessPool:
+                yield _failed(
+                    run,
+                    "crashed",
+                    "its process died; the memory may be too small (try --jobs 1), or a script "
+                    "calls run_study outside of: if __name__ == '__main__'",
+                )
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_quiet_interrupt)
+    try:
+        yield pool
     finally:
-        if before is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = before
+        pool.shutdown(cancel_futures=True)
+
+
+def _quiet_interrupt() -> None:
+    """Let an interrupt end a worker without a traceback; the main process reports it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread of linear algebra per new process, or they get in each other's way."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _write_summary(path: Path, outcomes: list[Outcome], variants: bool) -> None:
