@@ -15,6 +15,7 @@ from v2geq.coupling import Coupled, couple
 from v2geq.data.model import Case
 from v2geq.errors import ConvergenceError, DataError
 from v2geq.mcp.curves import FloatArray
+from v2geq.mcp.relaxation import least_relaxation
 from v2geq.players.drivers import Traffic, traffic
 from v2geq.players.generation import StationPrices, price_all, seed
 from v2geq.results import store
@@ -73,7 +74,7 @@ def solve(
     Raises
     ------
     DataError
-        Unknown names, data out of range, a scenario without an equilibrium to look for.
+        Unknown names, data out of range, limits that no state of the market can keep.
     ConvergenceError
         With `check`, where the solver did not reach its tolerance.
     """
@@ -95,13 +96,16 @@ def solve(
         z = canonical(coupled, result.z)
         if progress:
             progress(f"round {rounds}: {result.status.word}, residual {result.residual:.1e}")
-        if not result.status.ok or not exact or not _extend(coupled, z):
+        # also after a failure: without the paths still missing there may be no feasible point
+        if not exact or not _extend(coupled, z):
             break
         if rounds >= MAX_ROUNDS:
             result.status = Status.ITERATION_LIMIT
             break
         coupled = couple(resolved, roads)
     end = time.perf_counter()
+    if not result.status.ok:
+        _refuse_infeasible(coupled)
     if check and not result.status.ok:
         raise ConvergenceError(_failure(resolved, result))
     return Equilibrium(
@@ -130,12 +134,33 @@ def _extend(coupled: Coupled, z: FloatArray) -> bool:
     return any([len(roads.paths[name].extend(paths)) for name, paths in found.paths.items()])
 
 
+def _refuse_infeasible(coupled: Coupled) -> None:
+    """Raise DataError where the players' constraints cannot hold together, naming which."""
+    conflict = least_relaxation(coupled.mcp)
+    if conflict:
+        scenario = coupled.scenario
+        by_object = {c.name.partition(",")[0]: c for c in reversed(conflict)}
+        worst = sorted(by_object.values(), key=lambda c: conflict.index(c))
+        named = "; ".join(str(c) for c in worst[:4])
+        more = f" and {len(worst) - 4} more" if len(worst) > 4 else ""
+        raise DataError(
+            f"no state of the market keeps all limits; nearest are those that break {named}{more}",
+            where=f"{scenario.case.name}: scenario {scenario.name!r} "
+            f"{'with' if scenario.v2g else 'without'} V2G",
+            advice="reactive loads and charging needs must be met whatever the price: check these "
+            "limits, the regulators and the reactive sources",
+        )
+
+
 def _failure(scenario: Scenario, result: MCPResult) -> str:
-    return (
+    text = (
         f"scenario {scenario.name!r} {'with' if scenario.v2g else 'without'} V2G did not converge: "
         f"{result.status.value}; scaled natural residual {result.residual:.2e}, worst at "
         f"{result.worst}, after {result.iterations} iterations"
     )
+    if result.diverging:
+        text += f"; growing without bound: {', '.join(result.diverging)}"
+    return text
 
 
 @dataclass(frozen=True, eq=False)

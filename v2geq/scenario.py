@@ -91,6 +91,13 @@ class Scenario:
         return float(loads[loads > 0].mean()) if (loads > 0).any() else 1.0
 
     @property
+    def voltage_scale(self) -> float:
+        """Mean drop of squared voltage along a line that carries `power_scale`, pu2."""
+        ohm = float(np.mean(self.lines.r_ohm + self.lines.x_ohm)) if self.lines.names else 0.0
+        drop = 2.0 * ohm * self.power_scale / (1000.0 * self.case.feeder.base_kv**2)
+        return drop if drop > 0 else 1e-3
+
+    @property
     def price_scale(self) -> float:
         """The reference price, $/kWh."""
         return self.case.market.reference_price

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 
-from v2geq.errors import ConvergenceError
 from v2geq.mcp.curves import FloatArray
 from v2geq.mcp.program import Program
+from v2geq.mcp.quadratic import program_rows, quadratic_program
 
 MAX_ROUNDS = 30
 
@@ -58,7 +57,7 @@ def best_deviation(
 
     low = np.concatenate([np.maximum(v.lower, -v.reach) for v in program.variables])
     high = np.concatenate([np.minimum(v.upper, v.reach) for v in program.variables])
-    matrix, b, equalities = _rows(program, at, n, low, high)
+    rows = program_rows(program)
 
     best: dict[str, FloatArray] = {k: values[k] for k in at}
     everyone = dict(values)
@@ -73,10 +72,14 @@ def best_deviation(
             curvature, _ = term.hessian(x[where], others)
             hessian[where] += curvature
             gradient[where] += term.gradient(x[where], others)
-        x = _quadratic_program(
-            program.player, hessian, gradient - hessian * x, matrix, b, equalities
+        x = quadratic_program(
+            hessian,
+            gradient - hessian * x,
+            rows,
+            low,
+            high,
+            what=f"the deviation problem of player {program.player!r}",
         )
-        x = np.clip(x, low, high)
         everyone.update({k: x[s] for k, s in at.items()})
         new = program.profit(everyone, prices)
         if not np.isfinite(profit) or new > profit:
@@ -86,60 +89,3 @@ def best_deviation(
             break
         profit = new
     return Deviation(profit, best)
-
-
-def _rows(
-    program: Program, at: Mapping[str, slice], n: int, low: FloatArray, high: FloatArray
-) -> tuple[sp.csc_matrix, FloatArray, int]:
-    """All constraints as Clarabel's A x + s = b: equalities first, then s >= 0."""
-    equal: list[sp.csr_array] = []
-    equal_b: list[FloatArray] = []
-    least: list[sp.csr_array] = []
-    least_b: list[FloatArray] = []
-    for c in program.constraints:
-        parts = [c.terms.get(v, None) if v in c.terms else None for v in program.variables]
-        row = sp.hstack(
-            [
-                sp.csr_array((len(c), len(v))) if part is None else part
-                for v, part in zip(program.variables, parts, strict=True)
-            ],
-            format="csr",
-        )
-        (equal if c.equality else least).append(row)
-        (equal_b if c.equality else least_b).append(c.rhs)
-    fixed = high - low <= 0
-    eye = sp.eye_array(n, format="csr")
-    if fixed.any():
-        equal.append(eye[fixed])
-        equal_b.append(low[fixed])
-    has_low, has_high = np.isfinite(low) & ~fixed, np.isfinite(high) & ~fixed
-    blocks = [*equal, *(-r for r in least), -eye[has_low], eye[has_high]]
-    sides = [*equal_b, *(-r for r in least_b), -low[has_low], high[has_high]]
-    matrix = sp.csc_matrix(sp.vstack(blocks, format="csc"))
-    return matrix, np.concatenate(sides), sum(len(r) for r in equal_b)
-
-
-def _quadratic_program(
-    player: str,
-    hessian: FloatArray,
-    linear: FloatArray,
-    matrix: sp.csc_matrix,
-    b: FloatArray,
-    equalities: int,
-) -> FloatArray:
-    import clarabel
-
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
-    cones = [
-        clarabel.ZeroConeT(equalities),
-        clarabel.NonnegativeConeT(len(b) - equalities),
-    ]
-    quadratic = sp.csc_matrix(sp.diags(hessian))
-    solution = clarabel.DefaultSolver(quadratic, linear, matrix, b, cones, settings).solve()
-    if str(solution.status) not in ("Solved", "AlmostSolved", "InsufficientProgress"):
-        raise ConvergenceError(
-            f"the deviation problem of player {player!r} ended as {solution.status}"
-        )
-    return np.asarray(solution.x, dtype=float)

@@ -108,7 +108,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         ("bus",),
         buses,
         unit="pu2",
-        scale=1.0,
+        scale=scenario.voltage_scale,
         lower=np.where(at_root, limits.root_voltage, limits.vmin) ** 2,
         upper=np.where(at_root, limits.root_voltage, limits.vmax) ** 2,
         start=limits.root_voltage**2,
@@ -177,7 +177,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         **line,
         terms={v: v_rows, p_line: r_rows, q_line: x_rows},
         unit="pu2",
-        scale=1.0,
+        scale=scenario.voltage_scale,
         meaning="LinDistFlow voltage drop (eta)",
     )
     if limits.line_rating == "polygon":

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from v2geq.coupling import Coupled
 from v2geq.errors import ConvergenceError
 from v2geq.mcp.curves import FloatArray
+from v2geq.mcp.quadratic import Rows, quadratic_program
 from v2geq.results.accounts import path_costs
 
 DISCHARGE_THRESHOLD = 0.01
@@ -140,22 +141,17 @@ def _polytope(
 
 def _least_squares(a: sp.csr_array, flow: FloatArray) -> FloatArray:
     """Flow of least sum of squares with the same totals as `flow`."""
-    import clarabel
-
     n = a.shape[1]
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
     size = max(float(flow.max()), 1.0)
-    matrix = sp.csc_matrix(sp.vstack([a, -sp.eye_array(n)], format="csc"))
-    b = np.concatenate([a @ (flow / size), np.zeros(n)])
-    cones = [clarabel.ZeroConeT(a.shape[0]), clarabel.NonnegativeConeT(n)]
-    solution = clarabel.DefaultSolver(
-        sp.csc_matrix(sp.eye_array(n)), np.zeros(n), matrix, b, cones, settings
-    ).solve()
-    if str(solution.status) not in ("Solved", "AlmostSolved"):
-        raise ConvergenceError(f"least-squares path flow ended as {solution.status}")
-    best: FloatArray = size * np.maximum(np.asarray(solution.x, dtype=float), 0.0)
-    return best
+    rows = Rows(a, a @ (flow / size), sp.csr_array((0, n)), np.zeros(0))
+    return size * quadratic_program(
+        np.ones(n),
+        np.zeros(n),
+        rows,
+        np.zeros(n),
+        np.full(n, np.inf),
+        what="the least-squares path flow",
+    )
 
 
 def _linear(a: sp.csr_array, flow: FloatArray, weights: FloatArray) -> float:

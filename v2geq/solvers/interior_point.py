@@ -32,6 +32,8 @@ STEP_TO_BOUNDARY = 0.9995
 POLISH_BELOW = 1e-4
 POLISH_STEPS = 4
 STALL_AFTER = 25
+SMALLEST_GAP = 1e-17
+DIVERGING = 1e6
 
 
 class _Scaled:
@@ -144,9 +146,11 @@ class _Run:
         return _State(x, wl, wu)
 
     def _gaps(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Distances to the bounds; one where there is none. Never zero, even after rounding."""
         gl, gu = np.ones_like(x), np.ones_like(x)
-        gl[self.low_at] = x[self.low_at] - self.scaled.low[self.low_at]
-        gu[self.high_at] = self.scaled.high[self.high_at] - x[self.high_at]
+        low, high = self.scaled.low[self.low_at], self.scaled.high[self.high_at]
+        gl[self.low_at] = np.maximum(x[self.low_at] - low, SMALLEST_GAP * (1.0 + np.abs(low)))
+        gu[self.high_at] = np.maximum(high - x[self.high_at], SMALLEST_GAP * (1.0 + np.abs(high)))
         return gl, gu
 
     def _residual(self, x: FloatArray, f: FloatArray) -> float:
@@ -241,6 +245,7 @@ class _Run:
                 status = Status.DOMAIN_ERROR
                 break
             state, f, step = moved
+            self.state = state
         return self._result(status)
 
     def _step(self, s: _State, f: FloatArray, mu: float) -> tuple[_State, FloatArray, float] | None:
@@ -379,11 +384,14 @@ class _Run:
         z = self.best
         residual = scaled_residual(self.problem, z)
         worst = int(np.argmax(residual))
+        if status.ok and not residual[worst] <= self.options.tolerance:
+            status = Status.STALLED
         return MCPResult(
             status,
             z,
             float(residual[worst]),
             self.problem.describe(worst),
+            [] if status.ok else self._diverging(),
             self.log,
             {
                 "evaluations": self.scaled.evaluations,
@@ -391,3 +399,14 @@ class _Run:
                 "seconds": time.perf_counter() - self.begin,
             },
         )
+
+    def _diverging(self) -> list[str]:
+        """Largest entries of the last iterate where they dwarf the data, one per block."""
+        size = np.abs(self.state.x * self.scaled.column / self.problem.scale)
+        names: dict[str, str] = {}
+        for k in np.argsort(-size)[:200]:
+            if size[k] < DIVERGING:
+                break
+            name = self.problem.describe(int(k))
+            names.setdefault(name.partition("[")[0], name)
+        return list(names.values())[:4]

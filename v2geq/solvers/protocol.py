@@ -99,6 +99,7 @@ class MCPResult:
     z : (n,) the returned point, within the bounds
     residual : scaled natural residual, recomputed at `z`
     worst : name of the entry with the largest scaled residual
+    diverging : entries of a failed run that grew beyond any data: where to look for a conflict
     log : one entry per iteration; stats : evaluations, factorisations, seconds
     """
 
@@ -106,6 +107,7 @@ class MCPResult:
     z: FloatArray
     residual: float
     worst: str
+    diverging: list[str] = field(default_factory=list)
     log: list[Iteration] = field(default_factory=list)
     stats: dict[str, float] = field(default_factory=dict)
 

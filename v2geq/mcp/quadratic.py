@@ -1,0 +1,87 @@
+"""Small convex programs solved directly by Clarabel: the independent side of every check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from v2geq.errors import ConvergenceError
+from v2geq.mcp.curves import FloatArray
+from v2geq.mcp.program import Program
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Linear rows over one vector: ``equal x == equal_b`` and ``least x >= least_b``."""
+
+    equal: sp.csr_array
+    equal_b: FloatArray
+    least: sp.csr_array
+    least_b: FloatArray
+
+
+def program_rows(program: Program) -> Rows:
+    """Constraints of a program over its variables side by side."""
+    kinds: dict[bool, tuple[list[sp.csr_array], list[FloatArray]]] = {
+        True: ([], []),
+        False: ([], []),
+    }
+    n = sum(len(v) for v in program.variables)
+    for c in program.constraints:
+        parts = [
+            c.terms[v] if v in c.terms else sp.csr_array((len(c), len(v)))
+            for v in program.variables
+        ]
+        matrices, sides = kinds[c.equality]
+        matrices.append(sp.csr_array(sp.hstack(parts, format="csr")))
+        sides.append(c.rhs)
+
+    def stack(equality: bool) -> tuple[sp.csr_array, FloatArray]:
+        matrices, sides = kinds[equality]
+        if not matrices:
+            return sp.csr_array((0, n)), np.zeros(0)
+        return sp.csr_array(sp.vstack(matrices, format="csr")), np.concatenate(sides)
+
+    return Rows(*stack(True), *stack(False))
+
+
+def quadratic_program(
+    hessian: FloatArray,
+    linear: FloatArray,
+    rows: Rows,
+    low: FloatArray,
+    high: FloatArray,
+    *,
+    what: str,
+) -> FloatArray:
+    """Minimise ``x' diag(hessian) x / 2 + linear' x`` over rows and bounds.
+
+    Raises
+    ------
+    ConvergenceError
+        Where Clarabel finds no solution; `what` names the problem.
+    """
+    import clarabel
+
+    fixed = high - low <= 0
+    has_low, has_high = np.isfinite(low) & ~fixed, np.isfinite(high) & ~fixed
+    eye = sp.eye_array(len(low), format="csr")
+    matrix = sp.csc_matrix(
+        sp.vstack([rows.equal, eye[fixed], -rows.least, -eye[has_low], eye[has_high]], format="csc")
+    )
+    b = np.concatenate([rows.equal_b, low[fixed], -rows.least_b, -low[has_low], high[has_high]])
+    equalities = len(rows.equal_b) + int(fixed.sum())
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
+    cones = [clarabel.ZeroConeT(equalities), clarabel.NonnegativeConeT(len(b) - equalities)]
+    solver = clarabel.DefaultSolver(
+        sp.csc_matrix(sp.diags_array(hessian)), linear, matrix, b, cones, settings
+    )
+    solution = solver.solve()
+    if str(solution.status) not in ("Solved", "AlmostSolved", "InsufficientProgress"):
+        raise ConvergenceError(f"{what} ended as {solution.status}")
+    x: FloatArray = np.clip(np.asarray(solution.x, dtype=float), low, high)
+    return x

@@ -1,0 +1,109 @@
+"""Why there is no feasible point: the smallest relaxation of named limits that would make one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from v2geq.errors import ConvergenceError
+from v2geq.mcp.assemble import MCP
+from v2geq.mcp.block import find_block
+
+NEGLIGIBLE = 1e-7
+"""Scaled relaxation that counts as none."""
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """A limit and by how much it would have to give way."""
+
+    name: str
+    meaning: str
+    amount: float
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.name} by {self.amount:.4g} {self.unit} ({self.meaning})"
+
+
+def least_relaxation(mcp: MCP) -> list[Relaxation]:
+    """Limits that together must give way, least scaled sum first; empty where none must.
+
+    Players' equalities, market clearing, fixed values and zero lower bounds stay; inequality rows,
+    upper bounds and other lower bounds may be relaxed. Answers whether all constraints of all players can hold
+    together, which an equilibrium needs.
+
+    Raises
+    ------
+    ConvergenceError
+        Where even the relaxed problem has no solution: equalities contradict each other.
+    """
+    from scipy.optimize import linprog
+
+    variables = _positions(mcp, [v.key for p in mcp.programs for v in p.variables])
+    equal = [c.key for p in mcp.programs for c in p.constraints if c.equality]
+    least = _positions(mcp, [c.key for p in mcp.programs for c in p.constraints if not c.equality])
+    pinned = {mcp[m.name].start + k for m in mcp.markets for k in m.pinned}
+    clearing = [k for k in _positions(mcp, [m.name for m in mcp.markets]) if k not in pinned]
+    rows = np.concatenate([_positions(mcp, equal), np.array(clearing, dtype=np.int64)])
+
+    low, high = mcp.lower[variables], mcp.upper[variables]
+    fixed = low == high
+    soft_low = np.flatnonzero(np.isfinite(low) & (low != 0) & ~fixed)
+    soft_high = np.flatnonzero(np.isfinite(high) & ~fixed)
+    n, eye = len(variables), sp.eye_array(len(variables), format="csr")
+    # units: every relaxed row is divided by its scale
+    below = sp.vstack(
+        [
+            -sp.diags_array(1.0 / mcp.row_scale[least]) @ mcp.matrix[least][:, variables],
+            -sp.diags_array(1.0 / mcp.scale[variables][soft_low]) @ eye[soft_low],
+            sp.diags_array(1.0 / mcp.scale[variables][soft_high]) @ eye[soft_high],
+        ],
+        format="csr",
+    )
+    side = np.concatenate(
+        [
+            mcp.constant[least] / mcp.row_scale[least],
+            -low[soft_low] / mcp.scale[variables][soft_low],
+            high[soft_high] / mcp.scale[variables][soft_high],
+        ]
+    )
+    m = len(side)
+    result = linprog(
+        np.concatenate([np.zeros(n), np.ones(m)]),
+        A_ub=sp.hstack([below, -sp.eye_array(m)], format="csr"),
+        b_ub=side,
+        A_eq=sp.hstack([mcp.matrix[rows][:, variables], sp.csr_array((len(rows), m))]),
+        b_eq=-mcp.constant[rows],
+        bounds=np.column_stack(
+            [
+                np.concatenate([np.where(fixed | (low == 0), low, -np.inf), np.zeros(m)]),
+                np.concatenate([np.where(fixed, high, np.inf), np.full(m, np.inf)]),
+            ]
+        ),
+        method="highs",
+    )
+    if result.status != 0:
+        raise ConvergenceError(f"the search for a feasible point ended as: {result.message}")
+    given = result.x[n:]
+    at = np.concatenate([least, variables[soft_low], variables[soft_high]])
+    found = []
+    for k in np.argsort(-given):
+        if given[k] <= NEGLIGIBLE:
+            break
+        position = int(at[k])
+        block = find_block(mcp.blocks, position)
+        is_row = k < len(least)
+        scale = block.row_scale if is_row else block.scale
+        unit = block.row_unit if is_row else block.unit
+        found.append(
+            Relaxation(block.describe(position), block.meaning, float(given[k] * scale), unit)
+        )
+    return found
+
+
+def _positions(mcp: MCP, names: list[str]) -> np.ndarray:
+    parts = [np.arange(mcp[name].start, mcp[name].stop) for name in names]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
