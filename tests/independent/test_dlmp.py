@@ -1,0 +1,130 @@
+"""DLMP against the central difference of the potential in firm demand at one bus.
+
+Phi is evaluated by `byhand.potential_value`, the equilibrium moved by h and solved again with the
+paths it has. DLMP is the derivative of the potential, not of social cost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import byhand
+import numpy as np
+import pytest
+from cases import fuel_only, make_case, make_feeder
+
+import v2geq as vg
+from v2geq.coupling import couple
+from v2geq.solvers.interior_point import interior_point
+from v2geq.solvers.protocol import Options
+
+H = 0.5  # kW
+
+
+def slope(eq: vg.Equilibrium, bus: str, h: float = H) -> float:
+    """(Phi(F + h) - Phi(F - h)) / 2h with the firm demand of `bus` moved."""
+    f = byhand.facts(eq.original, eq.scenario.name, eq.scenario.v2g)
+    paths = byhand.path_lists(eq)
+    value = []
+    for move in (h, -h):
+        firm = eq.scenario.firm_kw.copy()
+        firm[eq.scenario.bus_position[bus]] += move
+        coupled = couple(replace(eq.scenario, firm_kw=firm), eq.coupled.traffic)
+        result = interior_point(coupled.mcp, None, Options(tolerance=1e-11))
+        assert result.status.ok
+        value.append(
+            byhand.potential_value(coupled.mcp.split(result.z), coupled.mcp, f, paths)
+        )
+    return (value[0] - value[1]) / (2 * h)
+
+
+def check(eq: vg.Equilibrium, bus: str, rel: float = 1e-6) -> float:
+    price = float(eq.dlmp.sel(bus=bus))
+    assert slope(eq, bus) == pytest.approx(price, rel=rel), bus
+    return price
+
+
+@pytest.mark.parametrize(
+    ("case", "scenario", "v2g", "bus"),
+    [
+        ("ieee123_sioux_falls", "base", True, "48"),
+        ("ieee123_sioux_falls", "stress", True, "76"),
+        ("ieee123_sioux_falls", "stress", False, "114"),  # at the value of lost load
+        ("ieee123_sioux_falls", "island", True, "1"),  # source part
+        ("ieee123_sioux_falls", "island", True, "48"),  # island behind sw3
+        ("ieee123_sioux_falls", "island", True, "76"),  # island behind sw4
+        ("ieee123_sioux_falls", "island", False, "76"),
+    ],
+)
+def test_spec_dlmp_shipped(solved, case, scenario, v2g, bus) -> None:
+    check(solved(case, scenario, v2g), bus)
+
+
+def test_spec_dlmp_binding_case(solved) -> None:
+    """Where lines or voltages bind, buses have different prices; each is its own derivative."""
+    for scenario, v2g in (("island", True), ("stress", True)):
+        eq = solved("ieee123_sioux_falls_binding", scenario, v2g)
+        loaded = [eq.scenario.buses[i] for i in eq.scenario.load_buses]
+        dlmp = eq.dlmp.sel(bus=loaded).to_numpy()
+        for at in (int(np.argmin(dlmp)), int(np.argmax(dlmp)), len(dlmp) // 2):
+            check(eq, loaded[at])
+
+
+def test_spec_dlmp_binding_line() -> None:
+    """Behind a full line the bus pays its own generator, before it the TSO's price."""
+    case = fuel_only(
+        feeder=make_feeder(
+            {"r-a": {}, "a-b": {"rating_kva": 60.0, "x_ohm": 0.0}}, {"a": 100.0, "b": 150.0}
+        ),
+        generators={
+            "gb": {"lse": "B", "bus": "b", "cost_linear": 0.2, "cost_quadratic": 1e-3},
+        },
+        line_rating="box",
+    )
+    eq = vg.solve(case)
+    before, behind = check(eq, "a"), check(eq, "b")
+    assert before == pytest.approx(0.08, rel=1e-9)
+    assert behind > 0.2
+    assert float(eq.p_kw.sel(line="a-b")) == pytest.approx(60.0)
+
+
+def test_spec_dlmp_binding_voltage() -> None:
+    """A lower voltage limit at the end of a long line makes its bus dear."""
+    case = fuel_only(
+        feeder=make_feeder({"r-a": {"r_ohm": 2.0, "x_ohm": 1.0}}, {"a": (400.0, 100.0)}),
+        generators={
+            "ga": {"lse": "A", "bus": "a", "cost_linear": 0.2, "cost_quadratic": 5e-4},
+        },
+        vmin=0.97,
+    )
+    eq = vg.solve(case)
+    assert float(eq.voltage_pu.sel(bus="a")) == pytest.approx(0.97, abs=1e-9)
+    assert check(eq, "a") > 0.2
+
+
+@pytest.mark.parametrize("v2g", [False, True])
+def test_spec_dlmp_no_import(v2g: bool) -> None:
+    """Cheap local generation and p_TSO = 0: tau is in [max theta, c_TSO], the DLMP is theta."""
+    case = make_case(
+        generators={
+            "ga": {"lse": "A", "bus": "a", "max_kw": 500.0, "cost_linear": 0.02},
+            "gb": {"lse": "B", "bus": "b", "max_kw": 500.0, "cost_linear": 0.01},
+        },
+        price=0.5,
+    )
+    eq = vg.solve(case, v2g=v2g)
+    assert float(eq.tso_import_kw) == pytest.approx(0.0, abs=1e-9)
+    assert float(eq.tso_price) == pytest.approx(float(eq.theta.max()), abs=1e-12)
+    assert float(eq.tso_price) < 0.5
+    assert check(eq, "a") < 0.5
+    assert check(eq, "b") < 0.5
+    assert float(eq.theta[0]) != pytest.approx(float(eq.theta[1]), rel=1e-3)
+
+
+def test_spec_dlmp_is_not_marginal_social_cost() -> None:
+    """With Cournot sellers the derivative of social cost differs: the equilibrium is no optimum."""
+    case = make_case(firm_share=0.3, generators={}, price=0.08)
+    case_up = vg.with_parameters(case, {"substation.price": 0.08})
+    eq = vg.solve(case_up)
+    # price of responsive demand stays above its marginal cost, by b q_k
+    assert float(eq.retail_price.sel(bus="b")) > float(eq.dlmp.sel(bus="b")) + 1e-3
