@@ -188,6 +188,8 @@ def _line_of(source: str, path: tuple[str, ...]) -> int | None:
             found = section + _parts(key["path"])
         else:
             continue
+        # a longer key, as in 'set.voll = 3', sets part of the table that is looked for
+        found = found[: len(path)]
         depth = len(found)
         if found == path[:depth] and (best is None or depth > best[0]):
             best = (depth, number)
