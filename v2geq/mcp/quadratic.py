@@ -73,15 +73,20 @@ def quadratic_program(
     )
     b = np.concatenate([rows.equal_b, low[fixed], -rows.least_b, -low[has_low], high[has_high]])
     equalities = len(rows.equal_b) + int(fixed.sum())
-    settings = clarabel.DefaultSettings()
-    settings.verbose = False
-    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
     cones = [clarabel.ZeroConeT(equalities), clarabel.NonnegativeConeT(len(b) - equalities)]
-    solver = clarabel.DefaultSolver(
-        sp.csc_matrix(sp.diags_array(hessian)), linear, matrix, b, cones, settings
-    )
-    solution = solver.solve()
-    if str(solution.status) not in ("Solved", "AlmostSolved", "InsufficientProgress"):
+    quadratic = sp.csc_matrix(sp.diags_array(hessian))
+    # its longest steps can cycle even in two variables; shorter ones do not
+    for step in (0.99, 0.9):
+        settings = clarabel.DefaultSettings()
+        settings.verbose = False
+        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
+        settings.max_step_fraction = step
+        solution = clarabel.DefaultSolver(quadratic, linear, matrix, b, cones, settings).solve()
+        if str(solution.status) in ("Solved", "AlmostSolved"):
+            break
+    gap = abs(solution.obj_val - solution.obj_val_dual) / (1.0 + abs(solution.obj_val))
+    stuck_at_end = str(solution.status) == "InsufficientProgress" and gap <= 1e-6
+    if str(solution.status) not in ("Solved", "AlmostSolved") and not stuck_at_end:
         raise ConvergenceError(f"{what} ended as {solution.status}")
     x: FloatArray = np.clip(np.asarray(solution.x, dtype=float), low, high)
     return x
