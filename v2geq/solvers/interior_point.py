@@ -279,7 +279,7 @@ class _Run:
             )
             / self.pairs
         )
-        sigma = min(max((after / mu) ** 3, 1e-6), 1.0)
+        sigma = min(max((after / mu) ** 3, 1e-6), 1.0) if mu > 0 else 0.0
         target = sigma * mu
         second_l, second_u = dx * dwl, -dx * dwu
         dx, dwl, dwu = direction(target - alpha * second_l, target - alpha * second_u)
