@@ -33,6 +33,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 UNITS = {
     "load_shed_kw": "kW",
     "dlmp_min": "$/kWh",
@@ -92,6 +95,10 @@ def main() -> None:
     except V2GError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            print("interrupted; what was saved before is complete", file=sys.stderr)
+        raise
 
 
 def _version(wanted: bool) -> None:

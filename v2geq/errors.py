@@ -49,7 +49,7 @@ class ConvergenceError(V2GError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Advice for a mistyped name: the closest known names, or all of a short list."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.6)
     if close:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
     shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")

@@ -128,6 +128,14 @@ def resolve(
         Unknown scenario or parameter; an island with load but without supply or without enough
         reactive power; voltage limits that no operation can meet next to the root.
     """
+    if not isinstance(case, Case):
+        raise DataError(f"{case!r} is not a case", advice="read it with v2geq.load_case")
+    if not isinstance(v2g, (bool, np.bool_)):
+        raise DataError(f"v2g = {v2g!r} is neither True nor False")
+    if changes is not None and not isinstance(changes, Mapping):
+        raise DataError(
+            f"set = {changes!r} is not a table of names and values", advice='write {"voll": 5.0}'
+        )
     if scenario not in case.scenarios:
         raise DataError(
             f"there is no scenario {scenario!r}",

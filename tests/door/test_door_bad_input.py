@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from door import Answer, SmallCase, left_over
@@ -241,6 +242,33 @@ def test_the_library_says_the_same(small: SmallCase, name: str) -> None:
     # the command adds the file where the library's error has none
     for words in bad.said[1:]:
         assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"case": "ieee123_sioux_falls"}, "'ieee123_sioux_falls' is not a case; read it with"),
+        ({"scenario": None}, "there is no scenario None; known names: base, stress, island"),
+        ({"scenario": "Base"}, "no scenario 'Base'; did you mean 'base'"),
+        ({"v2g": "no"}, "v2g = 'no' is neither True nor False"),
+        ({"method": None}, "no method None"),
+        ({"set": ["voll"]}, "is not a table of names and values; write"),
+        ({"set": {"voll": None}}, "voll = None is of type NoneType; voll must be a number"),
+        ({"set": {3: 1}}, "parameter name 3 is not text"),
+    ],
+)
+def test_wrong_arguments_of_solve(
+    solved_case: vg.Case, arguments: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        vg.solve(**{"case": solved_case, **arguments})
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [None, 3, ["ieee123_sioux_falls"]])
+def test_wrong_argument_of_load_case(name: Any) -> None:
+    with pytest.raises(DataError, match="neither the name nor the path of a case"):
+        vg.load_case(name)
 
 
 def assert_one_error(answer: Answer, said: Sequence[str]) -> None:

@@ -355,3 +355,17 @@ def test_an_api_user_sees_outcomes_as_they_come(small: SmallCase) -> None:
     )
     assert seen == [o.run.name for o in outcomes] == ["base_v2g", "island_v2g"]
     assert all(o.ok and not o.problem for o in outcomes)
+
+
+def test_an_interrupt_is_told_without_a_traceback(
+    small: SmallCase, run: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    small.study(TWO)
+    monkeypatch.setattr(studies, "solve_run", interrupt)
+    answer = run("study", small.folder, "--out", small.root / "out", "--jobs", "1")
+    assert answer.code == 130
+    assert answer.err.endswith("interrupted; what was saved before is complete\n")
+    assert left_over(small.root / "out") == []

@@ -61,6 +61,8 @@ def load_case(name_or_path: str | Path) -> Case:
 
 
 def _case_file(name_or_path: str | Path) -> Path:
+    if not isinstance(name_or_path, (str, Path)):
+        raise DataError(f"{name_or_path!r} is neither the name nor the path of a case")
     if isinstance(name_or_path, str) and name_or_path in available_cases():
         return networks_folder() / name_or_path / "case.toml"
     path = Path(name_or_path)
