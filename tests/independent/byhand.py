@@ -141,9 +141,7 @@ class Grid:
         if not limits.regulators:
             ratio = np.where(f.lines["kind"] == "regulator", 1.0, ratio)
         r, x = f.lines["r_ohm"].to_numpy(), f.lines["x_ohm"].to_numpy()
-        drop = (cp.multiply(r, self.p) + cp.multiply(x, self.q)) / (
-            1000 * f.case.feeder.base_kv**2
-        )
+        drop = (cp.multiply(r, self.p) + cp.multiply(x, self.q)) / (1000 * f.case.feeder.base_kv**2)
         rating = f.lines["rating_kva"].to_numpy() * limits.rating_factor
         at_root = f.at[f.root]
         free = [i for i in range(n) if i != at_root]
@@ -168,9 +166,7 @@ class Grid:
                 a, b = 2 * np.pi * j / k, 2 * np.pi * (j + 1) / k
                 normal = np.array([np.sin(b) - np.sin(a), np.cos(a) - np.cos(b)])
                 reach = normal @ [np.cos(a), np.sin(a)]
-                self.constraints.append(
-                    normal[0] * self.p + normal[1] * self.q <= reach * rating
-                )
+                self.constraints.append(normal[0] * self.p + normal[1] * self.q <= reach * rating)
 
     def assign(self, eq: Equilibrium) -> None:
         """Put the equilibrium's strategies in, lines turned as in the table."""
@@ -212,10 +208,9 @@ class Retailer:
         made = f.place(self.own["bus"]) @ self.gen
         station = f.place(f.stations["bus"]) @ (self.to_station - self.from_station)
         self.use = sold + self.firm - self.shed + station - made
-        self.balance = (
-            cp.sum(self.gen) + cp.sum(self.from_station) + self.m
-            == cp.sum(self.q) + cp.sum(self.firm - self.shed) + cp.sum(self.to_station)
-        )
+        self.balance = cp.sum(self.gen) + cp.sum(self.from_station) + self.m == cp.sum(
+            self.q
+        ) + cp.sum(self.firm - self.shed) + cp.sum(self.to_station)
         self.constraints = [
             self.balance,
             *_between(self.gen, self.own["min_kw"].to_numpy(), self.own["max_kw"].to_numpy()),
@@ -233,9 +228,7 @@ class Retailer:
 
     def revenue(self, rivals: np.ndarray) -> Any:
         """Cournot revenue with the rivals' sales fixed."""
-        return (self.a - self.b * rivals) @ self.q - cp.sum(
-            cp.multiply(self.b, cp.square(self.q))
-        )
+        return (self.a - self.b * rivals) @ self.q - cp.sum(cp.multiply(self.b, cp.square(self.q)))
 
     def assign(self, eq: Equilibrium) -> None:
         """Put the equilibrium's strategies in."""
@@ -259,9 +252,7 @@ class Retailer:
 class Trips:
     """Path flows of all classes with arc flows, station flows and energies."""
 
-    def __init__(
-        self, f: Facts, paths: dict[str, list[Any]], *, expand: bool = False
-    ) -> None:
+    def __init__(self, f: Facts, paths: dict[str, list[Any]], *, expand: bool = False) -> None:
         """With `expand` times enter by their second-order expansion at a point; see `expand_at`."""
         self.f = f
         road, s = f.case.road.arcs, f.stations
@@ -300,24 +291,26 @@ class Trips:
         self.discharge = discharge if len(s) and first_ev else cp.Constant(none)
         self.x_expression, self.n_expression = arcs, stops
         cap = road["capacity_veh_h"].to_numpy()
-        self.ratio = cp.Variable(len(road))  # flow over capacity
+        # flow over capacity
+        self._expanded = [_Expansion(len(road))] if expand else []
+        self.ratio = self._expanded[0].x if expand else cp.Variable(len(road))
         self.constraints.append(cp.multiply(cap, self.ratio) == arcs)
         self.t0 = road["free_flow_min"].to_numpy() / 60
         self.cap, self.bpr_b = cap, road["bpr_b"].to_numpy()
         self.power = road["bpr_power"].to_numpy()
         self.waits = bool(len(s) and first_ev)
         if self.waits:
-            self.n = cp.Variable(len(s))
+            if expand:
+                self._expanded.append(_Expansion(len(s)))
+            self.n = self._expanded[1].x if expand else cp.Variable(len(s))
             self.constraints.append(self.n == stops)
             self.piles, self.slope = s["piles"].to_numpy(), s["queue_slope_h"].to_numpy()
             self.base = s["base_wait_h"].to_numpy()
             self.eps = f.case.station_settings.queue_smoothing
         self.waiting = 0
         if expand:
-            self._expanded = [_Expansion(self.ratio)]
             self.travel = self._expanded[0].model
             if self.waits:
-                self._expanded.append(_Expansion(self.n))
                 self.waiting = self._expanded[1].model
         else:
             self._cones()
@@ -381,18 +374,22 @@ class Trips:
 
 
 class _Expansion:
-    """gradient (x - x0) + curvature (x - x0)^2 / 2, with x0 to be given."""
+    """x = x0 + step; gradient step + curvature step^2 / 2, all but the step to be given.
 
-    def __init__(self, x) -> None:
-        n = x.shape[0]
+    The step as unknown keeps the bulk of the travel cost out of the objective, to which Clarabel's
+    tolerance is relative.
+    """
+
+    def __init__(self, n: int) -> None:
+        step = cp.Variable(n)
         self.gradient, self.root = cp.Parameter(n), cp.Parameter(n, nonneg=True)
         self.centre = cp.Parameter(n)
-        spread = cp.multiply(self.root, x) - self.centre
-        self.model = self.gradient @ x + cp.sum_squares(spread) / 2
+        self.x = self.centre + step
+        self.model = self.gradient @ step + cp.sum_squares(cp.multiply(self.root, step)) / 2
 
     def at(self, x0: np.ndarray, gradient: np.ndarray, curvature: np.ndarray) -> None:
         self.gradient.value, self.root.value = gradient, np.sqrt(curvature)
-        self.centre.value = self.root.value * x0
+        self.centre.value = x0
 
 
 def path_data(f: Facts, kind, paths) -> dict[str, np.ndarray]:
@@ -604,16 +601,17 @@ class Potential:
         start.optimum()
         t0 = start.parts["trips"]
         ratio, n = np.maximum(t0.ratio.value, 0), t0.n.value if t0.waits else np.zeros(0)
-        self.steps = 0
+        self.steps, move = 0, np.inf
         while True:
             self.trips.expand_at(ratio, n)
             solve(self.problem)
             self.steps += 1
             new = np.maximum(self.trips.ratio.value, 0)
             new_n = self.trips.n.value if self.trips.waits else n
-            move = max(np.abs(new - ratio).max(), np.abs(new_n - n).max(initial=0))
+            last, move = move, max(np.abs(new - ratio).max(), np.abs(new_n - n).max(initial=0))
             ratio, n = new, new_n
-            if move < 1e-7:  # steps shrink quadratically: the next would be at rounding level
+            # steps shrink quadratically, until the solver's own accuracy
+            if move < 1e-7 or (move < 1e-3 and move > 0.5 * last):
                 return self
             assert self.steps < 30
 

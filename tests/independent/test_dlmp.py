@@ -32,9 +32,7 @@ def slope(eq: vg.Equilibrium, bus: str, h: float = H) -> float:
         coupled = couple(replace(eq.scenario, firm_kw=firm), eq.coupled.traffic)
         result = interior_point(coupled.mcp, None, Options(tolerance=1e-11))
         assert result.status.ok
-        value.append(
-            byhand.potential_value(coupled.mcp.split(result.z), coupled.mcp, f, paths)
-        )
+        value.append(byhand.potential_value(coupled.mcp.split(result.z), coupled.mcp, f, paths))
     return (value[0] - value[1]) / (2 * h)
 
 
@@ -122,9 +120,14 @@ def test_spec_dlmp_no_import(v2g: bool) -> None:
 
 
 def test_spec_dlmp_is_not_marginal_social_cost() -> None:
-    """With Cournot sellers the derivative of social cost differs: the equilibrium is no optimum."""
-    case = make_case(firm_share=0.3, generators={}, price=0.08)
-    case_up = vg.with_parameters(case, {"substation.price": 0.08})
-    eq = vg.solve(case_up)
-    # price of responsive demand stays above its marginal cost, by b q_k
-    assert float(eq.retail_price.sel(bus="b")) > float(eq.dlmp.sel(bus="b")) + 1e-3
+    """With Cournot sellers social cost falls where they sell more: the equilibrium is no optimum.
+
+    A kW sold more at bus b is worth the retail price and costs the DLMP, b q_k less.
+    """
+    eq = vg.solve(make_case(firm_share=0.3, generators={}))
+    margin = float(eq.retail_price.sel(bus="b") - eq.dlmp.sel(bus="b"))
+    q0 = 0.7 * 200.0
+    slope_b = 0.15 / (0.5 * q0)
+    per_seller = float(eq.sales_kw.sel(bus="b")) / 2
+    assert margin == pytest.approx(slope_b * per_seller, rel=1e-9)
+    assert margin > 0.02

@@ -37,7 +37,9 @@ def linear_voltages(regulators: bool) -> pd.Series:
     return pd.Series(np.sqrt(np.r_[1.0, squared]), index=list(s.buses))
 
 
-@pytest.mark.parametrize(("state", "worst", "mean"), [("regon", 0.0015, 0.001), ("regoff", 0.002, 0.001)])
+@pytest.mark.parametrize(
+    ("state", "worst", "mean"), [("regon", 0.0015, 0.001), ("regoff", 0.002, 0.001)]
+)
 def test_opendss_three_phase_voltages(state: str, worst: float, mean: float) -> None:
     reference = pd.read_csv(REFERENCE, dtype={"bus": str}, comment="#").set_index("bus")
     here = linear_voltages(state == "regon").reindex(reference.index)

@@ -71,7 +71,7 @@ def test_paper_case_voll_3_island(case_of) -> None:
 @pytest.mark.parametrize("scenario", ["base", "stress"])
 @pytest.mark.parametrize("v2g", [False, True])
 def test_paper_case_flat_prices(solved, scenario: str, v2g: bool) -> None:
-    """No limit binds in base and stress, so all DLMPs are equal ('base, stress, stress with V2G')."""
+    """No limit binds in base and stress, so all DLMPs are equal."""
     eq = solved(CASE, scenario, v2g)
     dlmp = eq.dlmp.to_numpy()
     assert np.ptp(dlmp[~np.isnan(dlmp)]) <= 1e-9 * dlmp[0]

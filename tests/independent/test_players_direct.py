@@ -59,7 +59,7 @@ def rivals_of(eq: vg.Equilibrium, f: byhand.Facts, name: str) -> np.ndarray:
 @pytest.mark.parametrize("player", PLAYERS)
 @pytest.mark.parametrize(("case", "scenario", "v2g"), RUNS)
 def test_spec_player_optimum_at_equilibrium(solved, case, scenario, v2g, player) -> None:
-    """Nobody gains: the optimum at equilibrium prices is what the player has; what it does is allowed."""
+    """The optimum at equilibrium prices is what the player has, and what it does is allowed."""
     eq = solved(case, scenario, v2g)
     f = byhand.facts(eq.original, scenario, v2g)
     problem = direct(eq, f, player, byhand.prices_of(eq, f))
@@ -139,8 +139,8 @@ def test_spec_player_block_alone(solved, case, scenario, seed, player) -> None:
             -0.05, 0.05, len(prices["charge_price"])
         )
         margin = prices["charge_price"] - prices["purchase_price"]
-        prices["resale_price"] = prices["discharge_price"] - margin - rng.uniform(
-            0.0, 0.05, len(margin)
+        prices["resale_price"] = (
+            prices["discharge_price"] - margin - rng.uniform(0.0, 0.05, len(margin))
         )
     if player == "dso":
         prices["wheeling_price"] += rng.uniform(-0.02, 0.02, len(prices["wheeling_price"]))

@@ -1,9 +1,11 @@
-"""The whole against one convex program: with linear demand and one value of time Phi has its optimum
-at the equilibrium. The program is written by hand (`byhand.Potential`) and solved by Clarabel.
+"""The whole against one convex program.
+
+With linear demand and one value of time Phi has its optimum at the equilibrium. The program is
+written by hand (`byhand.Potential`) and solved by Clarabel.
 
 Compared is only what is unique: lambda + theta at buses with load (not its parts), arc and station
-flows, trip costs, shedding, generation, total energies. Energy by station is unique only where
-stations face different prices.
+flows, trip costs, generation, sums of shedding and of energies. Energy by station is unique only
+where stations face different prices, shedding by bus where less than all buses shed.
 """
 
 from __future__ import annotations
@@ -126,10 +128,27 @@ def congested(**changes):
     return make_case(**{**settings, **changes})
 
 
+def busy(**changes):
+    """`congested` with a node 5 so far out that its trips must charge."""
+    road = make_road(
+        {
+            "1-2": {"capacity_veh_h": 30.0},
+            "2-4": {"capacity_veh_h": 20.0, "length_km": 6.0, "free_flow_min": 6.0},
+            "1-3": {"capacity_veh_h": 15.0, "length_km": 7.0, "free_flow_min": 7.0},
+            "3-4": {"capacity_veh_h": 20.0, "length_km": 6.0, "free_flow_min": 6.0},
+            "2-3": {"length_km": 4.0, "free_flow_min": 4.0},
+            "4-5": {"length_km": 9.0, "free_flow_min": 9.0},
+        }
+    )
+    trips = {"ev": {"1-4": 20.0, "2-4": 5.0, "1-5": 8.0}, "fv": {"1-4": 15.0}}
+    return congested(**{"road": road, "trips": trips, **changes})
+
+
 @pytest.mark.parametrize("v2g", [False, True])
-def test_spec_potential_small_congested(v2g: bool) -> None:
+@pytest.mark.parametrize("build", [congested, busy])
+def test_spec_potential_small_congested(build, v2g: bool) -> None:
     """Binding lines, queues, fuel vehicles of another value of time, priced battery energy."""
-    eq = vg.solve(congested(), v2g=v2g)
+    eq = vg.solve(build(), v2g=v2g)
     assert eq.certificate.holds, eq.certificate
     dlmp = eq.dlmp.to_numpy()
     assert np.nanmax(dlmp) - np.nanmin(dlmp) > 0.01

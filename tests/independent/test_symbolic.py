@@ -1,8 +1,9 @@
 """F and J of the coupled problem against Lagrangians written down with sympy.
 
-A three-bus feeder with a regulator, polygon ratings of four sides, one station, two LSEs, V2G, electric
-and fuel vehicles. Every unknown is a symbol named by block and label; stationarity rows are derivatives of
-the Lagrangian of the row's owner, constraint and clearing rows are written as printed in the specification.
+A three-bus feeder with a regulator, polygon ratings of four sides, one station, two LSEs, V2G,
+electric and fuel vehicles. Every unknown is a symbol named by block and label. Stationarity rows are
+derivatives of the Lagrangian of the row's owner; constraint and clearing rows are as printed in the
+specification.
 """
 
 from __future__ import annotations
@@ -209,17 +210,19 @@ def rows_by_hand(case, v2g: bool, mcp, paths, inverse_demand=price_of, cost_of=N
     lagrangian = sp.Integer(0)
     for a, row in arcs.iterrows():
         v = one("drivers.arc_flow", a)
-        n = int(row["bpr_power"])
-        lagrangian += omega * row["free_flow_min"] / 60 * (
-            v + row["bpr_b"] * row["capacity_veh_h"] * (v / row["capacity_veh_h"]) ** (n + 1) / (n + 1)
-        )
+        n, cap = int(row["bpr_power"]), row["capacity_veh_h"]
+        hours = v + row["bpr_b"] * cap * (v / cap) ** (n + 1) / (n + 1)
+        lagrangian += omega * row["free_flow_min"] / 60 * hours
     z = sp.Symbol("z", real=True)
     eps = case.station_settings.queue_smoothing
     for s, row in f.stations.iterrows():
         wait = row["base_wait_h"] + row["queue_slope_h"] * (z + sp.sqrt(z**2 + eps**2)) / 2
-        integral = row["base_wait_h"] * z + row["queue_slope_h"] * (
-            z**2 + z * sp.sqrt(z**2 + eps**2) + eps**2 * sp.asinh(z / eps)
-        ) / 4
+        integral = (
+            row["base_wait_h"] * z
+            + row["queue_slope_h"]
+            * (z**2 + z * sp.sqrt(z**2 + eps**2) + eps**2 * sp.asinh(z / eps))
+            / 4
+        )
         assert abs((sp.diff(integral, z) - wait).subs(z, 0.3)) < 1e-15
         v = one("drivers.station_flow", s)
         lagrangian += omega * integral.subs(z, v - row["piles"])
