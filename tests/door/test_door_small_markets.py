@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import pytest
 from door import Answer, SmallCase
 
-from v2geq.equilibrium import load, solve
+from v2geq.equilibrium import solve
 
 EV = "[drivers.ev]", "[drivers.fv]"
 FV = "[drivers.fv]", "[scenario.base]"
@@ -97,9 +96,12 @@ PARTS: dict[str, tuple[Callable[[SmallCase], None], Mapping[str, Any]]] = {
 }
 
 
-# each way to find paths with one of the two markets: all four together would only take longer
-@pytest.mark.parametrize(("method", "v2g"), [("exact", True), ("enumerate", False)])
-@pytest.mark.parametrize("name", PARTS)
+# the other way to find paths and the other market only where a part of the case is left out
+@pytest.mark.parametrize(
+    ("name", "method", "v2g"),
+    [(name, "exact", True) for name in PARTS]
+    + [(name, "enumerate", False) for name in PARTS if name.startswith(("no ", "one "))],
+)
 def test_solved_with_a_part_missing(
     small: SmallCase, run: Callable[..., Answer], name: str, method: str, v2g: bool
 ) -> None:
@@ -109,7 +111,6 @@ def test_solved_with_a_part_missing(
     assert eq.certificate.holds, str(eq.certificate)
     file = small.root / "part.nc"
     eq.save(file)
-    assert np.array_equal(load(file).z, eq.z)
     shown = run("show", file)
     assert shown.code == 0, shown.err + shown.out
     assert not shown.err

@@ -66,7 +66,7 @@ def test_table_and_files(small: SmallCase, run: Callable[..., Answer]) -> None:
 
 
 def test_jobs_make_no_difference(small: SmallCase) -> None:
-    small.study("[study]\nscenarios = ['base', 'island']\n")
+    small.study("[study]\nscenarios = ['stress']\n")
     plan = read_study(small.folder)
     tables = []
     for jobs in (1, 2):

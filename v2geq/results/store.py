@@ -96,13 +96,12 @@ def write(
     """
     path = Path(path)
     check_writable(path)
-    data = tables.copy()
-    for name, values in z.items():
-        key = f"z.{name}"
-        data[key] = ((f"n.{name}",), np.asarray(values, dtype=float))
+    arrays = {f"z.{name}": np.asarray(values, dtype=float) for name, values in z.items()}
     for name, paths in traffic.paths.items():
         for what, array in paths.to_arrays().items():
-            data[f"paths.{name}.{what}"] = ((f"paths.{name}.{what}.n",), array)
+            arrays[f"paths.{name}.{what}"] = array
+    # at once: xarray checks all variables again for each one that is added
+    data = tables.assign({name: ((f"{name}.n",), array) for name, array in arrays.items()})
     data.attrs = {
         "format": FORMAT,
         "scenario": scenario,
