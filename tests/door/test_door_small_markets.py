@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from door import Answer, SmallCase
 
+from v2geq.data.model import Case
 from v2geq.equilibrium import solve
 
 EV = "[drivers.ev]", "[drivers.fv]"
@@ -96,21 +97,29 @@ PARTS: dict[str, tuple[Callable[[SmallCase], None], Mapping[str, Any]]] = {
 }
 
 
-# the other way to find paths and the other market only where a part of the case is left out
-@pytest.mark.parametrize(
-    ("name", "method", "v2g"),
-    [(name, "exact", True) for name in PARTS]
-    + [(name, "enumerate", False) for name in PARTS if name.startswith(("no ", "one "))],
-)
-def test_solved_with_a_part_missing(
+LEFT_OUT = [name for name, (change, _) in PARTS.items() if change is not as_it_is]
+EDGES = [name for name in PARTS if name not in LEFT_OUT]
+
+
+@pytest.mark.parametrize(("method", "v2g"), [("exact", True), ("enumerate", False)])
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_a_part_left_out(
     small: SmallCase, run: Callable[..., Answer], name: str, method: str, v2g: bool
 ) -> None:
-    change, values = PARTS[name]
+    change, _ = PARTS[name]
     change(small)
-    eq = solve(small.load(), "base", v2g=v2g, set={**values, "paths.method": method})
+    eq = solve(small.load(), "base", v2g=v2g, set={"paths.method": method})
     assert eq.certificate.holds, str(eq.certificate)
     file = small.root / "part.nc"
     eq.save(file)
     shown = run("show", file)
     assert shown.code == 0, shown.err + shown.out
     assert not shown.err
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_a_value_at_the_edge(solved_case: Case, name: str) -> None:
+    _, values = PARTS[name]
+    eq = solve(solved_case, "base", set={**values, "paths.method": "exact"})
+    assert eq.certificate.holds, str(eq.certificate)
+    assert eq.summary["status"] == "solved"
