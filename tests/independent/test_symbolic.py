@@ -1,9 +1,8 @@
 """F and J of the coupled problem against Lagrangians written down with sympy.
 
 A three-bus feeder with a regulator, polygon ratings of four sides, one station, two LSEs, V2G,
-electric and fuel vehicles. Every unknown is a symbol named by block and label. Stationarity rows are
-derivatives of the Lagrangian of the row's owner; constraint and clearing rows are as printed in the
-specification.
+electric and fuel vehicles. Every unknown is a symbol named by block and label. Stationarity rows
+are derivatives of the Lagrangian of the row's owner; constraint and clearing rows are as printed.
 """
 
 from __future__ import annotations
@@ -460,3 +459,14 @@ def test_spec_nonlinear_equilibrium_by_hand() -> None:
     assert 0.03 + 3e-6 * g**2 == pytest.approx(
         float(eq.theta.sel(lse="B")) + float(eq.wheeling_price.sel(bus="b")), rel=1e-9
     )
+
+
+def test_spec_nonlinear_benefit() -> None:
+    """Benefit of responsive demand: the integral of p0 exp((1 - q/q0) / 2) in closed form."""
+    eq = nonlinear_equilibrium()
+    want = 0.0
+    for b, load in (("a", 100.0), ("b", 200.0)):
+        q0, s = 0.6 * load, float(eq.sales_kw.sel(bus=b))
+        want += 0.15 * 2 * q0 * np.exp(0.5) * (1 - np.exp(-s / (2 * q0)))
+    got = -eq.accounts.social_cost["benefit of responsive demand"]
+    assert got == pytest.approx(want, rel=1e-9)
