@@ -1,0 +1,1 @@
+"""What equilibria say: claims compared, prices and routes explained."""

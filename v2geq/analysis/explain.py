@@ -1,0 +1,343 @@
+"""Why a price or a trip cost is what it is: text and table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from v2geq.equilibrium import Equilibrium
+from v2geq.errors import DataError, did_you_mean
+from v2geq.players.dso import rating_polygon, voltage_rows
+from v2geq.players.lse import player_name
+from v2geq.players.paths import Path
+from v2geq.results.accounts import path_costs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNUSED_SHOWN = 3
+SMALL = 1e-6
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A text and the table behind it."""
+
+    text: str
+    table: pd.DataFrame
+
+    def __str__(self) -> str:
+        return f"{self.text}\n{self.table.to_string()}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(self.text)}</p>{self.table.to_html()}"
+
+
+def explain(
+    eq: Equilibrium, *, od: tuple[Any, Any] | None = None, bus: str | int | None = None
+) -> Explanation:
+    """Explain a trip (`od`) or a price (`bus`).
+
+    Parameters
+    ----------
+    od
+        Origin and destination: used paths of every electric class and the best unused ones.
+    bus
+        A bus: the parts of its DLMP, who serves it and which limits make it differ.
+
+    Raises
+    ------
+    DataError
+        Unknown names, with suggestions, or not exactly one of the two.
+    """
+    if (od is None) == (bus is None):
+        raise DataError("explain takes either od=(origin, destination) or bus=name")
+    if od is not None:
+        return _explain_trip(eq, str(od[0]), str(od[1]))
+    return _explain_price(eq, str(bus))
+
+
+# -- trips ----------------------------------------------------------------------------------------
+
+
+def _explain_trip(eq: Equilibrium, origin: str, destination: str) -> Explanation:
+    import pandas as pd
+
+    traffic = eq.coupled.traffic
+    tables, texts = [], []
+    known: dict[str, None] = {}
+    for name in traffic.classes:
+        pairs = traffic.od_names(name)
+        known.update({f"{o}-{d}": None for o, d in pairs})
+        if (origin, destination) not in pairs:
+            continue
+        od = pairs.index((origin, destination))
+        table = _trip_table(eq, name, od)
+        tables.append(table)
+        texts.append(_trip_text(eq, name, od, table))
+    if not tables:
+        pair = f"{origin}-{destination}"
+        raise DataError(
+            f"no class travels from {origin} to {destination}", advice=did_you_mean(pair, known)
+        )
+    return Explanation(" ".join(texts), pd.concat(tables))
+
+
+def _trip_table(eq: Equilibrium, name: str, od: int) -> pd.DataFrame:
+    import pandas as pd
+
+    traffic, values = eq.coupled.traffic, eq.values
+    kind, paths = traffic.classes[name], traffic.paths[name]
+    cost = path_costs(eq.coupled, values, name)
+    flow = eq.path_flows.least_squares[name]
+    mine = np.flatnonzero(paths.od == od)
+    used = mine[flow[mine] > SMALL]
+    unused = mine[flow[mine] <= SMALL]
+    shown = [*used[np.argsort(-flow[used])], *unused[np.argsort(cost[unused])][:UNUSED_SHOWN]]
+    times = traffic.travel_time.time(values["drivers.arc_flow"])
+    waits = traffic.queue_time.time(values["drivers.station_flow"])
+    rows = []
+    for p in shown:
+        path = paths[int(p)]
+        row: dict[str, Any] = {
+            "path": paths.label(path),
+            "class": name,
+            "used": "yes" if p in used else "no",
+            "flow_veh_h": flow[p],
+            "cost_usd": cost[p],
+            "km": float(sum(traffic.graph.length_km[a] for a in path.arcs)),
+            "time_usd": kind.value_of_time * float(sum(times[a] for a in path.arcs)),
+        }
+        if kind.kind == "ev":
+            row.update(_stop_costs(eq, name, path, waits))
+            row["battery_kwh"] = _charge_levels(eq, name, path)
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("path").round(9)
+
+
+def _stop_costs(eq: Equilibrium, name: str, path: Path, waits: np.ndarray) -> dict[str, float]:
+    kind, values = eq.coupled.traffic.classes[name], eq.values
+    plugged = sum(s.energy_kwh for s in path.stops)
+    out = {
+        "wait_usd": kind.value_of_time * float(sum(waits[s.station] for s in path.stops)),
+        "plug_usd": kind.value_of_time * plugged / kind.charger_power,
+        "charging_usd": 0.0,
+        "discharging_usd": 0.0,
+        "wear_usd": 0.0,
+        "battery_usd": kind.energy_value * (kind.battery - path.arrival_kwh),
+    }
+    for s in path.stops:
+        if s.kind == "C":
+            out["charging_usd"] += float(values["charge_price"][s.station]) * s.energy_kwh
+        else:
+            out["discharging_usd"] -= float(values["discharge_price"][s.station]) * s.energy_kwh
+            out["wear_usd"] += kind.degradation * s.energy_kwh
+    return out
+
+
+def _charge_levels(eq: Equilibrium, name: str, path: Path) -> str:
+    """Battery along the way: level on arrival at each stop and after it, then at the end."""
+    traffic = eq.coupled.traffic
+    rules, station = traffic.rules(name), traffic.paths[name].stations
+    level, at, parts = rules.battery, 0, [f"{rules.battery:g}"]
+    for s in path.stops:
+        used = rules.consumption * float(
+            sum(traffic.graph.length_km[a] for a in path.arcs[at : s.after])
+        )
+        arrived = level - used
+        level = rules.battery if s.kind == "C" else rules.low
+        parts.append(f"{arrived:g} at {station[s.station]}, {level:g}")
+        at = s.after
+    parts.append(f"{path.arrival_kwh:g}")
+    return " > ".join(parts)
+
+
+def _trip_text(eq: Equilibrium, name: str, od: int, table: pd.DataFrame) -> str:
+    origin, destination = eq.coupled.traffic.od_names(name)[od]
+    trips = float(eq.coupled.traffic.demand[name][od])
+    used = table[table["used"] == "yes"]
+    text = (
+        f"Class {name}, {origin} to {destination}: {trips:g} trips per hour on {len(used)} "
+        f"path{'s' if len(used) != 1 else ''} at {used['cost_usd'].min():.2f} $ a trip."
+    )
+    unused = table[table["used"] == "no"]
+    if len(unused):
+        more = float(unused["cost_usd"].min() - used["cost_usd"].min())
+        text += (
+            f" The best unused path in the problem costs {more:.2f} $ more."
+            if more > SMALL
+            else " Some unused paths cost the same."
+        )
+    if eq.certificate.exact_paths:
+        text += " No energy-feasible path is cheaper."
+    return text
+
+
+# -- prices ---------------------------------------------------------------------------------------
+
+
+def _explain_price(eq: Equilibrium, bus: str) -> Explanation:
+    scenario = eq.scenario
+    every = [str(b) for b in scenario.case.feeder.buses.index]
+    if bus not in every:
+        raise DataError(f"there is no bus {bus!r}", advice=did_you_mean(bus, every))
+    if bus not in scenario.buses:
+        raise DataError(
+            f"bus {bus!r} is out of service in scenario {scenario.name!r}: its part of the feeder "
+            "has no supply, load or station"
+        )
+    table = _way_table(eq, bus)
+    at = scenario.bus_position[bus]
+    fee, energy = (
+        float(eq.values["wheeling_price"][at]),
+        float(eq.data["energy_price"].sel(bus=bus)),
+    )
+    parts = [
+        f"Bus {bus}: one more firm kW costs {fee + energy:.4f} $/kWh, of which {energy:.4f} is the "
+        f"energy price of the load serving entities and {fee:.4f} the wheeling fee from the "
+        "substation.",
+        _energy_text(eq),
+        _fee_text(eq, at, table),
+        _local_text(eq, bus, at),
+    ]
+    return Explanation(" ".join(p for p in parts if p), table)
+
+
+def _way_table(eq: Equilibrium, bus: str) -> pd.DataFrame:
+    """Lines from the head of the island to the bus, with what each adds to the wheeling fee.
+
+    From stationarity in a line's real flow: the fee rises by the shadow price of its rating and by
+    what its voltage drop costs.
+    """
+    import pandas as pd
+
+    scenario, values = eq.scenario, eq.values
+    lines = scenario.lines
+    entering = {int(j): k for k, j in enumerate(lines.to_bus)}
+    at, way = scenario.bus_position[bus], []
+    while at in entering:
+        k = entering[at]
+        way.append(k)
+        at = int(lines.from_bus[k])
+    _, r_rows, _ = voltage_rows(scenario)
+    voltage = -(r_rows.T @ values["dso.voltage_drop"])
+    fee = values["wheeling_price"]
+    rows = []
+    for k in reversed(way):
+        step = float(fee[lines.to_bus[k]] - fee[lines.from_bus[k]])
+        rows.append(
+            {
+                "line": lines.names[k],
+                "from_bus": scenario.buses[lines.from_bus[k]],
+                "to_bus": scenario.buses[lines.to_bus[k]],
+                "p_kw": float(values["dso.p_line"][k]),
+                "loading": float(eq.data["loading"].to_numpy()[k]),
+                "voltage_pu": float(np.sqrt(values["dso.v_squared"][lines.to_bus[k]])),
+                "rating_usd_kwh": _rating_price(eq, k, step, float(voltage[k])),
+                "voltage_usd_kwh": float(voltage[k]),
+                "fee_usd_kwh": float(fee[lines.to_bus[k]]),
+            }
+        )
+    columns = ["line", "from_bus", "to_bus", "p_kw", "loading", "voltage_pu"]
+    columns += ["rating_usd_kwh", "voltage_usd_kwh", "fee_usd_kwh"]
+    return pd.DataFrame(rows, columns=columns).set_index("line").round(9)
+
+
+def _rating_price(eq: Equilibrium, k: int, step: float, voltage: float) -> float:
+    """Shadow price of a line's rating in its real flow, $/kWh."""
+    limits = eq.scenario.case.feeder_settings
+    if limits.line_rating == "polygon":
+        cos, _, _ = rating_polygon(limits.rating_sides)
+        sides = slice(k * limits.rating_sides, (k + 1) * limits.rating_sides)
+        return float(cos @ eq.values["dso.rating"][sides])
+    # a box is a bound of the flow, its price is what the voltage does not explain
+    return step - voltage
+
+
+def _energy_text(eq: Equilibrium) -> str:
+    values, scenario = eq.values, eq.scenario
+    small = SMALL * scenario.power_scale
+    imported = float(values["dso.p_tso"][0])
+    limit = scenario.case.substation.import_max
+    buying = [
+        str(k) for k in scenario.case.lses.index if values[f"{player_name(k)}.import"][0] > small
+    ]
+    if not buying:
+        return "No load serving entity buys from the transmission system."
+    tau = float(values["tso_price"][0])
+    full = ", its limit" if imported > limit - small else ""
+    return (
+        f"{', '.join(buying)} buy{'s' if len(buying) == 1 else ''} {imported:.0f} kW{full} from "
+        f"the transmission system at {tau:.4f} $/kWh."
+    )
+
+
+def _fee_text(eq: Equilibrium, at: int, table: pd.DataFrame) -> str:
+    scenario = eq.scenario
+    price = SMALL * scenario.price_scale
+    texts = []
+    full = table[table["rating_usd_kwh"].abs() > price]
+    for line, row in full.iterrows():
+        texts.append(f"line {line} is full and adds {row['rating_usd_kwh']:.4f} $/kWh")
+    total = float(table["voltage_usd_kwh"].sum())
+    if abs(total) > price:
+        limits = scenario.case.feeder_settings
+        v = np.sqrt(eq.values["dso.v_squared"])
+        tight = (v < limits.vmin + 1e-6) | (v > limits.vmax - 1e-6)
+        tight[0] = False
+        names = ", ".join(scenario.buses[i] for i in np.flatnonzero(tight))
+        texts.append(f"voltage limits at {names or 'other buses'} add {total:.4f} $/kWh")
+    if scenario.island[at]:
+        head = int(np.flatnonzero(scenario.island == scenario.island[at])[0])
+        own = float(eq.values["wheeling_price"][head])
+        texts.insert(
+            0,
+            f"the bus is in an island without the substation, whose own scarcity is priced at "
+            f"{own:.4f} $/kWh over the energy price",
+        )
+    if not texts:
+        return "No limit between the substation and the bus has a price."
+    return "On the way: " + "; ".join(texts) + "."
+
+
+def _local_text(eq: Equilibrium, bus: str, at: int) -> str:
+    """Who is at the margin in the bus's part of the feeder."""
+    scenario, data = eq.scenario, eq.data
+    here = {scenario.buses[i] for i in np.flatnonzero(scenario.island == scenario.island[at])}
+    small = SMALL * scenario.power_scale
+    texts = []
+    running, full = [], []
+    for name, g in scenario.generators.iterrows():
+        if g["bus"] in here:
+            output = float(data["generation_kw"].sel(generator=name))
+            if output >= g["max_kw"] - small:
+                full.append(str(name))
+            elif output > g["min_kw"] + small:
+                running.append(str(name))
+    if running:
+        texts.append(f"generators {', '.join(running)} follow the price")
+    if full:
+        texts.append(f"generators {', '.join(full)} are at their limits")
+    sellers = [
+        str(s)
+        for s in data["station"].to_numpy()
+        if scenario.stations.loc[s, "bus"] in here
+        and float(data["discharge_kw"].sel(station=s)) > small
+    ]
+    if sellers:
+        total = float(data["discharge_kw"].sel(station=sellers).sum())
+        texts.append(f"vehicles discharge {total:.0f} kW at {', '.join(sellers)}")
+    shed = float(data["shed_kw"].sel(bus=sorted(here)).sum())
+    if shed > small:
+        own = float(data["shed_kw"].sel(bus=bus))
+        texts.append(
+            f"{shed:.0f} kW of load are shed, {own:.0f} of them here, at "
+            f"{scenario.case.market.voll:g} $/kWh"
+        )
+    if not texts:
+        return ""
+    return "In this part of the feeder " + "; ".join(texts) + "."
