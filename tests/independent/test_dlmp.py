@@ -18,7 +18,7 @@ from v2geq.coupling import couple
 from v2geq.solvers.interior_point import interior_point
 from v2geq.solvers.protocol import Options
 
-H = 0.5  # kW
+H = 0.2  # kW
 
 
 def slope(eq: vg.Equilibrium, bus: str, h: float = H) -> float:
