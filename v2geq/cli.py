@@ -130,7 +130,7 @@ def study(
         int | None, typer.Option(min=1, help="Processes; by default one per core.")
     ] = None,
 ) -> None:
-    """Solve all runs of a study (default: the shipped one) and write their table."""
+    """Solve all runs of a study (default: the shipped one) and write their tables."""
     from v2geq.studies.study import read_study, run_study
 
     begin = time.perf_counter()
@@ -148,6 +148,7 @@ def study(
 
     outcomes = run_study(plan, out, jobs=jobs, progress=progress)
     _print_runs(outcomes)
+    _print_claims(outcomes, plan.variants)
     _say_notes(outcomes)
     failed = [o for o in outcomes if not o.ok]
     for outcome in failed:
@@ -312,6 +313,26 @@ def _print_runs(outcomes: list[Outcome]) -> None:
         # a narrow terminal gets fewer columns, never cut numbers; the file has them all
         keys.pop()
     print("\n".join(lines), flush=True)
+
+
+def _print_claims(outcomes: list[Outcome], variants: Sequence[str]) -> None:
+    """Print the paper's claims where the study can judge them."""
+    from v2geq.studies.study import claims_of
+
+    claims = claims_of(outcomes)
+    if not claims:
+        return
+    beside = {v: claims_of(outcomes, v) for v in variants if v}
+    print("\nclaims of the paper (arXiv 2605.16765), met here?")
+    for k, claim in enumerate(claims):
+        print(f"{claim.number:>3}  {claim.met:<9}  {claim.claim}")
+        print(f"{'':16}paper: {claim.paper}")
+        print(f"{'':16}here:  {claim.here}")
+        for name, others in beside.items():
+            if others and others[k].here != claim.here:
+                print(f"{'':16}{name}: {others[k].here} ({others[k].met})")
+        print(f"{'':16}{claim.reason}")
+    print(flush=True)
 
 
 def _say_notes(outcomes: list[Outcome]) -> None:

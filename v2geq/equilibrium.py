@@ -145,7 +145,7 @@ def _refuse_infeasible(coupled: Coupled) -> None:
         more = f" and {len(worst) - 4} more" if len(worst) > 4 else ""
         raise DataError(
             f"no state of the market keeps all limits; nearest are those that break {named}{more}",
-            where=f"{scenario.case.name}: scenario {scenario.name!r} "
+            where=f"{scenario.case.where}: scenario {scenario.name!r} "
             f"{'with' if scenario.v2g else 'without'} V2G",
             advice="reactive loads and charging needs must be met whatever the price: check these "
             "limits, the regulators and the reactive sources",

@@ -45,7 +45,7 @@ def inverse_demand(scenario: Scenario) -> Integrable:
         market.inverse_demand,
         variable="q",
         parameters={"q0": q0, "p0": np.full_like(q0, p0)},
-        where=f"{scenario.case.source}: market.inverse_demand",
+        where=f"{scenario.case.where}: market.inverse_demand",
     )
     curve.check_inverse_demand(market.demand_range * q0)
     return curve
@@ -71,7 +71,7 @@ def generation_cost(scenario: Scenario, lse: str) -> list[tuple[slice, Curve]]:
                 g["cost"],
                 variable="g",
                 parameters={},
-                where=f"{scenario.case.source}: generator {name!r}",
+                where=f"{scenario.case.where}: generator {name!r}",
             )
             curve.check_convex(float(g["min_kw"]), float(g["max_kw"]))
             curves.append((slice(k, k + 1), curve))

@@ -1,4 +1,4 @@
-"""Read a study file, solve its runs in parallel processes, write one file per run and a table."""
+"""Read a study file, solve its runs in parallel processes, write one file per run and tables."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import csv
 import multiprocessing
 import os
 import signal
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from v2geq.analysis.claims import SCENARIOS, Claim, check_claims, social_cost_changes
 from v2geq.data.case import available_cases, load_case, networks_folder, with_parameters
 from v2geq.data.model import Case
 from v2geq.data.settings import flatten
@@ -61,9 +61,9 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name of the run's file without its ending."""
-        word = "v2g" if self.v2g else "no_v2g"
-        return "_".join(part for part in (self.scenario, word, self.variant) if part)
+        """File of the run without its ending; a variant has a folder of its own."""
+        word = f"{self.scenario}_{'v2g' if self.v2g else 'no_v2g'}"
+        return f"{self.variant}/{word}" if self.variant else word
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,20 @@ class Study:
     source: str
 
     @property
-    def has_variants(self) -> bool:
-        """Whether any run changes parameters under a name."""
-        return any(r.variant for r in self.runs)
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants, the plain runs first as the empty name."""
+        return tuple(dict.fromkeys(r.variant for r in self.runs))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run: its row, or why there is none."""
+    """What became of a run: its row, or why there is none; `facts` feed comparisons of runs."""
 
     run: Run
     row: Mapping[str, Any]
     problem: str = ""
     warnings: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -171,9 +172,10 @@ def _variant(case: Case, table: TomlTable) -> tuple[str, dict[str, Any]]:
     """
     name, changes = table.text("name"), flatten(table.mapping("set"))
     table.finish()
-    if not name.strip() or not name.isprintable() or any(c in _NOT_IN_NAMES for c in name):
+    bad = not name.strip(" .") or not name.isprintable()
+    if bad or any(c in _NOT_IN_NAMES for c in name):
         raise table.error(
-            f"variant name {name!r} cannot be part of a file name",
+            f"variant name {name!r} cannot be the name of a folder",
             key="name",
             advice=f"use letters, digits, '_' and '-', and none of {_NOT_IN_NAMES}",
         )
@@ -190,34 +192,32 @@ def solve_run(case: Case, run: Run, out: str) -> Outcome:
         return _failed(run, "not_converged", str(error))
     except DataError as error:
         return _failed(run, "bad_input", str(error.at(case.where)))
-    except Exception as error:  # whatever it is, the other runs go on
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        return _failed(
-            run,
-            "crashed",
-            f"internal error, {type(error).__name__}: {error} ({Path(at.filename).name}, "
-            f"line {at.lineno}); please report it",
-        )
 
 
 def _solve_run(case: Case, run: Run, path: Path) -> Outcome:
+    from v2geq.analysis.facts import facts
     from v2geq.equilibrium import solve
 
     # a file of an earlier study must not pass for the result of this run
-    path.unlink(missing_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        text = f"{path}: in the way and cannot be removed ({error.strerror or error})"
+        return _failed(run, "not_saved", text)
     try:
         with_parameters(case, run.changes)
     except DataError as error:
         raise DataError(str(error), where=run.place) from None
     eq = solve(case, run.scenario, v2g=run.v2g, set=run.changes)
-    row, problems = dict(eq.summary), list(eq.certificate.failures)
+    found, problems = facts(eq), list(eq.certificate.failures)
+    row = {name: found[name] for name in COLUMNS}
     if problems:
         row["status"] = "uncertified"
     try:
         eq.save(path)
     except DataError as error:
         problems.append(f"solved but not saved: {error}")
-    return Outcome(run, row, "; ".join(problems), tuple(eq.warnings))
+    return Outcome(run, row, "; ".join(problems), tuple(eq.warnings), found)
 
 
 def _failed(run: Run, status: str, problem: str) -> Outcome:
@@ -231,9 +231,12 @@ def run_study(
     jobs: int | None = None,
     progress: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
-    """Solve all runs; write OUT/summary.csv and one .nc file per run.
+    """Solve all runs; write OUT/summary.csv, one .nc file per run and, where they apply, claims.
 
-    A run that fails does not stop the others: its row says so, and its outcome why.
+    Runs of a variant and their table go to a folder of its name below. Where a study has base,
+    stress and island, each without and with V2G, OUT/claims.csv compares them with the paper and
+    OUT/social_cost.csv lists the change of the social cost by term. A run that fails does not stop
+    the others: its row says so, and its outcome why.
 
     Parameters
     ----------
@@ -249,29 +252,36 @@ def run_study(
     """
     folder = Path(out)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        for variant in study.variants:
+            (folder / variant).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
             f"cannot make the folder ({error.strerror})", where=str(folder), advice="choose another"
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise DataError("cannot be written to", where=str(folder), advice="choose another folder")
-    table = folder / "summary.csv"
+    tables = [folder / v / "summary.csv" for v in study.variants]
+    tables += [folder / "claims.csv", folder / "social_cost.csv"]
     jobs = max(1, min(jobs or _cores(), len(study.runs)))
     done: dict[str, Outcome] = {}
     try:
-        # until the new one is complete there is none, rather than one of other runs
-        table.unlink(missing_ok=True)
+        # until the new ones are complete there are none, rather than some of other runs
+        for table in tables:
+            table.unlink(missing_ok=True)
         for outcome in _outcomes(study, str(folder), jobs):
             done[outcome.run.name] = outcome
             if progress:
                 progress(outcome)
         outcomes = [done[r.name] for r in study.runs]
-        _write_summary(table, outcomes, study.has_variants)
+        for variant in study.variants:
+            own = [o for o in outcomes if o.run.variant == variant]
+            rows = [{"status": "failed", **o.row} for o in own]
+            _write_table(folder / variant / "summary.csv", COLUMNS, rows)
+        _write_claims(folder, outcomes)
     except OSError as error:
         raise DataError(
             f"cannot be written ({error.strerror or error})",
-            where=str(table),
+            where=str(folder),
             advice="check the free space and the rights of the folder",
         ) from error
     finally:
@@ -302,10 +312,17 @@ def _outcomes(study: Study, out: str, jobs: int) -> Iterator[Outcome]:
             except BrokenProcessPool:
                 lost.append(run)
         for future in as_completed(futures):
-            try:
+            error, run = future.exception(), futures[future]
+            if error is None:
                 yield future.result()
-            except BrokenProcessPool:
-                lost.append(futures[future])
+            elif isinstance(error, BrokenProcessPool):
+                lost.append(run)
+            else:  # a mistake of the program: the other runs go on, and this one says so
+                yield _failed(
+                    run,
+                    "crashed",
+                    f"internal error, {type(error).__name__}: {error}; please report it",
+                )
     # a process that dies takes the runs of all others with it: alone, each shows its own fate
     for run in [r for r in study.runs if r in lost]:
         with _one_thread(), _pool(1) as pool:
@@ -350,15 +367,45 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _write_summary(path: Path, outcomes: list[Outcome], variants: bool) -> None:
-    columns = (("variant",) if variants else ()) + COLUMNS
+def claims_of(outcomes: Sequence[Outcome], variant: str = "") -> list[Claim]:
+    """The paper's claims on the runs of a study; empty where the six runs are not all there."""
+    found = {
+        (o.run.scenario, o.run.v2g): o.facts for o in outcomes if o.ok and o.run.variant == variant
+    }
+    if any((scenario, v2g) not in found for scenario in SCENARIOS for v2g in (False, True)):
+        return []
+    return check_claims(found)
+
+
+def _write_claims(folder: Path, outcomes: list[Outcome]) -> None:
+    claims = claims_of(outcomes)
+    if not claims:
+        return
+    rows = [dict(vars(c)) for c in claims]
+    columns = list(rows[0])
+    for variant in dict.fromkeys(o.run.variant for o in outcomes if o.run.variant):
+        for row, claim in zip(rows, claims_of(outcomes, variant), strict=False):
+            row.update({f"here_{variant}": claim.here, f"met_{variant}": claim.met})
+        columns += [f"here_{variant}", f"met_{variant}"]
+    _write_table(folder / "claims.csv", columns, rows)
+    plain = {(o.run.scenario, o.run.v2g): o.facts for o in outcomes if not o.run.variant}
+    changes = social_cost_changes(plain)
+    names = [str(changes.index.name), *map(str, changes.columns)]
+    lines = [
+        dict(zip(names, (term, *values), strict=True))
+        for term, values in zip(changes.index, changes.to_numpy().tolist(), strict=True)
+    ]
+    _write_table(folder / "social_cost.csv", names, lines)
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a CSV file; it appears under its name only when complete."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="nan", extrasaction="ignore")
             writer.writeheader()
-            for outcome in outcomes:
-                writer.writerow({"variant": outcome.run.variant, **outcome.row})
+            writer.writerows(rows)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
