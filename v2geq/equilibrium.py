@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,12 +28,15 @@ from v2geq.results.prices import canonical
 from v2geq.results.summary import summarise, warnings_of
 from v2geq.results.tables import path_table, tables
 from v2geq.scenario import Scenario, resolve
+from v2geq.show import card
 from v2geq.solvers import solver
 from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+    from v2geq.analysis.explain import Explanation
 
 MAX_ROUNDS = 40
 NEW_PATH_GAIN = 1e-10
@@ -283,12 +288,53 @@ class Equilibrium:
             tables=self.data,
         )
 
+    def explain(
+        self, *, od: tuple[Any, Any] | None = None, bus: str | int | None = None
+    ) -> Explanation:
+        """Why a trip costs what it costs, or why a bus has its price; text and table.
+
+        Parameters
+        ----------
+        od
+            Origin and destination, for example ``(1, 20)``.
+        bus
+            A bus, for example ``"76"``.
+        """
+        explanation: Explanation = _room("analysis.explain").explain(self, od=od, bus=bus)
+        return explanation
+
+    def _repr_html_(self) -> str:
+        figures = self.summary
+        rows = {
+            "status": f"{self.status}, {len(self.log)} iterations in {self.rounds} rounds",
+            "DLMP": f"{figures['dlmp_min']:.4g} to {figures['dlmp_max']:.4g} $/kWh",
+            "load shed": f"{figures['load_shed_kw']:.1f} kW",
+            "generation, import": f"{figures['generation_kw']:.0f}, "
+            f"{figures['tso_import_kw']:.0f} kW",
+            "charge, discharge": f"{figures['charge_kw']:.0f}, {figures['discharge_kw']:.0f} kW",
+            "visits, discharges": f"{figures['station_visit_share']:.1%}, "
+            f"{figures['discharge_share']:.1%} of electric trips",
+            "social cost": f"{figures['social_cost']:,.2f} $/h",
+            "certificate": "holds" if self.certificate.holds else self.certificate.failures[0],
+        }
+        return card(
+            repr(self).strip("<>"),
+            rows,
+            note="; ".join(self.warnings),
+            good=self.certificate.holds,
+        )
+
     def __repr__(self) -> str:
         with_v2g = "with" if self.scenario.v2g else "without"
         return (
             f"<Equilibrium of {self.original.name}, scenario {self.scenario.name} {with_v2g} V2G: "
             f"{self.status}, {self.coupled.mcp.n} unknowns>"
         )
+
+
+def _room(name: str) -> ModuleType:
+    """A module of the rooms above this one, brought in when asked for: they build on this one."""
+    return import_module(f"v2geq.{name}")
 
 
 def load(path: str | Path) -> Equilibrium:

@@ -19,6 +19,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 from v2geq.data.case import with_parameters
 from v2geq.data.model import Case
 from v2geq.errors import DataError, did_you_mean
+from v2geq.show import card
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -106,6 +107,29 @@ class Scenario:
     def money_scale(self) -> float:
         """power_scale * price_scale, $/h."""
         return self.power_scale * self.price_scale
+
+    def __repr__(self) -> str:
+        return (
+            f"<Scenario {self.name} of {self.case.name} {'with' if self.v2g else 'without'} V2G: "
+            f"{len(self.buses)} energised buses>"
+        )
+
+    def _repr_html_(self) -> str:
+        islands = int(self.island.max()) + 1 if len(self.island) else 0
+        rows = {
+            "case": self.case.name,
+            "V2G": "with" if self.v2g else "without",
+            "buses": f"{len(self.buses)} energised in {islands} part(s), "
+            f"{len(self.dead_buses)} without supply",
+            "lines": len(self.lines.names),
+            "household load": f"{self.firm_kw.sum() + self.responsive_kw.sum():.0f} kW, "
+            f"{self.firm_kw.sum():.0f} of it firm",
+            "reactive load": f"{self.reactive_kvar.sum():.0f} kvar",
+            "stations, generators": f"{len(self.stations)}, {len(self.generators)}",
+        }
+        if self.changes:
+            rows["changed"] = ", ".join(f"{k} = {v}" for k, v in self.changes.items())
+        return card(f"scenario {self.name}", rows)
 
 
 def resolve(

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from html import escape
 
 
-def card(title: str, rows: Mapping[str, object], *, note: str = "", good: bool | None = None) -> str:
+def card(
+    title: str, rows: Mapping[str, object], *, note: str = "", good: bool | None = None
+) -> str:
     """A titled two-column table; `good` colours a mark beside the title green or red."""
     mark = ""
     if good is not None:

@@ -71,6 +71,13 @@ def _check_settings(case: Case, origin: Origin) -> None:
             where=origin.place("feeder.vmin"),
             advice="usual limits are 0.95 and 1.05",
         )
+    if feeder.rating_sides % 2:
+        raise DataError(
+            f"rating_sides = {feeder.rating_sides} is odd: a line could carry more one way than the "
+            "other",
+            where=origin.place("feeder.rating_sides"),
+            advice="give an even number",
+        )
     if not feeder.vmin <= feeder.root_voltage <= feeder.vmax:
         raise DataError(
             f"root_voltage = {feeder.root_voltage:g} pu is outside "

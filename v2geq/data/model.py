@@ -12,6 +12,8 @@ from typing import Any
 
 import pandas as pd
 
+from v2geq.show import card
+
 
 def setting(
     unit: str,
@@ -256,6 +258,31 @@ class Case:
     source: str = ""
     trip_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     file: str = field(default="", compare=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Case {self.name}: {len(self.feeder.buses)} buses, {len(self.road.nodes)} road nodes, "
+            f"{len(self.stations)} stations, scenarios {', '.join(self.scenarios)}>"
+        )
+
+    def _repr_html_(self) -> str:
+        loads = self.feeder.loads
+        counts: dict[str, int] = {}
+        for kind, _ in self.basis.values():
+            counts[kind] = counts.get(kind, 0) + 1
+        trips = {k: float(t["trips_veh_h"].sum()) for k, t in self.trips.items()}
+        rows = {
+            "feeder": f"{self.feeder.name}: {len(self.feeder.buses)} buses, "
+            f"{loads['load_kw'].sum():,.0f} kW, {loads['load_kvar'].sum():,.0f} kvar",
+            "road": f"{self.road.name}: {len(self.road.nodes)} nodes, {len(self.road.arcs)} arcs",
+            "stations": ", ".join(map(str, self.stations.index)),
+            "LSEs": ", ".join(map(str, self.lses.index)),
+            "generators": f"{len(self.generators)}, {self.generators['max_kw'].sum():,.0f} kW",
+            "trips": ", ".join(f"{k} {v:,.0f} veh/h" for k, v in trips.items()),
+            "scenarios": ", ".join(self.scenarios),
+            "parameters": ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items())),
+        }
+        return card(self.title or self.name, rows)
 
     @property
     def where(self) -> str:

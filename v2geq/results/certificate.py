@@ -17,6 +17,7 @@ from v2geq.mcp.deviation import best_deviation
 from v2geq.players.drivers import Traffic
 from v2geq.players.generation import StationPrices, price_all
 from v2geq.results.accounts import Accounts, accounts, path_costs
+from v2geq.show import card
 
 LIMITS: Mapping[str, float] = {
     "natural_residual": 1e-8,
@@ -110,6 +111,13 @@ class Certificate:
     def holds(self) -> bool:
         """Whether every figure keeps its limit."""
         return not self.failures
+
+    def _repr_html_(self) -> str:
+        rows = {
+            name: f"{value:.2e} (limit {LIMITS[name]:.0e})" for name, value in self.figures.items()
+        }
+        rows["gap over all paths"] = f"{self.wardrop_gap_all_paths:.2e}"
+        return card("certificate", rows, note="; ".join(self.failures), good=self.holds)
 
     def __str__(self) -> str:
         lines = [
