@@ -43,7 +43,9 @@ class PlainProblem:
         return f"z[{position}]"
 
 
-def linear(m: np.ndarray, q: np.ndarray, lower: object = 0.0, upper: object = np.inf) -> PlainProblem:
+def linear(
+    m: np.ndarray, q: np.ndarray, lower: object = 0.0, upper: object = np.inf
+) -> PlainProblem:
     """M z + q with bounds."""
     n = len(q)
     return PlainProblem(

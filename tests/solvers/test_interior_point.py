@@ -62,14 +62,13 @@ def test_harker_1988_nash_cournot_five_firms() -> None:
 
     def j(q: np.ndarray) -> np.ndarray:
         step = 1e-7
-        return np.column_stack([(f(q + step * e) - f(q - step * e)) / (2 * step) for e in np.eye(5)])
+        columns = [(f(q + step * e) - f(q - step * e)) / (2 * step) for e in np.eye(5)]
+        return np.column_stack(columns)
 
     problem = PlainProblem(f, j, np.zeros(5), np.full(5, np.inf), np.full(5, 10.0))
     result = interior_point(problem)
     assert result.status.ok
-    np.testing.assert_allclose(
-        result.z, [36.932, 41.817, 43.706, 42.659, 39.179], atol=1.5e-3
-    )
+    np.testing.assert_allclose(result.z, [36.932, 41.817, 43.706, 42.659, 39.179], atol=1.5e-3)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -73,8 +73,8 @@ def _check_settings(case: Case, origin: Origin) -> None:
         )
     if feeder.rating_sides % 2:
         raise DataError(
-            f"rating_sides = {feeder.rating_sides} is odd: a line could carry more one way than the "
-            "other",
+            f"rating_sides = {feeder.rating_sides} is odd: a line could carry more one way than "
+            "the other",
             where=origin.place("feeder.rating_sides"),
             advice="give an even number",
         )

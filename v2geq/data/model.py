@@ -261,8 +261,8 @@ class Case:
 
     def __repr__(self) -> str:
         return (
-            f"<Case {self.name}: {len(self.feeder.buses)} buses, {len(self.road.nodes)} road nodes, "
-            f"{len(self.stations)} stations, scenarios {', '.join(self.scenarios)}>"
+            f"<Case {self.name}: {len(self.feeder.buses)} buses, {len(self.road.nodes)} road "
+            f"nodes, {len(self.stations)} stations, scenarios {', '.join(self.scenarios)}>"
         )
 
     def _repr_html_(self) -> str:

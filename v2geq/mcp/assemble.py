@@ -272,9 +272,9 @@ class MCP:
         # column-major keys sort into the CSC order
         keys, inverse = np.unique(all_columns * n + all_rows, return_inverse=True)
         constant_entries = np.concatenate(data)
-        self._base: FloatArray = np.bincount(
+        self._base = np.bincount(
             inverse[: len(constant_entries)], weights=constant_entries, minlength=len(keys)
-        )
+        ).astype(float)
         self._indices = (keys % n).astype(np.int32)
         self._indptr = np.searchsorted(keys, np.arange(n + 1) * n).astype(np.int32)
         at = len(constant_entries)

@@ -59,9 +59,9 @@ class Variable:
 class Constraint:
     """Linear rows ``sum_v A_v v == rhs`` or ``>= rhs`` of one player.
 
-    `weights` multiplies the multiplier in the stationarity rows of single variables; it differs from
-    one only where classes value the same resource differently (drivers with several values of
-    time), in which case the block is no longer the KKT system of one program.
+    `weights` multiplies the multiplier in the stationarity rows of single variables; it differs
+    from one only where classes value the same resource differently (drivers with several values
+    of time), in which case the block is no longer the KKT system of one program.
     """
 
     player: str

@@ -32,8 +32,8 @@ def least_relaxation(mcp: MCP) -> list[Relaxation]:
     """Limits that together must give way, least scaled sum first; empty where none must.
 
     Players' equalities, market clearing, fixed values and zero lower bounds stay; inequality rows,
-    upper bounds and other lower bounds may be relaxed. Answers whether all constraints of all players can hold
-    together, which an equilibrium needs.
+    upper bounds and other lower bounds may be relaxed. Answers whether all constraints of all
+    players can hold together, which an equilibrium needs.
 
     Raises
     ------
