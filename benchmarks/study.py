@@ -1,6 +1,6 @@
 """Build and solve times of the shipped runs, against the time of SciPy's default factorisation.
 
-Prints, for every run: unknowns, nonzeros, build seconds, solve seconds, rounds of column generation,
+Prints, for every run: unknowns, nonzeros, seconds to build and solve, rounds of column generation,
 iterations, milliseconds of one factorisation, and how much longer SciPy's default ordering (COLAMD)
 takes for the same matrix in the same process.
 """
