@@ -1,0 +1,154 @@
+"""Bars in pairs: for every scenario one without and one with V2G, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from v2geq.plots.style import INK, MUTED, SHORT_STATES, edge, fill, number
+from v2geq.plots.tables import rows_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BAR = 0.36
+"""Width of a bar; scenarios are one apart."""
+
+
+def place(scenario: int, v2g: bool) -> float:
+    """Middle of a bar."""
+    return scenario + (0.5 if v2g else -0.5) * (BAR + 0.04)
+
+
+def bar(
+    axes: Axes, x: float, height: float, quantity: str, v2g: bool, *, bottom: float = 0.0
+) -> None:
+    """One bar, or one part of a stacked bar; nothing for a height of zero."""
+    if height != 0:
+        axes.bar(
+            x,
+            height,
+            BAR,
+            bottom=bottom,
+            color=fill(quantity, v2g),
+            edgecolor=edge(quantity),
+            linewidth=0.5,
+        )
+
+
+def value_label(
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    *,
+    below: bool = False,
+    middle: bool = False,
+    size: float = 6.0,
+    colour: str = INK,
+) -> None:
+    """Number above (or below, or in) the end of a bar."""
+    axes.annotate(
+        text,
+        (x, y),
+        xytext=(0, 0 if middle else (-1.5 if below else 1.5)),
+        textcoords="offset points",
+        ha="center",
+        va="center" if middle else ("top" if below else "bottom"),
+        fontsize=size,
+        color=colour,
+        annotation_clip=False,
+    )
+
+
+def label_pairs(axes: Axes, labels: Sequence[tuple[float, float, str]]) -> None:
+    """Numbers (x, y, text) above bars; equal ones of a pair once, in the middle."""
+    pairs: dict[int, list[tuple[float, float, str]]] = {}
+    for label in labels:
+        pairs.setdefault(round(label[0]), []).append(label)
+    for scenario, pair in pairs.items():
+        if len(pair) == 2 and pair[0][2] == pair[1][2]:
+            value_label(axes, scenario, max(pair[0][1], pair[1][1]), pair[0][2])
+        else:
+            for x, y, text in pair:
+                value_label(axes, x, y, text)
+
+
+def range_mark(axes: Axes, x: float, low: float, high: float) -> None:
+    """Whisker from `low` to `high`."""
+    axes.errorbar(
+        x,
+        (low + high) / 2,
+        yerr=(high - low) / 2,
+        color=INK,
+        linewidth=0.6,
+        capsize=1.6,
+        capthick=0.6,
+        zorder=4,
+    )
+
+
+def scenario_axis(axes: Axes, scenarios: Sequence[str], states: bool = True) -> None:
+    """Scenario names below the bars, and with `states` the word for each bar of a pair."""
+    axes.set_xlim(-0.55, len(scenarios) - 0.45)
+    places = range(len(scenarios))
+    if not states:
+        axes.set_xticks(places, scenarios)
+    else:
+        axes.set_xticks(places, [f"\n{s}" for s in scenarios])
+        minor = [place(i, v2g) for i in places for v2g in SHORT_STATES]
+        axes.set_xticks(minor, [*SHORT_STATES.values()] * len(scenarios), minor=True)
+        for label in axes.get_xticklabels(minor=True):
+            label.set_fontsize(6)
+            label.set_color(MUTED)
+    axes.tick_params(axis="x", which="both", length=0)
+
+
+def value_axis(axes: Axes, label: str, *, headroom: float = 0.08, digits: int = 0) -> None:
+    """Label, thousands separators, light grid and room for the numbers at the bars."""
+    axes.set_ylabel(label)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number(v, digits)))
+    axes.grid(axis="y")
+    low, high = axes.get_ylim()
+    span = high - min(low, 0.0)
+    axes.set_ylim(low - (headroom * span if low < 0 else 0.0), high + headroom * span)
+
+
+def zero_line(axes: Axes) -> None:
+    """Line at zero, where bars go both ways."""
+    axes.axhline(0.0, color=INK, linewidth=0.6, zorder=3)
+
+
+def each(
+    axes: Axes, scenarios: Sequence[str], table: pd.DataFrame
+) -> Iterator[tuple[float, bool, dict[str, float]]]:
+    """Place, V2G and row of every run of `table`; missing ones are marked on the axes."""
+    for i, scenario in enumerate(scenarios):
+        for v2g in SHORT_STATES:
+            rows = rows_of(table, scenario, v2g)
+            if len(rows):
+                values = rows.to_numpy(dtype=float)[0]
+                names = [str(c) for c in rows.columns]
+                yield place(i, v2g), v2g, dict(zip(names, map(float, values), strict=True))
+            else:
+                no_run(axes, place(i, v2g))
+
+
+def no_run(axes: Axes, x: float, text: str = "no run") -> None:
+    """Mark in the place of a run that is missing."""
+    axes.annotate(
+        text,
+        (x, 0.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        rotation=90,
+        ha="center",
+        va="bottom",
+        fontsize=6,
+        color=MUTED,
+    )

@@ -1,0 +1,252 @@
+"""The feeder's diagram: buses coloured by price or voltage, lines by loading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from v2geq.errors import DataError, did_you_mean
+from v2geq.plots.positions import Point, bus_positions
+from v2geq.plots.roads import frame, road_colours
+from v2geq.plots.style import COLOURS, FAINT, INK, MUTED, PAGE_MM, new_figure, style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from v2geq.equilibrium import Equilibrium
+
+LINE_INK = "#9A9A9A"
+
+
+@dataclass(frozen=True)
+class Shade:
+    """What colours the feeder: a result, where it lives, its label and colour map."""
+
+    result: str
+    on: str
+    label: str
+    colours: str
+
+
+SHADES = {
+    "dlmp": Shade("dlmp", "bus", "DLMP ($/kWh)", "viridis"),
+    "voltage": Shade("voltage_pu", "bus", "Voltage (pu)", "viridis"),
+    "loading": Shade("loading", "line", "Flow / rating (-)", "roads"),
+}
+
+
+def shade(color: str) -> Shade:
+    """Shade by name.
+
+    Raises
+    ------
+    DataError
+        An unknown name, with the closest known ones.
+    """
+    if color not in SHADES:
+        raise DataError(
+            f"the feeder cannot be coloured by {color!r}", advice=did_you_mean(color, SHADES)
+        )
+    return SHADES[color]
+
+
+def feeder(eq: Equilibrium, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figure:
+    """Feeder with buses coloured by DLMP or voltage, or lines by loading.
+
+    Parameters
+    ----------
+    color
+        'dlmp', 'voltage' or 'loading'.
+    """
+    shade(color)
+    with style():
+        figure = new_figure(width_mm, 0.72 * width_mm)
+        axes = figure.add_subplot()
+        draw_feeder(figure, axes, eq, color=color)
+    return figure
+
+
+def feeder_table(eq: Equilibrium) -> pd.DataFrame:
+    """Every branch of the feeder: ends, kind, loading and state.
+
+    Column state: 'closed', 'open' (normally open), 'out' (an outage) or 'dead' (without supply).
+    """
+    branches = eq.scenario.case.feeder.branches
+    table = branches[["from_bus", "to_bus", "kind"]].copy()
+    table["loading"] = eq.data["loading"].to_series().reindex(table.index)
+    table["state"] = "dead"
+    table.loc[table.index.isin(eq.scenario.lines.names), "state"] = "closed"
+    table.loc[branches["normally_open"].astype(bool), "state"] = "open"
+    outages = eq.scenario.case.scenarios[eq.scenario.name].outages
+    table.loc[table.index.isin(list(outages)), "state"] = "out"
+    return table
+
+
+def draw_feeder(figure: Figure, axes: Axes, eq: Equilibrium, *, color: str = "dlmp") -> None:
+    """Lines, buses, open switches, stations and substation, with a colour bar below."""
+    what = shade(color)
+    place = bus_positions(eq.scenario.case.feeder.buses)
+    table = feeder_table(eq)
+    values = eq.data[what.result].to_series()
+    norm = _norm(values.to_numpy(dtype=float), color)
+    cmap = road_colours() if what.colours == "roads" else colormaps[what.colours]
+
+    segments = {
+        name: [place[str(a)], place[str(b)]]
+        for name, a, b in zip(table.index, table["from_bus"], table["to_bus"], strict=True)
+    }
+    closed = table.index[table["state"] == "closed"]
+    if what.on == "line":
+        axes.add_collection(
+            LineCollection(
+                [segments[n] for n in closed],
+                array=values.reindex(closed).to_numpy(dtype=float),
+                cmap=cmap,
+                norm=norm,
+                linewidths=1.8,
+                capstyle="round",
+                zorder=2,
+            )
+        )
+    else:
+        axes.add_collection(
+            LineCollection([segments[n] for n in closed], colors=LINE_INK, linewidths=0.7, zorder=2)
+        )
+    dead = table.index[table["state"] == "dead"]
+    axes.add_collection(
+        LineCollection([segments[n] for n in dead], colors=FAINT, linewidths=0.7, zorder=1)
+    )
+    _draw_open(axes, table, segments)
+    _draw_buses(axes, eq, place, values if what.on == "bus" else None, cmap, norm)
+    frame(axes, place, margin=0.04)
+
+    bar = figure.colorbar(
+        ScalarMappable(norm, cmap),
+        ax=axes,
+        location="bottom",
+        fraction=0.04,
+        pad=0.02,
+        aspect=40,
+        shrink=0.7,
+        label=what.label,
+    )
+    bar.outline.set_linewidth(0.0)
+    if isinstance(norm, LogNorm):
+        bar.ax.xaxis.set_major_locator(LogLocator(10.0, subs=(1.0, 2.0, 5.0)))
+        bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        bar.ax.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        bar.ax.xaxis.set_major_locator(MaxNLocator(5))
+    known = values[np.isfinite(values)]
+    if what.on == "bus" and len(known) and float(known.max() - known.min()) < 1e-6:
+        bar.ax.xaxis.set_major_locator(NullLocator())
+        bar.set_label(f"{what.label}: {float(known.mean()):.4g} at all buses")
+
+
+def _norm(values: np.ndarray, color: str) -> Normalize:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return Normalize(0.0, 1.0)
+    low, high = float(known.min()), float(known.max())
+    if color == "loading":
+        return Normalize(0.0, max(high, 1.0))
+    if color == "dlmp" and low > 0 and high > 5.0 * low:
+        return LogNorm(low, high)
+    return Normalize(low, high) if high - low > 1e-6 else Normalize(low - 0.5, low + 0.5)
+
+
+def _draw_open(axes: Axes, table: pd.DataFrame, segments: Mapping[str, list[Point]]) -> None:
+    """Open branches dotted, with a box in the middle: empty if normally open, crossed if out."""
+    for state, colour in (("open", MUTED), ("out", COLOURS["shed"])):
+        names = table.index[table["state"] == state]
+        axes.add_collection(
+            LineCollection(
+                [segments[n] for n in names],
+                colors=colour,
+                linewidths=0.7,
+                linestyles=(0, (1, 1.5)),
+                zorder=2,
+            )
+        )
+        for name in names:
+            (x0, y0), (x1, y1) = segments[name]
+            x, y = (x0 + x1) / 2, (y0 + y1) / 2
+            axes.scatter(
+                x,
+                y,
+                s=12,
+                marker="s",
+                facecolor="white",
+                edgecolor=colour,
+                linewidths=0.7,
+                zorder=5,
+            )
+            if state == "out":
+                axes.scatter(x, y, s=10, marker="x", color=colour, linewidths=0.8, zorder=6)
+            axes.annotate(
+                name,
+                (x, y),
+                xytext=(0, 3.5),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=6,
+                color=colour,
+                bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.3},
+                zorder=4.5,
+            )
+
+
+def _draw_buses(
+    axes: Axes,
+    eq: Equilibrium,
+    place: Mapping[str, Point],
+    values: pd.Series | None,
+    cmap: Colormap,
+    norm: Normalize,
+) -> None:
+    dead = list(eq.scenario.dead_buses)
+    alive = [b for b in eq.data["bus"].to_numpy() if b not in set(dead)]
+    loaded = {eq.scenario.buses[i] for i in eq.scenario.load_buses}
+    if dead:
+        x, y = zip(*[place[b] for b in dead], strict=True)
+        axes.scatter(x, y, s=6, color=FAINT, linewidths=0, zorder=3)
+    sizes = [13.0 if b in loaded else 5.0 for b in alive]
+    x, y = zip(*[place[b] for b in alive], strict=True)
+    if values is None:
+        axes.scatter(x, y, s=5, color=MUTED, linewidths=0, zorder=3)
+    else:
+        axes.scatter(
+            x,
+            y,
+            s=sizes,
+            c=values.reindex(alive).to_numpy(dtype=float),
+            cmap=cmap,
+            norm=norm,
+            linewidths=0.25,
+            edgecolors=INK,
+            zorder=3,
+        )
+    root = eq.scenario.case.feeder.root
+    axes.scatter(*place[root], s=26, marker="s", color=INK, linewidths=0, zorder=4)
+    axes.annotate(
+        "substation",
+        place[root],
+        xytext=(-2.5, -4.5),
+        textcoords="offset points",
+        ha="left",
+        va="top",
+        fontsize=6,
+        color=INK,
+        annotation_clip=False,
+    )

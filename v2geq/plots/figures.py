@@ -1,0 +1,106 @@
+"""The numbered figures of a study, drawn from the files it saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from v2geq.errors import DataError
+from v2geq.plots.prices import prices
+from v2geq.plots.routes import routes
+from v2geq.plots.runs import Runs, load_runs
+from v2geq.plots.social_cost import social_cost
+from v2geq.plots.station_use import station_use
+from v2geq.plots.style import PAGE_MM, save
+from v2geq.plots.supply import supply
+from v2geq.plots.trip_costs import trip_costs
+
+FIGURES: dict[int, tuple[Callable[..., Figure], str]] = {
+    5: (supply, "supply and station energy"),
+    6: (prices, "DLMPs and load not served"),
+    7: (station_use, "station use, energy, dwell time, discharging OD pairs"),
+    8: (trip_costs, "cost of a trip by term"),
+    9: (routes, "routes without and with V2G, and the battery"),
+    10: (social_cost, "change of the social cost by term"),
+}
+"""Number -> function that draws it from runs, and what it shows."""
+
+
+def draw(runs: Runs, figure: int, **options: Any) -> Figure:
+    """Figure by number.
+
+    Raises
+    ------
+    DataError
+        An unknown number, or a run the figure cannot do without.
+    """
+    _check([figure])
+    return FIGURES[figure][0](runs, **options)
+
+
+def plot_study(
+    folder: str | Path,
+    figures: Iterable[int] | None = None,
+    *,
+    out: str | Path | None = None,
+    width_mm: float = PAGE_MM,
+    progress: Callable[[str], None] | None = None,
+) -> list[Path]:
+    """Draw figures of a finished study and save them as SVG and PNG.
+
+    Parameters
+    ----------
+    folder
+        Where the study wrote its files; a variant has a folder of its own in it.
+    figures
+        Numbers, see `FIGURES`; by default all of them, less those that need runs which are missing.
+    out
+        Folder for the figures, by default `folder`/figures.
+    progress
+        Called with a line of text for every figure, and for what is left out.
+
+    Returns
+    -------
+    The files written.
+
+    Raises
+    ------
+    DataError
+        An unknown number, files that cannot be read or written, a figure asked for by number that
+        needs a missing run, or none that can be drawn.
+    """
+    say = progress or (lambda _: None)
+    wanted = list(FIGURES) if figures is None else list(dict.fromkeys(figures))
+    _check(wanted)
+    runs = load_runs(folder)
+    if runs.missing:
+        say(f"runs left out: {runs.lacks(*runs.missing).problem}")
+    target = Path(out) if out is not None else Path(folder) / "figures"
+    files: list[Path] = []
+    refused: list[DataError] = []
+    for k in wanted:
+        try:
+            figure = draw(runs, k, width_mm=width_mm)
+        except DataError as error:
+            if figures is not None:
+                raise
+            refused.append(error)
+            say(f"figure {k} left out: {error.problem}")
+            continue
+        files += save(figure, target / f"figure_{k}")
+        say(f"figure {k}: {FIGURES[k][1]}")
+    if not files and refused:
+        raise refused[0]
+    return files
+
+
+def _check(numbers: Iterable[int]) -> None:
+    for k in numbers:
+        if k not in FIGURES:
+            raise DataError(
+                f"there is no figure {k}",
+                advice="figures: " + ", ".join(f"{n} ({text})" for n, (_, text) in FIGURES.items()),
+            )

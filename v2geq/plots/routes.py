@@ -1,0 +1,353 @@
+"""Routes of one OD pair on the map, and the battery along the way (figure 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+from matplotlib.ticker import MaxNLocator
+
+from v2geq.errors import DataError, did_you_mean
+from v2geq.plots.positions import Point
+from v2geq.plots.roads import NODE, base_map, node_name
+from v2geq.plots.runs import Runs, as_runs
+from v2geq.plots.style import (
+    COLOURS,
+    INK,
+    MUTED,
+    PAGE_MM,
+    STATES,
+    edge,
+    is_wide,
+    mix,
+    new_figure,
+    style,
+)
+from v2geq.results.summary import FOCUS
+
+if TYPE_CHECKING:
+    from v2geq.equilibrium import Equilibrium
+    from v2geq.players.paths import Path
+
+ROUTE = "#333333"
+STOPS = {"C": ("charge", "^"), "D": ("discharge", "v")}
+"""Kind of a stop -> quantity, marker."""
+
+
+def default_pair(eq: Equilibrium) -> tuple[str, str]:
+    """The OD pair of the summary if electric vehicles travel it, else their first."""
+    pairs = [od for name in _electric(eq) for od in eq.coupled.traffic.od_names(name)]
+    if not pairs:
+        raise DataError("there are no electric trips", advice="draw another figure")
+    return FOCUS if FOCUS in pairs else pairs[0]
+
+
+def route_table(eq: Equilibrium, origin: str, destination: str) -> pd.DataFrame:
+    """Used paths of an OD pair of electric vehicles, the one with the most vehicles first.
+
+    Columns class, path (position in its class), route, pattern, flow_veh_h (least squares),
+    share, cost_usd, length_km, charge_kwh, discharge_kwh.
+
+    Raises
+    ------
+    DataError
+        No electric vehicles travel between the two nodes.
+    """
+    wanted = (str(origin), str(destination))
+    parts = []
+    for name in _electric(eq):
+        pairs = eq.coupled.traffic.od_names(name)
+        if wanted not in pairs:
+            continue
+        table = eq.paths(name)
+        table.insert(0, "class", name)
+        table.insert(1, "path", range(len(table)))
+        own = (table["origin"] == wanted[0]) & (table["destination"] == wanted[1])
+        parts.append(table[own])
+    if not parts:
+        pairs_known = ["-".join(od) for n in _electric(eq) for od in eq.coupled.traffic.od_names(n)]
+        raise DataError(
+            f"no electric vehicles travel {'-'.join(wanted)}",
+            advice=did_you_mean("-".join(wanted), pairs_known),
+        )
+    table = pd.concat(parts).rename_axis("route").reset_index()
+    flow = table["flow_least_squares_veh_h"]
+    table["flow_veh_h"] = flow
+    table["share"] = flow / flow.sum()
+    columns = [
+        "class",
+        "path",
+        "route",
+        "pattern",
+        "flow_veh_h",
+        "share",
+        "cost_usd",
+        "length_km",
+        "charge_kwh",
+        "discharge_kwh",
+    ]
+    used = table.loc[table["share"] > 1e-6, columns]
+    return used.sort_values("flow_veh_h", ascending=False, kind="stable", ignore_index=True)
+
+
+def battery_table(eq: Equilibrium, name: str, path: int) -> pd.DataFrame:
+    """Battery along a path: columns node, km, kwh and stop ('', 'C' or 'D').
+
+    A stop has two rows, before and after it.
+    """
+    traffic = eq.coupled.traffic
+    graph, chosen, rules = traffic.graph, traffic.paths[name][path], traffic.rules(name)
+    stops = {s.after: [t for t in chosen.stops if t.after == s.after] for s in chosen.stops}
+    level, km = rules.battery, 0.0
+    rows: list[tuple[str, float, float, str]] = []
+    for k, node in enumerate(path_nodes(eq, chosen)):
+        if k:
+            length = float(graph.length_km[chosen.arcs[k - 1]])
+            km += length
+            level -= rules.consumption * length
+        rows.append((node, km, level, ""))
+        for stop in stops.get(k, []):
+            level += stop.energy_kwh if stop.kind == "C" else -stop.energy_kwh
+            rows.append((node, km, level, stop.kind))
+    return pd.DataFrame(rows, columns=["node", "km", "kwh", "stop"])
+
+
+def path_nodes(eq: Equilibrium, path: Path) -> list[str]:
+    """Names of the nodes of a path in travel order."""
+    graph = eq.coupled.traffic.graph
+    first = [graph.nodes[graph.tail[path.arcs[0]]]] if path.arcs else []
+    return first + [graph.nodes[graph.head[a]] for a in path.arcs]
+
+
+def route(
+    eq: Equilibrium,
+    origin: str | None = None,
+    destination: str | None = None,
+    *,
+    width_mm: float = 89.0,
+) -> Figure:
+    """Route with the most electric vehicles of an OD pair, and the battery along it.
+
+    Other routes in use are drawn thin. Without a pair given, the one of the summary.
+
+    Raises
+    ------
+    DataError
+        No electric vehicles travel between the two nodes.
+    """
+    pair = _pair(eq, origin, destination)
+    with style():
+        figure = new_figure(width_mm, 1.35 * width_mm)
+        upper, lower = figure.subplots(2, 1, height_ratios=[2.6, 1.0])
+        _draw(upper, lower, eq, pair, f"{eq.scenario.name} {STATES[eq.scenario.v2g]}")
+    return figure
+
+
+def routes(
+    equilibria: Runs | Sequence[Equilibrium],
+    *,
+    scenario: str | None = None,
+    origin: str | None = None,
+    destination: str | None = None,
+    width_mm: float = PAGE_MM,
+) -> Figure:
+    """Dominant routes of an OD pair without and with V2G, side by side (figure 9).
+
+    Parameters
+    ----------
+    scenario
+        By default 'stress' where the case has it, else the last one with both runs.
+    origin, destination
+        By default the OD pair of the summary.
+
+    Raises
+    ------
+    DataError
+        A run that is missing, or an OD pair without electric vehicles.
+    """
+    runs = as_runs(equilibria)
+    if scenario is None:
+        scenario = "stress" if "stress" in runs.first.original.scenarios else runs.pairs()[-1]
+    pair_of = [runs.get(scenario, v2g) for v2g in STATES]
+    pair = _pair(pair_of[0], origin, destination)
+    wide = is_wide(width_mm)
+    with style():
+        figure = new_figure(width_mm, 108 if wide else 128)
+        if wide:
+            grid = figure.subplots(2, 2, height_ratios=[2.6, 1.0])
+            maps, batteries = grid[0], grid[1]
+        else:
+            grid = figure.subplots(2, 2, width_ratios=[1.2, 1.0])
+            maps, batteries = grid[:, 0], grid[:, 1]
+            for axes in batteries:
+                # leaves room beside the text above the map
+                axes.set_box_aspect(1.25)
+        for i, eq in enumerate(pair_of):
+            heading = f"{'ab'[i]}  {scenario} {STATES[eq.scenario.v2g]}"
+            _draw(maps[i], batteries[i], eq, pair, heading)
+        _same_limits(batteries[0], batteries[1])
+        if wide:
+            batteries[1].set_ylabel("")
+            batteries[1].tick_params(labelleft=False)
+    return figure
+
+
+def _electric(eq: Equilibrium) -> list[str]:
+    return [name for name, c in eq.coupled.traffic.classes.items() if c.kind == "ev"]
+
+
+def _pair(eq: Equilibrium, origin: str | None, destination: str | None) -> tuple[str, str]:
+    if (origin is None) != (destination is None):
+        raise DataError("an OD pair has two ends", advice="give origin and destination, or neither")
+    if origin is None or destination is None:
+        return default_pair(eq)
+    return str(origin), str(destination)
+
+
+def _draw(upper: Axes, lower: Axes, eq: Equilibrium, pair: tuple[str, str], heading: str) -> None:
+    table = route_table(eq, *pair)
+    place = base_map(upper, eq)
+    first, *others = table.to_dict("records")
+    for row in others:
+        nodes = path_nodes(eq, eq.coupled.traffic.paths[str(row["class"])][int(row["path"])])
+        _line(upper, place, nodes, mix(ROUTE, 0.45), 1.0, arrows=False)
+    name, position = str(first["class"]), int(first["path"])
+    nodes = path_nodes(eq, eq.coupled.traffic.paths[name][position])
+    _line(upper, place, nodes, ROUTE, 2.4, arrows=True)
+    _mark_ends(upper, place, pair)
+    profile = battery_table(eq, name, position)
+    _mark_stops(upper, place, profile)
+    _battery(lower, eq, name, profile)
+    share = f"{100 * float(first['share']):.0f} % of trips {'-'.join(pair)}"
+    if others:
+        share += " (thin: the others)"
+    cost = float(first["cost_usd"])
+    text = f"{'-'.join(nodes)}, {float(first['length_km']):g} km\n{share}, {cost:,.2f} $"
+    upper.set_title(heading, pad=19)
+    words = upper.annotate(
+        text,
+        (0.0, 1.0),
+        xycoords="axes fraction",
+        xytext=(0, 0),
+        textcoords="offset points",
+        va="bottom",
+        fontsize=6,
+        color=INK,
+        linespacing=1.2,
+    )
+    # wider than a narrow map, which must not shrink for it
+    words.set_in_layout(False)
+
+
+def _line(
+    axes: Axes,
+    place: Mapping[str, Point],
+    nodes: Sequence[str],
+    colour: str | tuple[float, float, float],
+    width: float,
+    *,
+    arrows: bool,
+) -> None:
+    xy = np.array([place[n] for n in nodes])
+    axes.plot(
+        xy[:, 0],
+        xy[:, 1],
+        color=colour,
+        linewidth=width,
+        solid_joinstyle="round",
+        solid_capstyle="round",
+        zorder=2.2 if arrows else 2.0,
+    )
+    if not arrows:
+        return
+    for a, b in pairwise(xy):
+        axes.add_patch(
+            FancyArrowPatch(
+                tuple(a + 0.45 * (b - a)),
+                tuple(a + 0.62 * (b - a)),
+                arrowstyle="-|>,head_length=0.5,head_width=0.3",
+                mutation_scale=11,
+                linewidth=0.0,
+                facecolor=colour,
+                zorder=2.4,
+            )
+        )
+
+
+def _mark_ends(axes: Axes, place: Mapping[str, Point], pair: tuple[str, str]) -> None:
+    for node in pair:
+        axes.scatter(*place[node], s=NODE, facecolor=ROUTE, edgecolor=ROUTE, zorder=4)
+        node_name(axes, node, place[node], "white", zorder=4.5)
+
+
+def _mark_stops(axes: Axes, place: Mapping[str, Point], profile: pd.DataFrame) -> None:
+    """Discs in the colour of what happens there; the energies are in the panel of the battery."""
+    for row in profile.to_dict("records"):
+        if row["stop"]:
+            at = place[str(row["node"])]
+            colour = COLOURS[STOPS[str(row["stop"])][0]]
+            axes.scatter(*at, s=1.3 * NODE, facecolor=colour, edgecolor="white", zorder=5)
+            node_name(axes, str(row["node"]), at, "white", zorder=7)
+
+
+def _battery(axes: Axes, eq: Equilibrium, name: str, profile: pd.DataFrame) -> None:
+    rules = eq.coupled.traffic.rules(name)
+    axes.plot(profile["km"], profile["kwh"], color=ROUTE, linewidth=1.2, zorder=3)
+    km, kwh, stops = (profile[c].to_list() for c in ("km", "kwh", "stop"))
+    for k, stop in enumerate(stops):
+        if not stop:
+            continue
+        quantity, marker = STOPS[stop]
+        axes.plot(
+            [km[k], km[k]],
+            [kwh[k - 1], kwh[k]],
+            color=COLOURS[quantity],
+            linewidth=2.4,
+            zorder=4,
+        )
+        axes.plot(km[k], kwh[k], marker=marker, markersize=4, color=COLOURS[quantity], zorder=5)
+        step = kwh[k] - kwh[k - 1]
+        # where the line is not: below the foot of a charge, right of the head of a discharge
+        above = step < 0
+        axes.annotate(
+            f"{'+' if step > 0 else '−'}{abs(step):.3g} kWh\nat {profile['node'].iloc[k]}",
+            (km[k], kwh[k - 1]),
+            xytext=(1, 2) if above else (0, -3),
+            textcoords="offset points",
+            ha="left" if above else "center",
+            va="bottom" if above else "top",
+            linespacing=1.1,
+            fontsize=6,
+            color=edge(quantity),
+        )
+    for level, text in ((rules.reserve, "reserve"), (rules.battery, "full")):
+        axes.axhline(level, color=MUTED, linewidth=0.6, dashes=(4, 2), zorder=1)
+        axes.annotate(
+            text,
+            (1.0, level),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, 1.5),
+            textcoords="offset points",
+            ha="right",
+            fontsize=6,
+            color=MUTED,
+        )
+    axes.set_ylim(0.0, rules.battery * 1.16)
+    axes.set_xlim(0.0, float(profile["km"].max()) * 1.02)
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    axes.set_xlabel("Distance (km)")
+    axes.set_ylabel("Battery (kWh)")
+
+
+def _same_limits(first: Axes, second: Axes) -> None:
+    for axis in ("x", "y"):
+        ends = [getattr(a, f"get_{axis}lim")() for a in (first, second)]
+        for a in (first, second):
+            getattr(a, f"set_{axis}lim")(min(e[0] for e in ends), max(e[1] for e in ends))

@@ -1,0 +1,116 @@
+"""Supply of the feeder and energy of the stations (figure 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from v2geq.plots import bars, tables
+from v2geq.plots.runs import Runs, as_runs
+from v2geq.plots.style import (
+    COLOURS,
+    INK,
+    PAGE_MM,
+    is_wide,
+    new_figure,
+    number,
+    panel_letter,
+    quantity_handles,
+    style,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from v2geq.equilibrium import Equilibrium
+
+
+def supply(
+    equilibria: Runs | Equilibrium | Sequence[Equilibrium], *, width_mm: float = PAGE_MM
+) -> Figure:
+    """Supply of the feeder and energy of the stations, in pairs without and with V2G (figure 5)."""
+    runs = as_runs(equilibria)
+    table = tables.supply_table(runs)
+    wide = is_wide(width_mm)
+    with style():
+        figure = new_figure(width_mm, 66 if wide else 118)
+        left, right = figure.subplots(1, 2) if wide else figure.subplots(2, 1)
+        _supply_bars(left, runs, table)
+        _station_bars(right, runs, table)
+        figure.legend(
+            handles=[
+                *quantity_handles(
+                    {
+                        "tso": "TSO import",
+                        "generation": "local generation",
+                        "charge": "charging",
+                        "discharge": "V2G discharge",
+                    }
+                ),
+                Patch(
+                    facecolor="white",
+                    edgecolor=COLOURS["shed"],
+                    hatch="//////",
+                    label="load not served",
+                ),
+                Line2D([], [], color=INK, linewidth=1.6, label="net of both"),
+            ],
+            loc="outside upper center",
+            ncols=6 if wide else 3,
+        )
+    return figure
+
+
+def _supply_bars(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
+    top = float((table["tso_import_kw"] + table["generation_kw"] + table["discharge_kw"]).max())
+    for x, v2g, row in bars.each(axes, runs.scenarios, table):
+        total = 0.0
+        for quantity, column in (
+            ("tso", "tso_import_kw"),
+            ("generation", "generation_kw"),
+            ("discharge", "discharge_kw"),
+        ):
+            height = row[column]
+            bars.bar(axes, x, height, quantity, v2g, bottom=total)
+            if height > 0.06 * top:
+                bars.value_label(axes, x, total + height / 2, number(height), middle=True)
+            total += height
+        shed = row["load_shed_kw"]
+        if shed > 0.5:
+            axes.bar(
+                x,
+                shed,
+                bars.BAR,
+                bottom=total,
+                facecolor="white",
+                edgecolor=COLOURS["shed"],
+                hatch="/////",
+                linewidth=0.6,
+            )
+            bars.value_label(axes, x, total + shed, number(shed))
+    bars.scenario_axis(axes, runs.scenarios)
+    bars.value_axis(axes, "Power (kW)", headroom=0.05)
+    panel_letter(axes, "a", "Supply")
+
+
+def _station_bars(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
+    for x, v2g, row in bars.each(axes, runs.scenarios, table):
+        charge, discharge = row["charge_kw"], row["discharge_kw"]
+        net = row["net_station_kw"]
+        bars.bar(axes, x, charge, "charge", v2g)
+        bars.value_label(axes, x, charge, number(charge))
+        if discharge > 0.5:
+            bars.bar(axes, x, -discharge, "discharge", v2g)
+            bars.value_label(axes, x, -discharge, number(-discharge), below=True)
+            half = bars.BAR / 2
+            axes.plot([x - half, x + half], [net, net], color=INK, linewidth=1.6, zorder=5)
+            bars.value_label(axes, x, net, number(net), colour="white")
+    bars.zero_line(axes)
+    bars.scenario_axis(axes, runs.scenarios)
+    bars.value_axis(axes, "Power at stations (kW)", headroom=0.06)
+    panel_letter(axes, "b", "Stations")

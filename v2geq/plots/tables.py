@@ -1,0 +1,210 @@
+"""The numbers of the study's figures as tables: one row per run, trip or term.
+
+Index levels `scenario` and `v2g`; columns carry their unit in their name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from v2geq.plots.runs import Runs, as_runs
+
+if TYPE_CHECKING:
+    from v2geq.equilibrium import Equilibrium
+
+TRIP_TERMS = (
+    "travel_usd",
+    "waiting_usd",
+    "charging_usd",
+    "degradation_usd",
+    "battery_usd",
+    "discharging_usd",
+)
+"""Terms of the cost of an electric trip, $; discharging is a receipt, hence negative."""
+
+USED = 1e-6
+"""Share of an OD pair's trips from which a path counts as used."""
+
+
+def supply_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.DataFrame:
+    """Supply of the feeder, station energy and load not served by run, kW.
+
+    Columns tso_import_kw, generation_kw, discharge_kw, charge_kw, net_station_kw (charge less
+    discharge: below zero the stations inject), load_shed_kw.
+    """
+    rows = {}
+    for key, eq in as_runs(equilibria):
+        data = eq.data
+        charge, discharge = float(data["charge_kw"].sum()), float(data["discharge_kw"].sum())
+        rows[key] = {
+            "tso_import_kw": float(data["tso_import_kw"]),
+            "generation_kw": float(data["generation_kw"].sum()),
+            "discharge_kw": discharge,
+            "charge_kw": charge,
+            "net_station_kw": charge - discharge,
+            "load_shed_kw": float(data["shed_kw"].sum()),
+        }
+    return _by_run(rows)
+
+
+def dlmp_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.DataFrame:
+    """DLMP ($/kWh) and shed load (kW) of every energised bus with load.
+
+    Index levels scenario, v2g, bus, in the feeder's order; columns dlmp, firm_kw, shed_kw, island
+    and rank (1 for the lowest DLMP of the run).
+    """
+    parts = {}
+    for key, eq in as_runs(equilibria):
+        loaded = {eq.scenario.buses[i] for i in eq.scenario.load_buses}
+        names = [b for b in eq.scenario.case.feeder.buses.index if b in loaded]
+        data = eq.data.sel(bus=names)
+        part = pd.DataFrame(
+            {name: data[name].to_numpy() for name in ("dlmp", "firm_kw", "shed_kw", "island")},
+            index=pd.Index(names, name="bus"),
+        )
+        part["island"] = part["island"].astype(int)
+        part["rank"] = part["dlmp"].rank(method="first").astype(int)
+        parts[key] = part
+    return pd.concat(parts, names=["scenario", "v2g"])
+
+
+def trips_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.DataFrame:
+    """What electric vehicles do at stations, by run.
+
+    Shares are of electric trips, between 0 and 1, and the count of OD pairs that discharge is of
+    `od_pairs`; `..._low` and `..._high` bound them over all equilibrium path flows. dwell_h is in
+    vehicle-hours per hour.
+    """
+    rows: dict[Any, dict[str, float]] = {}
+    for key, eq in as_runs(equilibria):
+        flows, summary = eq.path_flows, eq.summary
+        row = {name: float(summary[name]) for name in ("charge_kw", "discharge_kw", "dwell_h")}
+        for name, value in {
+            "visit_share": flows.visit_share,
+            "discharge_share": flows.discharge_share,
+            "discharge_od_pairs": flows.discharge_od_pairs,
+        }.items():
+            row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        classes = eq.coupled.traffic.classes
+        row["od_pairs"] = sum(
+            len(eq.coupled.traffic.demand[k]) for k, c in classes.items() if c.kind == "ev"
+        )
+        rows[key] = row
+    return _by_run(rows)
+
+
+def trip_cost_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.DataFrame:
+    """Cost of an electric trip by term, $ per vehicle, of every class and OD pair.
+
+    Means over the used paths of a pair, weighted by the least-squares flows. Index levels scenario,
+    v2g, class, od; columns trips_veh_h, `TRIP_TERMS` and total_usd (their sum). waiting_usd is the
+    time in the queue and at the plug.
+    """
+    parts = [_trip_costs(eq).assign(scenario=s, v2g=v) for (s, v), eq in as_runs(equilibria)]
+    table = pd.concat(parts).reset_index()
+    return table.set_index(["scenario", "v2g", "class", "od"])
+
+
+def path_terms(eq: Equilibrium, name: str) -> pd.DataFrame:
+    """`TRIP_TERMS` of every path of electric class `name`, $ per vehicle; index path position."""
+    traffic, values = eq.coupled.traffic, eq.values
+    kind, paths = traffic.classes[name], traffic.paths[name]
+    times = traffic.travel_time.time(values["drivers.arc_flow"])
+    waits = traffic.queue_time.time(values["drivers.station_flow"])
+    charged = np.asarray(paths.charge_energy.sum(axis=0)).ravel()
+    discharged = np.asarray(paths.discharge_energy.sum(axis=0)).ravel()
+    receipt = np.zeros(len(paths))
+    if eq.scenario.v2g:
+        receipt = paths.discharge_energy.T @ values["discharge_price"]
+    plugged = (charged + discharged) / kind.charger_power
+    return pd.DataFrame(
+        {
+            "travel_usd": kind.value_of_time * (paths.arc_incidence.T @ times),
+            "waiting_usd": kind.value_of_time * (paths.stop_count.T @ waits + plugged),
+            "charging_usd": paths.charge_energy.T @ values["charge_price"],
+            "degradation_usd": kind.degradation * discharged,
+            "battery_usd": kind.energy_value * (kind.battery - paths.arrival_kwh),
+            "discharging_usd": -receipt,
+        },
+        columns=list(TRIP_TERMS),
+    )
+
+
+def _trip_costs(eq: Equilibrium) -> pd.DataFrame:
+    traffic = eq.coupled.traffic
+    parts = []
+    for name, kind in traffic.classes.items():
+        if kind.kind != "ev":
+            continue
+        paths, flow = traffic.paths[name], eq.path_flows.least_squares[name]
+        pairs = [f"{o}-{d}" for o, d in traffic.od_names(name)]
+        flow = np.where(flow > USED * traffic.demand[name][paths.od], flow, 0.0)
+        weight = pd.Series(flow).groupby(paths.od).sum()
+        mean = path_terms(eq, name).mul(flow, axis=0).groupby(paths.od).sum().div(weight, axis=0)
+        mean.insert(0, "trips_veh_h", traffic.demand[name])
+        mean["total_usd"] = mean[list(TRIP_TERMS)].sum(axis=1)
+        mean.index = pd.MultiIndex.from_product([[name], pairs], names=["class", "od"])
+        parts.append(mean)
+    if not parts:
+        empty = pd.MultiIndex.from_arrays([[], []], names=["class", "od"])
+        return pd.DataFrame(columns=["trips_veh_h", *TRIP_TERMS, "total_usd"], index=empty)
+    return pd.concat(parts)
+
+
+def social_cost_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.DataFrame:
+    """Social cost by term of the scenarios with both runs, $/h.
+
+    Index levels scenario and term; columns without, with and change. Waiting and plug time, wear
+    and battery energy are summed over the electric classes, travel is listed by class.
+    """
+    runs = as_runs(equilibria)
+    parts = {}
+    for scenario in runs.pairs():
+        without, with_ = (
+            social_terms(runs.get(scenario, v2g).accounts.social_cost) for v2g in (False, True)
+        )
+        part = pd.DataFrame({"without": without, "with": with_}).fillna(0.0)
+        part["change"] = part["with"] - part["without"]
+        parts[scenario] = part.rename_axis("term")
+    return pd.concat(parts, names=["scenario"])
+
+
+def social_terms(social_cost: pd.Series) -> pd.Series:
+    """Terms of the social cost as the figures group them, $/h."""
+    groups = {
+        "waiting": "waiting and plug",
+        "plug": "waiting and plug",
+        "degradation": "battery wear",
+        "battery energy": "battery energy",
+    }
+
+    def group(term: str) -> str:
+        for start, name in groups.items():
+            if term.startswith(f"{start} "):
+                return name
+        return term
+
+    return social_cost.groupby([group(str(t)) for t in social_cost.index], sort=False).sum()
+
+
+def is_travel(term: str) -> bool:
+    """Whether a term of the social cost is travel time."""
+    return term.startswith("travel ")
+
+
+def rows_of(table: pd.DataFrame, scenario: str, v2g: bool) -> pd.DataFrame:
+    """Rows of one run, by what else indexes the table; none where it is missing."""
+    mine = (table.index.get_level_values("scenario") == scenario) & (
+        table.index.get_level_values("v2g") == v2g
+    )
+    part = table[mine]
+    return part.droplevel(["scenario", "v2g"]) if table.index.nlevels > 2 else part
+
+
+def _by_run(rows: dict[Any, dict[str, float]]) -> pd.DataFrame:
+    index = pd.MultiIndex.from_tuples(list(rows), names=["scenario", "v2g"])
+    return pd.DataFrame(list(rows.values()), index=index)
