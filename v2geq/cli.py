@@ -1,4 +1,4 @@
-"""The command line: study, solve, certify, show, cases.
+"""The command line: study, plot, solve, certify, show, cases.
 
 Results go to the standard output, progress and errors to the standard error. Exit codes: 0 done and
 certified; 1 a run did not converge or a certificate fails; 2 bad input.
@@ -161,6 +161,30 @@ def study(
         raise typer.Exit(2)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def plot(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of a study, or of a variant in it.")
+    ],
+    figure: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", help="Figure, 5 to 10; may be repeated. By default all."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the figures; by default DIR/figures.")
+    ] = None,
+    width: Annotated[
+        float, typer.Option(metavar="MM", help="Width of a figure: 89 one column, 183 two.")
+    ] = 183.0,
+) -> None:
+    """Draw the figures of a finished study as SVG and PNG; nothing is solved."""
+    from v2geq.plots import plot_study
+
+    begin = time.perf_counter()
+    files = plot_study(folder, figure or None, out=out, width_mm=width, progress=_say)
+    _say(f"{len(files)} files in {files[0].parent}, {time.perf_counter() - begin:.1f} s")
 
 
 @app.command()

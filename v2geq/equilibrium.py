@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from v2geq.analysis.explain import Explanation
+    from v2geq.plots.api import Plots
 
 MAX_ROUNDS = 40
 NEW_PATH_GAIN = 1e-10
@@ -271,6 +272,13 @@ class Equilibrium:
     def warnings(self) -> list[str]:
         """What a reader should know before using the figures."""
         return warnings_of(self.coupled, self.data, self.values)
+
+    @cached_property
+    def plot(self) -> Plots:
+        """Figures of this equilibrium; ``eq.plot.names()`` lists them."""
+        from v2geq.plots.api import Plots
+
+        return Plots(self)
 
     def save(self, path: str | Path) -> None:
         """Write a NetCDF file with case, strategies, paths and results, loss-free."""

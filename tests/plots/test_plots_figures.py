@@ -249,3 +249,25 @@ def test_importing_the_package_leaves_matplotlib_alone():
         "sys.exit(int('matplotlib' in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_equilibrium_has_its_figures(runs):
+    eq = runs.get("base", True)
+    assert eq.plot.names() == Plots(eq).names()
+
+
+def test_command_draws_and_says_what_is_missing(folder, tmp_path, capsys, monkeypatch):
+    from v2geq.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["v2geq", "plot", str(folder), "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    assert len(list(tmp_path.iterdir())) == 12
+    assert "12 files in" in capsys.readouterr().err
+    argv = ["v2geq", "plot", str(folder / "none"), "--figure", "6"]
+    monkeypatch.setattr(sys, "argv", argv)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert "no such folder" in capsys.readouterr().err
