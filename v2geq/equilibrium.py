@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled, couple
 from v2geq.data.model import Case
 from v2geq.errors import ConvergenceError, DataError
-from v2geq.mcp.curves import FloatArray
 from v2geq.mcp.relaxation import least_relaxation
 from v2geq.players.drivers import Traffic, traffic
 from v2geq.players.generation import StationPrices, price_all, seed
@@ -276,9 +276,8 @@ class Equilibrium:
     @cached_property
     def plot(self) -> Plots:
         """Figures of this equilibrium; ``eq.plot.names()`` lists them."""
-        from v2geq.plots.api import Plots
-
-        return Plots(self)
+        plots: Plots = _room("plots.api").Plots(self)
+        return plots
 
     def save(self, path: str | Path) -> None:
         """Write a NetCDF file with case, strategies, paths and results, loss-free."""

@@ -11,35 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.case import with_parameters
 from v2geq.data.model import Case
 from v2geq.errors import DataError, did_you_mean
 from v2geq.show import card
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Energised branches, oriented away from the root of their island.
-
-    Arrays by line: from_bus, to_bus (positions of buses), r_ohm, x_ohm, rating_kva (factor
-    applied), ratio (V_to = ratio * V_from at no load).
-    """
-
-    names: tuple[str, ...]
-    from_bus: IntArray
-    to_bus: IntArray
-    r_ohm: FloatArray
-    x_ohm: FloatArray
-    rating_kva: FloatArray
-    ratio: FloatArray
+from v2geq.topology import Lines, Topology, energised
 
 
 @dataclass(frozen=True)
@@ -166,143 +145,93 @@ def resolve(
             where=case.where,
             advice=did_you_mean(scenario, case.scenarios),
         )
-    original = case
     changes = dict(changes or {})
-    merged = {**dict(case.scenarios[scenario].set or {}), **changes}
-    if merged:
-        case = with_parameters(case, merged)
+    case = with_parameters(with_parameters(case, case.scenarios[scenario].set), changes)
     data = case.scenarios[scenario]
-    feeder = case.feeder
-    buses = list(feeder.buses.index)
-    position = {b: i for i, b in enumerate(buses)}
-
-    out = set(data.outages)
-    closed = feeder.branches[
-        ~feeder.branches["normally_open"].astype(bool) & ~feeder.branches.index.isin(out)
-    ]
-    tail = closed["from_bus"].map(position).to_numpy(dtype=np.int64)
-    head = closed["to_bus"].map(position).to_numpy(dtype=np.int64)
-    n = len(buses)
-    graph = coo_array((np.ones(len(tail)), (tail, head)), shape=(n, n)).tocsr()
-    _, component = connected_components(graph, directed=False)
-
-    load = feeder.loads["load_kw"].reindex(buses).fillna(0.0).to_numpy() * data.load_factor
-    q_factor = data.load_factor if case.feeder_settings.reactive_load_scales else 1.0
-    reactive = feeder.loads["load_kvar"].reindex(buses).fillna(0.0).to_numpy() * q_factor
-    has_station = np.zeros(n, dtype=bool)
-    has_station[[position[b] for b in case.stations["bus"]]] = True
-    has_generator = np.zeros(n, dtype=bool)
-    has_generator[[position[b] for b in case.generators["bus"]]] = True
-
-    root = position[feeder.root]
-    wanted = (load > 0) | (reactive != 0) | has_station | has_generator
-    alive_components = set(component[wanted]) | {component[root]}
-    alive = np.isin(component, list(alive_components))
-
-    q_low, q_high = _reactive_supply(case, data.reactive_sources, position, component, root)
-    _check_islands(
-        case, scenario, v2g, buses, component, alive_components, root, load, reactive, q_low, q_high
-    )
-
-    # the root's island first, the root at its head
-    order = [root] + [i for i in range(n) if alive[i] and i != root]
-    order.sort(key=lambda i: (component[i] != component[root], component[i]))
-    number = {c: k for k, c in enumerate(dict.fromkeys(component[i] for i in order))}
-    new = {old: k for k, old in enumerate(order)}
-    lines = _orient(case, closed, tail, head, graph, order, new, number, component)
-
+    topology = energised(case, data.outages)
+    buses = list(topology.buses)
+    loads = case.feeder.loads.reindex(buses).fillna(0.0)
+    load = loads["load_kw"].to_numpy(dtype=float) * data.load_factor
+    scales = case.feeder_settings.reactive_load_scales
+    reactive = loads["load_kvar"].to_numpy(dtype=float) * (data.load_factor if scales else 1.0)
+    low, high = _reactive_supply(case, data.reactive_sources, topology)
     share = case.market.firm_share
-    take = np.array(order)
-    names = tuple(buses[i] for i in order)
     resolved = Scenario(
         name=scenario,
-        v2g=v2g,
+        v2g=bool(v2g),
         case=case,
         changes=changes,
-        buses=names,
-        dead_buses=tuple(buses[i] for i in range(n) if not alive[i]),
-        island=np.array([number[component[i]] for i in order]),
-        lines=lines,
-        firm_kw=share * load[take],
-        responsive_kw=(1.0 - share) * load[take],
-        reactive_kvar=reactive[take],
-        reactive_min=q_low[take],
-        reactive_max=q_high[take],
-        stations=case.stations[case.stations["bus"].isin(names)],
-        generators=case.generators[case.generators["bus"].isin(names)],
+        buses=topology.buses,
+        dead_buses=topology.dead_buses,
+        island=topology.island,
+        lines=topology.lines,
+        firm_kw=share * load,
+        responsive_kw=(1.0 - share) * load,
+        reactive_kvar=reactive,
+        reactive_min=low,
+        reactive_max=high,
+        stations=case.stations[case.stations["bus"].isin(buses)],
+        generators=case.generators[case.generators["bus"].isin(buses)],
     )
+    _check_islands(resolved)
     _check_stiff_voltages(resolved)
-    del original
     return resolved
 
 
 def _reactive_supply(
-    case: Case,
-    sources: Mapping[str, float],
-    position: Mapping[str, int],
-    component: IntArray,
-    root: int,
+    case: Case, sources: Mapping[str, float], topology: Topology
 ) -> tuple[FloatArray, FloatArray]:
     """Lowest and highest reactive supply per bus, kvar (the root's TSO supply not included)."""
-    low, high = np.zeros(len(position)), np.zeros(len(position))
-    for bus, kvar in dict(sources or {}).items():
-        low[position[bus]] -= kvar
-        high[position[bus]] += kvar
+    at = {b: i for i, b in enumerate(topology.buses)}
+    low, high = np.zeros(len(at)), np.zeros(len(at))
+    for bus, kvar in sources.items():
+        if bus in at:
+            low[at[bus]] -= kvar
+            high[at[bus]] += kvar
     for _, g in case.generators.iterrows():
-        low[position[g["bus"]]] += g["min_kvar"]
-        high[position[g["bus"]]] += g["max_kvar"]
+        if g["bus"] in at:
+            low[at[g["bus"]]] += g["min_kvar"]
+            high[at[g["bus"]]] += g["max_kvar"]
     banks = case.feeder_settings.capacitors
-    if banks != "none":
-        for _, c in case.feeder.capacitors.iterrows():
-            i = position[c["bus"]]
-            high[i] += c["kvar"]
-            # without the TSO a fixed bank could have no sink, so there it is switched
-            if banks == "fixed" and component[i] == component[root]:
-                low[i] += c["kvar"]
+    for _, c in case.feeder.capacitors.iterrows():
+        if banks == "none" or c["bus"] not in at:
+            continue
+        i = at[c["bus"]]
+        high[i] += c["kvar"]
+        # without the TSO a fixed bank could have no sink, so there it is switched
+        if banks == "fixed" and topology.island[i] == 0:
+            low[i] += c["kvar"]
     return low, high
 
 
-def _check_islands(
-    case: Case,
-    scenario: str,
-    v2g: bool,
-    buses: list[str],
-    component: IntArray,
-    alive: set[int],
-    root: int,
-    load: FloatArray,
-    reactive: FloatArray,
-    q_low: FloatArray,
-    q_high: FloatArray,
-) -> None:
-    where = f"{case.where}: scenario {scenario!r}"
-    at = {b: i for i, b in enumerate(buses)}
-    for c in sorted(alive):
-        if c == component[root]:
-            continue
-        here = component == c
-        names = _some([buses[i] for i in np.flatnonzero(here & (load > 0))])
-        supply = sum(
-            g["max_kw"] for _, g in case.generators.iterrows() if component[at[g["bus"]]] == c
-        )
-        if v2g:
-            supply += sum(
-                s["discharge_max_kw"]
-                for _, s in case.stations.iterrows()
-                if component[at[s["bus"]]] == c
-            )
-        if load[here].sum() > 0 and supply <= 0:
+def _check_islands(scenario: Scenario) -> None:
+    """Islands without the substation need supply for their load, real and reactive."""
+    where = f"{scenario.case.where}: scenario {scenario.name!r}"
+    load = scenario.firm_kw + scenario.responsive_kw
+    supply = np.zeros(len(load))
+    at = scenario.bus_position
+    for _, g in scenario.generators.iterrows():
+        supply[at[g["bus"]]] += g["max_kw"]
+    if scenario.v2g:
+        for _, s in scenario.stations.iterrows():
+            supply[at[s["bus"]]] += s["discharge_max_kw"]
+    for number in range(1, int(scenario.island.max()) + 1):
+        here = scenario.island == number
+        if load[here].sum() > 0 and supply[here].sum() <= 0:
+            names = _some([scenario.buses[i] for i in np.flatnonzero(here & (load > 0))])
             raise DataError(
                 f"an island without the substation has {load[here].sum():.0f} kW of load and no "
                 f"supply (buses {names})",
                 where=where,
                 advice="put a generator there, or take the outage away that cuts it off",
             )
-        need, least, most = reactive[here].sum(), q_low[here].sum(), q_high[here].sum()
+        need = scenario.reactive_kvar[here].sum()
+        least, most = scenario.reactive_min[here].sum(), scenario.reactive_max[here].sum()
         if not least - 1e-9 <= need <= most + 1e-9:
             lack = need - most if need > most else least - need
             kind = "no reactive source" if least == most == 0 else "too little reactive range"
-            names = _some([buses[i] for i in np.flatnonzero(here & (reactive != 0))])
+            loaded = here & (scenario.reactive_kvar != 0)
+            names = _some([scenario.buses[i] for i in np.flatnonzero(loaded)])
             raise DataError(
                 f"an island without the substation needs {need:.0f} kvar and has {kind}: sources "
                 f"give {least:.0f} to {most:.0f} kvar, short by {lack:.0f} (buses {names})",
@@ -315,44 +244,6 @@ def _check_islands(
 def _some(names: list[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def _orient(
-    case: Case,
-    closed: pd.DataFrame,
-    tail: IntArray,
-    head: IntArray,
-    graph: Any,
-    order: list[int],
-    new: Mapping[int, int],
-    number: Mapping[int, int],
-    component: IntArray,
-) -> Lines:
-    """Turn every branch away from its island's first bus."""
-    depth = np.full(len(component), -1)
-    for first in {number[component[i]]: i for i in reversed(order)}.values():
-        visited, parents = breadth_first_order(graph, first, directed=False)
-        for i in visited:
-            depth[i] = 0 if i == first else depth[parents[i]] + 1
-    keep = np.array([t in new for t in tail], dtype=bool)
-    names = tuple(closed.index[keep])
-    turned = (depth[tail] > depth[head])[keep]
-    t, h = tail[keep], head[keep]
-    columns = closed.loc[keep]
-    ratio = columns["ratio"].to_numpy(dtype=float)
-    if not case.feeder_settings.regulators:
-        ratio = np.where(columns["kind"].to_numpy() == "regulator", 1.0, ratio)
-    # v_to = ratio^2 (v_from - 2 r P ...) read from the other end
-    impedance = np.where(turned, ratio**2, 1.0)
-    return Lines(
-        names=names,
-        from_bus=np.array([new[i] for i in np.where(turned, h, t)], dtype=np.int64),
-        to_bus=np.array([new[i] for i in np.where(turned, t, h)], dtype=np.int64),
-        r_ohm=columns["r_ohm"].to_numpy(dtype=float) * impedance,
-        x_ohm=columns["x_ohm"].to_numpy(dtype=float) * impedance,
-        rating_kva=columns["rating_kva"].to_numpy(dtype=float) * case.feeder_settings.rating_factor,
-        ratio=np.where(turned, 1.0 / ratio, ratio),
-    )
 
 
 def _check_stiff_voltages(scenario: Scenario) -> None:

@@ -10,14 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.mcp.block import Block, Label, as_labels, find_block
-from v2geq.mcp.curves import FloatArray
 from v2geq.mcp.program import NonlinearCost, Program
-
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

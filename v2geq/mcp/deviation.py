@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from v2geq.mcp.curves import FloatArray
+from v2geq.arrays import FloatArray
 from v2geq.mcp.program import Program
 from v2geq.mcp.quadratic import program_rows, quadratic_program
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from v2geq.arrays import FloatArray
 from v2geq.errors import DataError
-from v2geq.mcp.curves import FloatArray
 
 FUNCTIONS = ("exp", "log", "sqrt")
 _TOKEN = re.compile(

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from v2geq.arrays import FloatArray
 from v2geq.mcp.block import Label, as_labels
-from v2geq.mcp.curves import Curve, FloatArray
+from v2geq.mcp.curves import Curve
 
 Coefficient = Any
 """A scalar, a vector (one per entry) or a sparse matrix (rows x entries)."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from v2geq.arrays import FloatArray
 from v2geq.errors import ConvergenceError
-from v2geq.mcp.curves import FloatArray
 from v2geq.mcp.program import Program
 
 

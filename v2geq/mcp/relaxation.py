@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from v2geq.errors import ConvergenceError
@@ -13,6 +14,10 @@ from v2geq.mcp.block import find_block
 
 NEGLIGIBLE = 1e-7
 """Scaled relaxation that counts as none."""
+INFEASIBLE = 2
+"""Status of `linprog` where there is no feasible point."""
+
+BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -31,14 +36,36 @@ class Relaxation:
 def least_relaxation(mcp: MCP) -> list[Relaxation]:
     """Limits that together must give way, least scaled sum first; empty where none must.
 
-    Players' equalities, market clearing, fixed values and zero lower bounds stay; inequality rows,
-    upper bounds and other lower bounds may be relaxed. Answers whether all constraints of all
-    players can hold together, which an equilibrium needs.
+    Players' equalities, market clearing, fixed values and signs stay; inequality rows, upper bounds
+    and other lower bounds may be relaxed. Answers whether all constraints of all players can hold
+    together, which an equilibrium needs.
+
+    A lower bound of zero may be a sign (a flow) or a limit (no reactive power back to the TSO).
+    Those of quantities with an upper bound give way only where nothing else helps.
 
     Raises
     ------
     ConvergenceError
         Where even the relaxed problem has no solution: equalities contradict each other.
+    """
+    at_zero = (mcp.lower == 0.0) & np.isfinite(mcp.upper)
+    for soft in (np.zeros(mcp.n, dtype=bool), at_zero):
+        found = _relaxation(mcp, soft)
+        if found is not None:
+            return found
+    raise ConvergenceError(
+        "no relaxation of limits makes the constraints of all players hold together: their "
+        "equations contradict each other"
+    )
+
+
+def _relaxation(mcp: MCP, soft: BoolArray) -> list[Relaxation] | None:
+    """Least relaxation with the zero lower bounds at `soft` relaxed too; None where none is enough.
+
+    Raises
+    ------
+    ConvergenceError
+        Where HiGHS ends neither with a solution nor with the proof that there is none.
     """
     from scipy.optimize import linprog
 
@@ -51,7 +78,8 @@ def least_relaxation(mcp: MCP) -> list[Relaxation]:
 
     low, high = mcp.lower[variables], mcp.upper[variables]
     fixed = low == high
-    soft_low = np.flatnonzero(np.isfinite(low) & (low != 0) & ~fixed)
+    gives = ((low != 0) | soft[variables]) & ~fixed
+    soft_low = np.flatnonzero(np.isfinite(low) & gives)
     soft_high = np.flatnonzero(np.isfinite(high) & ~fixed)
     n, eye = len(variables), sp.eye_array(len(variables), format="csr")
     # units: every relaxed row is divided by its scale
@@ -79,12 +107,14 @@ def least_relaxation(mcp: MCP) -> list[Relaxation]:
         b_eq=-mcp.constant[rows],
         bounds=np.column_stack(
             [
-                np.concatenate([np.where(fixed | (low == 0), low, -np.inf), np.zeros(m)]),
+                np.concatenate([np.where(gives, -np.inf, low), np.zeros(m)]),
                 np.concatenate([np.where(fixed, high, np.inf), np.full(m, np.inf)]),
             ]
         ),
         method="highs",
     )
+    if result.status == INFEASIBLE:
+        return None
     if result.status != 0:
         raise ConvergenceError(f"the search for a feasible point ended as: {result.message}")
     given = result.x[n:]

@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model import DriverClass
-from v2geq.mcp.curves import FloatArray
 from v2geq.mcp.program import Program, Variable
 from v2geq.players.paths import (
     EnergyRules,
     Graph,
-    IntArray,
     PathSet,
     enumerate_paths,
     enumerate_routes,

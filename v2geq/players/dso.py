@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from v2geq.arrays import FloatArray
 from v2geq.mcp.program import Program
-from v2geq.scenario import FloatArray, Scenario
+from v2geq.scenario import Scenario
 
 
 def incidence(scenario: Scenario) -> sp.csr_array:

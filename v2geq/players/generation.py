@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from v2geq.mcp.curves import FloatArray
+from v2geq.arrays import FloatArray
 from v2geq.players.drivers import Traffic
 from v2geq.players.paths import Path
 from v2geq.players.pricing import price_paths, shortest_routes

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.mcp.curves import Curve, Integrable, Linear, Quadratic
 from v2geq.mcp.expression import Expression
 from v2geq.mcp.program import Program
-from v2geq.scenario import FloatArray, IntArray, Scenario
+from v2geq.scenario import Scenario
 
 
 def player_name(lse: str) -> str:

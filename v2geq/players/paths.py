@@ -20,14 +20,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import dijkstra
 
+from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError
 
 if TYPE_CHECKING:
     from v2geq.data.model import DriverClass, RoadNetwork
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
 
 CHARGE, DISCHARGE = "C", "D"
 #: stop patterns of a path; the last three need V2G

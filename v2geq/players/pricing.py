@@ -14,15 +14,13 @@ from heapq import heappop, heappush
 
 import numpy as np
 
+from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError, V2GError
 from v2geq.players.paths import (
     CHARGE,
     DISCHARGE,
-    BoolArray,
     EnergyRules,
-    FloatArray,
     Graph,
-    IntArray,
     Path,
     make_path,
     shortest_tree,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
-from v2geq.mcp.curves import FloatArray
 from v2geq.mcp.program import Program, SeparableCost
 from v2geq.players.drivers import constant_cost
 from v2geq.players.lse import demand_buses, inverse_demand, player_name

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
-from v2geq.mcp.curves import FloatArray
 from v2geq.mcp.deviation import best_deviation
 from v2geq.players.drivers import Traffic
 from v2geq.players.generation import StationPrices, price_all

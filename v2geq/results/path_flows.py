@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
 from v2geq.errors import ConvergenceError
-from v2geq.mcp.curves import FloatArray
 from v2geq.mcp.quadratic import Rows, quadratic_program
 from v2geq.results.accounts import path_costs
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
-from v2geq.mcp.curves import FloatArray
 from v2geq.players.lse import player_name
 
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from v2geq.arrays import FloatArray
 from v2geq.data.case import case_from_document, case_to_document, with_parameters
 from v2geq.data.model import Case
 from v2geq.errors import DataError
-from v2geq.mcp.curves import FloatArray
 from v2geq.players.drivers import Traffic
 from v2geq.players.paths import PathSet, make_path
 from v2geq.solvers.protocol import Iteration

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
-from v2geq.mcp.curves import FloatArray
 from v2geq.results.accounts import Accounts
 from v2geq.results.path_flows import PathFlows
 

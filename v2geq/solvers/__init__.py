@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from v2geq.arrays import FloatArray
 from v2geq.errors import DataError, did_you_mean
 from v2geq.solvers.interior_point import interior_point
-from v2geq.solvers.protocol import FloatArray, MCPResult, Options, Problem
+from v2geq.solvers.protocol import MCPResult, Options, Problem
 
 Solver = Callable[[Problem, FloatArray | None, Options | None], MCPResult]
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from v2geq.arrays import FloatArray
 from v2geq.solvers.linear import PatternLU
 from v2geq.solvers.protocol import (
-    FloatArray,
     Iteration,
     MCPResult,
     Options,

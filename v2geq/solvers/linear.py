@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import SuperLU, splu
 
-from v2geq.solvers.protocol import FloatArray
+from v2geq.arrays import FloatArray
 
 
 class PatternLU:

@@ -8,11 +8,9 @@ from enum import Enum
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from v2geq.arrays import FloatArray, IntArray
 
 
 class Problem(Protocol):
