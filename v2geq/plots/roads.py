@@ -145,13 +145,20 @@ def draw_nodes(axes: Axes, place: Mapping[str, Point]) -> None:
         node_name(axes, name, at)
 
 
-def node_name(axes: Axes, name: str, at: Point, colour: str = INK, zorder: float = 3.5) -> None:
-    """Name of a node in its disc."""
+def node_name(
+    axes: Axes,
+    name: str,
+    at: Point,
+    colour: str = INK,
+    zorder: float = 3.5,
+    offset: Point = (0.0, 0.0),
+) -> None:
+    """Name of a node in its disc, or `offset` points from its middle."""
     axes.annotate(
         name,
         at,
         # digits have no descent, so their middle lies above that of the text
-        xytext=(0, -0.5),
+        xytext=(offset[0], offset[1] - 0.5),
         textcoords="offset points",
         ha="center",
         va="center",
@@ -195,8 +202,19 @@ def draw_pies(axes: Axes, eq: Equilibrium, place: Mapping[str, Point], size: flo
             continue
         radius = size * float(np.sqrt(total[k] / most))
         pie(axes, at, radius, 90.0 + 360.0 * float(discharge[k] / total[k]))
-        if radius > 4.5 and len(place) <= MOST_NAMES:
-            node_name(axes, nodes[k], at, "white", zorder=6)
+        if len(place) <= MOST_NAMES:
+            # the pie covers the name in the node's disc; a small one has no room for it
+            inside = radius > 4.5
+            if not inside:
+                axes.scatter(*at, s=1.05 * NODE, color="white", linewidths=0, zorder=3.7)
+            node_name(
+                axes,
+                nodes[k],
+                at,
+                "white" if inside else INK,
+                zorder=6,
+                offset=(0.0, 0.0) if inside else (-6.5, 4.0),
+            )
     return most
 
 
