@@ -250,6 +250,17 @@ def show(
 
 
 @app.command()
+def equations() -> None:
+    """Print the equations with symbols, units and places in the code (Markdown)."""
+    from v2geq.analysis.equations import equations_page
+    from v2geq.data.case import load_case
+    from v2geq.equilibrium import solve as solve_case
+
+    coupled = solve_case(load_case("ieee123_sioux_falls"), "island", v2g=True).coupled
+    print(equations_page(coupled), end="")
+
+
+@app.command()
 def cases() -> None:
     """List the shipped cases."""
     from v2geq.data.case import available_cases, load_case

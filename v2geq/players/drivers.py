@@ -253,7 +253,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
             scale=float(demand.mean()),
             start=begin,
             reach=demand[paths.od],
-            meaning=f"path flow of class {name}",
+            meaning=f"path flow of class {name} (f)",
         )
         flows[name] = flow
         weight[flow] = kind.value_of_time / omega if kind.kind == "ev" else 1.0
@@ -289,7 +289,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         scale=arc_scale,
         start=omega * traffic.travel_time.time(arc_total),
         weights=weight,
-        meaning="arc flow is the sum of path flows (priced travel time)",
+        meaning="arc flow is the sum of path flows (omega t)",
     )
     electric = {k: f for k, f in flows.items() if traffic.classes[k].kind == "ev"}
     station_scale = float(traffic.queue_time.piles.mean()) if stations else 1.0
@@ -317,7 +317,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         scale=station_scale,
         start=omega * traffic.queue_time.time(stop_total),
         weights=weight,
-        meaning="station flow is the sum of stopping path flows (priced waiting time)",
+        meaning="station flow is the sum of stopping path flows (omega wait)",
     )
     for name, flow in flows.items():
         paths = traffic.paths[name]
@@ -334,7 +334,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
             unit="veh/h",
             scale=float(traffic.demand[name].mean()),
             start=cheapest,
-            meaning=f"path flows of class {name} meet the demand (trip cost u)",
+            meaning=f"path flows of class {name} meet the demand (u)",
         )
     return p
 

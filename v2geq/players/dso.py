@@ -113,7 +113,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         lower=np.where(at_root, limits.root_voltage, limits.vmin) ** 2,
         upper=np.where(at_root, limits.root_voltage, limits.vmax) ** 2,
         start=limits.root_voltage**2,
-        meaning="squared voltage",
+        meaning="squared voltage (v)",
     )
     s = case.substation
     p_tso = p.variable(
@@ -123,7 +123,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         **kw,
         lower=s.import_min,
         upper=s.import_max,
-        meaning="bought from the TSO",
+        meaning="bought from the TSO (p_TSO)",
     )
     q_tso = p.variable(
         "q_tso",
@@ -132,7 +132,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         **kvar,
         lower=s.reactive_min,
         upper=s.reactive_max,
-        meaning="reactive supply of the TSO",
+        meaning="reactive supply of the TSO (q_TSO)",
     )
     ranged = np.flatnonzero(scenario.reactive_max > scenario.reactive_min)
     q_source = p.variable(
@@ -142,7 +142,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         **kvar,
         lower=scenario.reactive_min[ranged],
         upper=scenario.reactive_max[ranged],
-        meaning="reactive supply of generators, sources and capacitors",
+        meaning="reactive supply of generators, sources and capacitors (q_DG + q_shunt)",
     )
 
     p.cost(p_tso, s.price)
@@ -195,6 +195,6 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
             },
             rhs=-apothem * np.repeat(lines.rating_kva, limits.rating_sides),
             **kw,
-            meaning="apparent power inside the rating polygon",
+            meaning="apparent power inside the rating polygon (nu_S)",
         )
     return p

@@ -122,7 +122,7 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
         [scenario.buses[i] for i in at_firm],
         **kw,
         upper=firm[at_firm],
-        meaning="firm load not served",
+        meaning="firm load not served (shed)",
     )
     low, high = own["min_kw"].to_numpy(dtype=float), own["max_kw"].to_numpy(dtype=float)
     generation = p.variable(
