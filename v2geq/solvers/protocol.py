@@ -43,8 +43,13 @@ class Status(Enum):
     SOLVED = "solved"
     STALLED = "stalled: no further progress; the problem may be infeasible or badly scaled"
     ITERATION_LIMIT = "iteration limit reached; raise max_iterations or loosen the tolerance"
-    TIME_LIMIT = "time limit reached"
-    DOMAIN_ERROR = "F or its Jacobian is not finite at an iterate"
+    TIME_LIMIT = "time limit reached; raise time_limit_s or loosen the tolerance"
+    DIVERGED = "diverged: the iterates grow without bound; the problem may have no solution"
+    INFEASIBLE_STATIONARY = (
+        "stuck where the residual is locally smallest and not zero; try another start"
+    )
+    DOMAIN_ERROR = "F or its Jacobian is not finite at an iterate; check bounds and start"
+    INTERRUPTED = "interrupted; the best point met is returned"
 
     @property
     def ok(self) -> bool:
