@@ -156,7 +156,7 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
             figure.savefig(out[0], format="svg", metadata={"Date": None})
             # the layout is settled: solving it again would only cost time
             figure.set_layout_engine("none")
-            figure.savefig(out[1], format="png", dpi=300)
+            figure.savefig(out[1], format="png", dpi=300, pil_kwargs={"compress_level": 4})
     except OSError as error:
         raise DataError(
             f"cannot be written ({error.strerror or error})",

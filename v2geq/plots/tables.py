@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from v2geq.plots.runs import Runs, as_runs
+from v2geq.results.accounts import accounts
+from v2geq.results.summary import summarise
 
 if TYPE_CHECKING:
     from v2geq.equilibrium import Equilibrium
@@ -81,7 +83,9 @@ def trips_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.Da
     """
     rows: dict[Any, dict[str, float]] = {}
     for key, eq in as_runs(equilibria):
-        flows, summary = eq.path_flows, eq.summary
+        # the summary of the equilibrium without its certificate, which takes longer than the rest
+        flows = eq.path_flows
+        summary = summarise(eq.coupled, eq.data, accounts(eq.coupled, eq.values), flows)
         row = {name: float(summary[name]) for name in ("charge_kw", "discharge_kw", "dwell_h")}
         for name, value in {
             "visit_share": flows.visit_share,
@@ -165,7 +169,8 @@ def social_cost_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) ->
     parts = {}
     for scenario in runs.pairs():
         without, with_ = (
-            social_terms(runs.get(scenario, v2g).accounts.social_cost) for v2g in (False, True)
+            social_terms(accounts(eq.coupled, eq.values).social_cost)
+            for eq in (runs.get(scenario, v2g) for v2g in (False, True))
         )
         part = pd.DataFrame({"without": without, "with": with_}).fillna(0.0)
         part["change"] = part["with"] - part["without"]

@@ -143,7 +143,12 @@ def _stack(
     for column in used:
         size = part[column].to_numpy(dtype=float)
         start = np.where(size >= 0, right, left)
-        axes.barh(places, size, 0.74, left=start, color=COLOURS[PARTS[column][0]], linewidth=0)
+        parts = axes.barh(
+            places, size, 0.74, left=start, color=COLOURS[PARTS[column][0]], linewidth=0
+        )
+        for part_of_bar in parts:
+            # inside the axes in any case: asking hundreds for their place takes a second
+            part_of_bar.set_in_layout(False)
         right += np.maximum(size, 0.0)
         left += np.minimum(size, 0.0)
     axes.plot(
