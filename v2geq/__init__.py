@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from v2geq.equilibrium import Equilibrium, load, solve
     from v2geq.errors import ConvergenceError, DataError, V2GError
     from v2geq.solvers.protocol import Options
+    from v2geq.studies.study import read_study, run_study
 
 # imported on first use, so that the command line answers at once
 _HOME = {
@@ -31,6 +32,8 @@ _HOME = {
     "available_cases": "v2geq.data.case",
     "load": "v2geq.equilibrium",
     "load_case": "v2geq.data.case",
+    "read_study": "v2geq.studies.study",
+    "run_study": "v2geq.studies.study",
     "solve": "v2geq.equilibrium",
     "with_parameters": "v2geq.data.case",
 }
@@ -45,6 +48,8 @@ __all__ = [
     "available_cases",
     "load",
     "load_case",
+    "read_study",
+    "run_study",
     "solve",
     "with_parameters",
 ]
