@@ -80,7 +80,10 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
     kw: dict[str, Any] = {"unit": "kW", "scale": power}
     kvar: dict[str, Any] = {"unit": "kvar", "scale": power}
     boxed = lines.rating_kva if limits.line_rating == "box" else np.full(len(lines.names), np.inf)
-    reach = power_reach if limits.line_rating == "none" else lines.rating_kva
+    unrated = limits.line_rating == "none"
+    # on a tree no line carries more than all reactive loads and sources together
+    sources = np.maximum(np.abs(scenario.reactive_min), np.abs(scenario.reactive_max))
+    reactive_reach = float(np.abs(scenario.reactive_kvar).sum() + sources.sum())
     line: dict[str, Any] = {"dims": ("line",), "labels": lines.names}
     at_root = np.arange(len(buses)) == 0
     withdrawal = p.variable(
@@ -93,7 +96,13 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         meaning="net withdrawal from the grid at a bus (W)",
     )
     p_line = p.variable(
-        "p_line", **line, **kw, lower=-boxed, upper=boxed, reach=reach, meaning="real flow (P)"
+        "p_line",
+        **line,
+        **kw,
+        lower=-boxed,
+        upper=boxed,
+        reach=power_reach if unrated else lines.rating_kva,
+        meaning="real flow (P)",
     )
     q_line = p.variable(
         "q_line",
@@ -101,7 +110,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         **kvar,
         lower=-boxed,
         upper=boxed,
-        reach=reach,
+        reach=reactive_reach if unrated else lines.rating_kva,
         meaning="reactive flow (Q)",
     )
     v = p.variable(

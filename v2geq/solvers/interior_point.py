@@ -32,6 +32,10 @@ STEP_TO_BOUNDARY = 0.9995
 POLISH_BELOW = 1e-4
 POLISH_STEPS = 4
 STALL_AFTER = 25
+CAUTIOUS_AFTER = 8
+"""Iterations without progress from which steps are taken for centrality, not for speed."""
+CAUTIOUS_CENTRING = 0.5
+CAUTIOUS_TO_BOUNDARY = 0.8
 SMALLEST_GAP = 1e-17
 DIVERGING = 1e6
 
@@ -237,7 +241,7 @@ class _Run:
                 status = Status.STALLED
                 break
             try:
-                moved = self._step(state, f, mu)
+                moved = self._step(state, f, mu, cautious=since_best >= CAUTIOUS_AFTER)
             except RuntimeError:  # the factorisation met an exactly singular matrix
                 status = Status.STALLED
                 break
@@ -248,7 +252,16 @@ class _Run:
             self.state = state
         return self._result(status)
 
-    def _step(self, s: _State, f: FloatArray, mu: float) -> tuple[_State, FloatArray, float] | None:
+    def _step(
+        self, s: _State, f: FloatArray, mu: float, *, cautious: bool = False
+    ) -> tuple[_State, FloatArray, float] | None:
+        """Next point, F there and the step length; None where F or its Jacobian is not finite.
+
+        Predictor-corrector steps can cycle, off the central path, with residual and
+        complementarity going up and down for ever. A cautious step aims at a mild decrease of
+        complementarity, without second-order terms, and stays clear of the bounds: plain path
+        following, which does not cycle.
+        """
         gl, gu = self._gaps(s.x)
         ratio = s.wl / gl + s.wu / gu
         ratio[self.fixed] = 1e12
@@ -280,13 +293,15 @@ class _Run:
             / self.pairs
         )
         sigma = min(max((after / mu) ** 3, 1e-6), 1.0) if mu > 0 else 0.0
-        target = sigma * mu
         second_l, second_u = dx * dwl, -dx * dwu
+        if cautious:
+            sigma, second_l, second_u = max(sigma, CAUTIOUS_CENTRING), zero, zero
+        target = sigma * mu
         dx, dwl, dwu = direction(target - alpha * second_l, target - alpha * second_u)
         alpha = self._longest(s, gl, gu, dx, dwl, dwu)
         # centrality correctors: pull outlying products back, as long as the step grows
         for _ in range(2):
-            if alpha > 0.9:
+            if alpha > 0.9 or cautious:
                 break
             trial = min(1.0, alpha + 0.3)
             pl = (gl + trial * dx) * (s.wl + trial * dwl)
@@ -300,7 +315,7 @@ class _Run:
             if longer < alpha + 0.03:
                 break
             dx, dwl, dwu, alpha = ex, ewl, ewu, longer
-        alpha = min(1.0, STEP_TO_BOUNDARY * alpha)
+        alpha = min(1.0, (CAUTIOUS_TO_BOUNDARY if cautious else STEP_TO_BOUNDARY) * alpha)
         # F is nonlinear: shorten until its residual does not blow up
         old = np.abs(f - s.wl + s.wu)[~self.fixed].max()
         for _ in range(12):
