@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
-from v2geq.solvers.linear import PatternLU
+from v2geq.solvers.linear import PatternFactor
 from v2geq.solvers.protocol import (
     Iteration,
     MCPResult,
@@ -129,7 +129,7 @@ class _Run:
         self.low_at = self.low_at[~self.fixed[self.low_at]]
         self.high_at = self.high_at[~self.fixed[self.high_at]]
         self.pairs = max(len(self.low_at) + len(self.high_at), 1)
-        self.lu = PatternLU()
+        self.lu = PatternFactor()
         self.log: list[Iteration] = []
         self.best = z
         self.best_residual = np.inf
