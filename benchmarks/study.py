@@ -46,7 +46,7 @@ def main() -> None:
     vg.solve(case, next(iter(case.scenarios)))  # imports and first-use costs
     print(
         f"{'run':<16}{'unknowns':>9}{'nonzeros':>9}{'build s':>9}{'solve s':>9}{'rounds':>7}"
-        f"{'iter':>6}{"ms":>7}{'default':>12}"
+        f"{'iter':>6}{'ms':>7}{'default':>12}"
     )
     for scenario in case.scenarios:
         for v2g in (False, True):
