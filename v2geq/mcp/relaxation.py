@@ -36,20 +36,24 @@ class Relaxation:
 def least_relaxation(mcp: MCP) -> list[Relaxation]:
     """Limits that together must give way, least scaled sum first; empty where none must.
 
-    Players' equalities, market clearing, fixed values and signs stay; inequality rows, upper bounds
-    and other lower bounds may be relaxed. Answers whether all constraints of all players can hold
-    together, which an equilibrium needs.
+    Players' equalities, market clearing and signs stay; inequality rows, upper bounds and other
+    lower bounds may be relaxed. Answers whether all constraints of all players can hold together,
+    which an equilibrium needs.
 
-    A lower bound of zero may be a sign (a flow) or a limit (no reactive power back to the TSO).
-    Those of quantities with an upper bound give way only where nothing else helps.
+    Fixed values (a generator that must run at one output) give way only where that is not enough,
+    and zero lower bounds after those: these may be signs, or limits that happen to be zero (no
+    reactive power back to the TSO), and only quantities with an upper bound have the latter.
 
     Raises
     ------
     ConvergenceError
         Where even the relaxed problem has no solution: equalities contradict each other.
     """
-    at_zero = (mcp.lower == 0.0) & np.isfinite(mcp.upper)
-    for soft in (np.zeros(mcp.n, dtype=bool), at_zero):
+    fixed = mcp.lower == mcp.upper
+    ranges = ~fixed & (mcp.lower != 0.0)
+    set_values = fixed & (mcp.lower != 0.0)
+    zeros = (mcp.lower == 0.0) & np.isfinite(mcp.upper)
+    for soft in (ranges, ranges | set_values, ranges | set_values | zeros):
         found = _relaxation(mcp, soft)
         if found is not None:
             return found
@@ -60,7 +64,9 @@ def least_relaxation(mcp: MCP) -> list[Relaxation]:
 
 
 def _relaxation(mcp: MCP, soft: BoolArray) -> list[Relaxation] | None:
-    """Least relaxation with the zero lower bounds at `soft` relaxed too; None where none is enough.
+    """Least relaxation of lower bounds at `soft`, of upper bounds and rows; None where not enough.
+
+    Upper bounds of fixed values give way with their lower bounds.
 
     Raises
     ------
@@ -77,10 +83,10 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> list[Relaxation] | None:
     rows = np.concatenate([_positions(mcp, equal), np.array(clearing, dtype=np.int64)])
 
     low, high = mcp.lower[variables], mcp.upper[variables]
-    fixed = low == high
-    gives = ((low != 0) | soft[variables]) & ~fixed
-    soft_low = np.flatnonzero(np.isfinite(low) & gives)
-    soft_high = np.flatnonzero(np.isfinite(high) & ~fixed)
+    gives_low = soft[variables]
+    gives_high = (low != high) | gives_low
+    soft_low = np.flatnonzero(np.isfinite(low) & gives_low)
+    soft_high = np.flatnonzero(np.isfinite(high) & gives_high)
     n, eye = len(variables), sp.eye_array(len(variables), format="csr")
     # units: every relaxed row is divided by its scale
     below = sp.vstack(
@@ -107,8 +113,8 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> list[Relaxation] | None:
         b_eq=-mcp.constant[rows],
         bounds=np.column_stack(
             [
-                np.concatenate([np.where(gives, -np.inf, low), np.zeros(m)]),
-                np.concatenate([np.where(fixed, high, np.inf), np.full(m, np.inf)]),
+                np.concatenate([np.where(gives_low, -np.inf, low), np.zeros(m)]),
+                np.concatenate([np.where(gives_high, np.inf, high), np.full(m, np.inf)]),
             ]
         ),
         method="highs",
