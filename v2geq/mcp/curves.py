@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from v2geq.arrays import FloatArray
+import numpy as np
+
+from v2geq.arrays import FloatArray, IntArray
 
 
 class Curve(Protocol):
@@ -29,6 +32,33 @@ class Integrable(Curve, Protocol):
 
 
 @dataclass(frozen=True)
+class Formula:
+    """A curve written out for some of its entries, for export to modelling languages.
+
+    Attributes
+    ----------
+    positions : the entries it holds for
+    variable : name of the argument in the text
+    parameters : named arrays, one value per position
+    value, first : value (of a cost: up to a constant) and first derivative, in + - * / ** exp
+        log sqrt max and the names; without `first` it is the derivative of `value`
+    """
+
+    positions: IntArray
+    variable: str
+    parameters: Mapping[str, FloatArray]
+    value: str
+    first: str = ""
+
+
+class Written(Curve, Protocol):
+    """A curve that can be written out; `n` is the number of its entries."""
+
+    def formulas(self, n: int) -> list[Formula]:
+        """Formulas that cover every entry once."""
+
+
+@dataclass(frozen=True)
 class Quadratic:
     """``linear * x + quadratic * x**2`` with one pair of coefficients per entry."""
 
@@ -43,6 +73,12 @@ class Quadratic:
 
     def second(self, x: FloatArray) -> FloatArray:
         return 2.0 * self.quadratic + 0.0 * x
+
+    def formulas(self, n: int) -> list[Formula]:
+        named = {"linear": self.linear, "quadratic": self.quadratic}
+        return [
+            Formula(np.arange(n), "x", named, "linear*x + quadratic*x**2", "linear + 2*quadratic*x")
+        ]
 
 
 @dataclass(frozen=True)
@@ -63,3 +99,7 @@ class Linear:
 
     def integral(self, x: FloatArray) -> FloatArray:
         return (self.intercept - 0.5 * self.slope * x) * x
+
+    def formulas(self, n: int) -> list[Formula]:
+        named = {"intercept": self.intercept, "slope": self.slope}
+        return [Formula(np.arange(n), "q", named, "intercept - slope*q", "-slope")]

@@ -11,6 +11,7 @@ import numpy as np
 
 from v2geq.arrays import FloatArray
 from v2geq.errors import DataError
+from v2geq.mcp.curves import Formula
 
 FUNCTIONS = ("exp", "log", "sqrt")
 _TOKEN = re.compile(
@@ -86,6 +87,10 @@ class Expression:
         for node, weight in zip(nodes, weights, strict=True):
             total += weight * self.value(0.5 * x * (1.0 + node))
         return 0.5 * x * total
+
+    def formulas(self, n: int) -> list[Formula]:
+        """The text itself; its derivative is left to the reader of the formula."""
+        return [Formula(np.arange(n), self.variable, self.parameters, self.text)]
 
     def _samples(self, low: FloatArray, high: FloatArray) -> list[FloatArray]:
         return [low + t * (high - low) for t in np.linspace(0.0, 1.0, 201)]

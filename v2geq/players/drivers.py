@@ -13,6 +13,7 @@ import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model import DriverClass
+from v2geq.mcp.curves import Formula
 from v2geq.mcp.program import Program, Variable
 from v2geq.players.paths import (
     EnergyRules,
@@ -59,6 +60,29 @@ class TravelTime:
         slope[steep] = ratio[steep] ** (self.power[steep] - 1.0)
         return self.weight * self.free_flow_h * self.b * self.power / self.capacity * slope
 
+    def formulas(self, n: int) -> list[Formula]:
+        """One formula per distinct power, so that whole powers can be written as such."""
+        written = []
+        for power in np.unique(self.power):
+            k = np.flatnonzero(self.power == power)
+            named = {
+                "priced": self.weight * self.free_flow_h[k],
+                "b": self.b[k],
+                "capacity": self.capacity[k],
+            }
+            p = repr(int(power)) if power == int(power) else repr(float(power))
+            ratio = "(max(x, 0)/capacity)"
+            written.append(
+                Formula(
+                    k,
+                    "x",
+                    named,
+                    f"priced*(x + b*capacity*{ratio}**({p} + 1)/({p} + 1))",
+                    f"priced*(1 + b*{ratio}**{p})",
+                )
+            )
+        return written
+
 
 @dataclass(frozen=True)
 class QueueTime:
@@ -92,6 +116,17 @@ class QueueTime:
     def second(self, n: FloatArray) -> FloatArray:
         z = n - self.piles
         return 0.5 * self.weight * self.slope_h * (1.0 + z / np.hypot(z, self.smoothing))
+
+    def formulas(self, n: int) -> list[Formula]:
+        named = {
+            "base": self.weight * self.base_h,
+            "slope": self.weight * self.slope_h,
+            "piles": self.piles,
+        }
+        eps = repr(float(self.smoothing))
+        z, root = "(n - piles)", f"sqrt((n - piles)**2 + {eps}**2)"
+        value = f"base*n + slope/4*({z}**2 + {z}*{root} + {eps}**2*log({z} + {root}))"
+        return [Formula(np.arange(n), "n", named, value, f"base + slope/2*({z} + {root})")]
 
 
 @dataclass(frozen=True)

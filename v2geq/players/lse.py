@@ -5,13 +5,14 @@ spec section 4.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.mcp.curves import Curve, Integrable, Linear, Quadratic
+from v2geq.mcp.curves import Formula, Integrable, Linear, Quadratic, Written
 from v2geq.mcp.expression import Expression
 from v2geq.mcp.program import Program
 from v2geq.scenario import Scenario
@@ -52,7 +53,7 @@ def inverse_demand(scenario: Scenario) -> Integrable:
     return curve
 
 
-def generation_cost(scenario: Scenario, lse: str) -> list[tuple[slice, Curve]]:
+def generation_cost(scenario: Scenario, lse: str) -> list[tuple[slice, Written]]:
     """Cost curves of an LSE's generators, $/h over kW, as (positions, curve) pairs."""
     own = scenario.generators[scenario.generators["lse"] == lse]
     if (own["cost"] == "").all():
@@ -65,7 +66,7 @@ def generation_cost(scenario: Scenario, lse: str) -> list[tuple[slice, Curve]]:
                 ),
             )
         ]
-    curves: list[tuple[slice, Curve]] = []
+    curves: list[tuple[slice, Written]] = []
     for k, (name, g) in enumerate(own.iterrows()):
         if g["cost"]:
             curve = Expression.parse(
@@ -202,7 +203,7 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
 class _Joined:
     """Curves of single entries side by side."""
 
-    def __init__(self, parts: list[tuple[slice, Curve]]) -> None:
+    def __init__(self, parts: list[tuple[slice, Written]]) -> None:
         self.parts = parts
 
     def _apply(self, what: str, x: FloatArray) -> FloatArray:
@@ -219,3 +220,10 @@ class _Joined:
 
     def second(self, x: FloatArray) -> FloatArray:
         return self._apply("second", x)
+
+    def formulas(self, n: int) -> list[Formula]:
+        return [
+            replace(f, positions=np.arange(n)[where][f.positions])
+            for where, curve in self.parts
+            for f in curve.formulas(len(np.arange(n)[where]))
+        ]
