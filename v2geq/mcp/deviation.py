@@ -27,9 +27,9 @@ def best_deviation(
 ) -> Deviation:
     """Solve a player's own problem by Clarabel, prices and rivals' strategies fixed.
 
-    Bounds are tightened to the variables' `reach`, so that an unbounded ray of a nearly tied price
-    cannot turn a rounding error into a fortune. Costs that are not quadratic are solved as a
-    sequence of quadratic programs.
+    Bounds are tightened to the variables' `reach` (or to where they stand), so that an unbounded
+    ray of a nearly tied price cannot turn a rounding error into a fortune. Costs that are not
+    quadratic are solved as a sequence of quadratic programs.
 
     Parameters
     ----------
@@ -55,13 +55,14 @@ def best_deviation(
         for v, s in sale.terms.items():
             linear[at[v.key]] -= s.T @ prices[sale.market]
 
-    low = np.concatenate([np.maximum(v.lower, -v.reach) for v in program.variables])
-    high = np.concatenate([np.minimum(v.upper, v.reach) for v in program.variables])
     rows = program_rows(program)
-
     best: dict[str, FloatArray] = {k: values[k] for k in at}
     everyone = dict(values)
     x = np.concatenate([values[v.key] for v in program.variables])
+    # a player may stay where it is, also beyond its reach: demand at prices below zero
+    reach = np.concatenate([v.reach for v in program.variables])
+    low = np.maximum(np.concatenate([v.lower for v in program.variables]), np.minimum(-reach, x))
+    high = np.minimum(np.concatenate([v.upper for v in program.variables]), np.maximum(reach, x))
     profit = -np.inf
     for _ in range(MAX_ROUNDS):
         everyone.update({k: x[s] for k, s in at.items()})

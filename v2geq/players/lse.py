@@ -103,6 +103,9 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
     portion = float(case.lses["portion"][name])
     firm = portion * scenario.firm_kw
     at_firm = np.flatnonzero(firm > 0)
+    # a line is concave everywhere, other demands only within their range; prices below zero, where
+    # generators must run, sell more than that
+    linear = case.market.inverse_demand == "linear"
     rivals = [k for k in case.lses.index if k != name]
     q0 = scenario.responsive_kw[at_demand]
     own = scenario.generators[scenario.generators["lse"] == name]
@@ -114,7 +117,7 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
         [scenario.buses[i] for i in at_demand],
         **kw,
         start=q0 / len(case.lses),
-        reach=case.market.demand_range * q0,
+        reach=power_reach if linear else case.market.demand_range * q0,
         meaning="sales to price-responsive demand (q)",
     )
     shed = p.variable(
