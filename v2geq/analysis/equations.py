@@ -33,10 +33,10 @@ def equations_page(coupled: Coupled) -> str:
         "# Equations and where they are in the code",
         "",
         "Generated from the players' statements. Each player minimises its cost less its sales",
-        "over bounds and rows `A x = b` or `A x >= b`; a variable x is paired with its stationarity",
-        "row, a constraint with its multiplier, a price with the clearing of its market. The",
-        "stationarity row of a variable holds the marginal cost of the terms listed, less the",
-        "multipliers of the rows and the prices of the markets it appears in.",
+        "over bounds and rows `A x = b` or `A x >= b`; a variable x is paired with its",
+        "stationarity row, a constraint with its multiplier, a price with the clearing of its",
+        "market. The stationarity row of a variable holds the marginal cost of the terms listed,",
+        "less the multipliers of the rows and the prices of the markets it appears in.",
         "",
     ]
     seen = set()

@@ -1,0 +1,246 @@
+"""Semismooth Newton method on the Fischer-Burmeister equations of an MCP.
+
+phi(a, b) = a + b - sqrt(a^2 + b^2) vanishes where a >= 0, b >= 0, a b = 0. With a = z - lower and
+b = F the MCP becomes a system of equations, nonsmooth at the kinks, whose squared norm is smooth:
+a line search on it makes Newton's method global without monotonicity (De Luca, Facchinei, Kanzow
+1996; double bounds after Billups 1995). For monotone problems the interior-point method is the
+safer choice; this one needs no interior and starts where it is told.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import splu
+
+from v2geq.arrays import FloatArray
+from v2geq.solvers.protocol import (
+    Iteration,
+    MCPResult,
+    Options,
+    Problem,
+    Status,
+    scaled_residual,
+)
+
+MEMORY = 5
+"""Iterations whose largest merit the line search may not exceed (nonmonotone)."""
+DESCENT = 1e-4
+SHORTEST_STEP = 1e-12
+STATIONARY = 1e-9
+LARGEST = 1e12
+
+
+@dataclass(frozen=True)
+class _Point:
+    x: FloatArray
+    f: FloatArray
+    phi: FloatArray
+
+    @property
+    def merit(self) -> float:
+        return 0.5 * float(self.phi @ self.phi)
+
+
+def semismooth_newton(
+    problem: Problem, start: FloatArray | None = None, options: Options | None = None
+) -> MCPResult:
+    """Solve an MCP by Newton steps on its Fischer-Burmeister equations.
+
+    Parameters and result as for every solver, see `v2geq.solvers.protocol`.
+    """
+    return _Newton(problem, start, options or Options()).run()
+
+
+class _Newton:
+    def __init__(self, problem: Problem, start: FloatArray | None, options: Options) -> None:
+        self.problem, self.options = problem, options
+        self.begin = time.perf_counter()
+        z = problem.start if start is None else start
+        self.low, self.high = problem.lower / problem.scale, problem.upper / problem.scale
+        self.has_low, self.has_high = np.isfinite(self.low), np.isfinite(self.high)
+        self.first = np.clip(z, problem.lower, problem.upper) / problem.scale
+        self.log: list[Iteration] = []
+        self.evaluations = self.factorisations = 0
+        self.best, self.best_residual = self.first * problem.scale, np.inf
+        a = problem.J(self.first * problem.scale)
+        columns = np.repeat(np.arange(problem.n), np.diff(a.indptr))
+        self.rows = a.indices
+        self.factor = problem.scale[columns] / problem.row_scale[self.rows]
+
+    def run(self) -> MCPResult:
+        status = Status.ITERATION_LIMIT
+        point = self._point(self.first)
+        if point is None:
+            return self._result(Status.DOMAIN_ERROR)
+        merits = [point.merit]
+        step = 0.0
+        try:
+            while True:
+                residual = self._residual(point)
+                self._note(residual, point, step)
+                if residual <= self.options.tolerance:
+                    status = Status.SOLVED
+                    break
+                if len(self.log) > self.options.max_iterations:
+                    break
+                if time.perf_counter() - self.begin > self.options.time_limit_s:
+                    status = Status.TIME_LIMIT
+                    break
+                if np.abs(point.x).max() > LARGEST:
+                    status = Status.DIVERGED
+                    break
+                moved = self._advance(point, max(merits[-MEMORY:]))
+                if isinstance(moved, Status):
+                    status = moved
+                    break
+                point, step = moved
+                merits.append(point.merit)
+        except KeyboardInterrupt:
+            status = Status.INTERRUPTED
+        return self._result(status)
+
+    # -- one step -----------------------------------------------------------------------------
+
+    def _advance(self, p: _Point, reference: float) -> tuple[_Point, float] | Status:
+        jacobian = self.problem.J(p.x * self.problem.scale)
+        self.evaluations += 1
+        if not np.isfinite(jacobian.data).all():
+            return Status.DOMAIN_ERROR
+        da, db = self._derivative(p)
+        data = jacobian.data * self.factor * db[self.rows]
+        h = sp.csc_array((data, jacobian.indices, jacobian.indptr), shape=jacobian.shape)
+        h = sp.csc_array(h + sp.diags_array(da))
+        gradient = h.T @ p.phi
+        if np.abs(gradient).max() <= STATIONARY * min(1.0, np.sqrt(2.0 * p.merit)):
+            return Status.INFEASIBLE_STATIONARY
+        newton = self._newton_direction(h, p)
+        directions = [-gradient] if newton is None else [newton, -gradient]
+        for direction in directions:
+            slope = float(gradient @ direction)
+            if slope > -1e-14 * float(direction @ direction):
+                continue
+            found = self._search(p, direction, slope, reference)
+            if found is not None:
+                return found
+        return Status.STALLED
+
+    def _newton_direction(self, h: sp.csc_array, p: _Point) -> FloatArray | None:
+        """Newton direction; a small multiple of the identity is added where H is singular."""
+        shift = 0.0
+        for _ in range(3):
+            self.factorisations += 1
+            try:
+                shifted = h if shift == 0.0 else sp.csc_array(h + shift * sp.eye_array(len(p.x)))
+                d = splu(shifted).solve(-p.phi)
+            except RuntimeError:  # exactly singular
+                d = np.full(len(p.x), np.nan)
+            if np.isfinite(d).all() and np.abs(d).max() < LARGEST:
+                direction: FloatArray = d
+                return direction
+            shift = 1e-8 if shift == 0.0 else 1e3 * shift
+        return None
+
+    def _search(
+        self, p: _Point, direction: FloatArray, slope: float, reference: float
+    ) -> tuple[_Point, float] | None:
+        step = 1.0
+        while step > SHORTEST_STEP:
+            trial = self._point(p.x + step * direction)
+            if trial is not None and trial.merit <= reference + DESCENT * step * slope:
+                return trial, step
+            step *= 0.5
+        return None
+
+    # -- the equations ------------------------------------------------------------------------
+
+    def _point(self, x: FloatArray) -> _Point | None:
+        self.evaluations += 1
+        with np.errstate(all="ignore"):
+            f = self.problem.F(x * self.problem.scale) / self.problem.row_scale
+        if not np.isfinite(f).all():
+            return None
+        return _Point(x, f, self._equations(x, f))
+
+    def _equations(self, x: FloatArray, f: FloatArray) -> FloatArray:
+        phi = f.copy()
+        only_high = self.has_high & ~self.has_low
+        phi[only_high] = -_fb(self.high[only_high] - x[only_high], -f[only_high])
+        low = self.has_low
+        second = f.copy()
+        both = self.has_low & self.has_high
+        second[both] = -_fb(self.high[both] - x[both], -f[both])
+        phi[low] = _fb(x[low] - self.low[low], second[low])
+        return phi
+
+    def _derivative(self, p: _Point) -> tuple[FloatArray, FloatArray]:
+        """Diagonals Da, Db of an element Da + Db J of the generalised Jacobian."""
+        n = len(p.x)
+        da, db = np.zeros(n), np.ones(n)
+        upper = self.has_high
+        inner = p.f.copy()
+        # derivative of -fb(high - x, -f) in x and in f
+        pa, pb = _fb_derivative(self.high[upper] - p.x[upper], -p.f[upper])
+        da[upper], db[upper] = pa, pb
+        inner[upper] = -_fb(self.high[upper] - p.x[upper], -p.f[upper])
+        low = self.has_low
+        qa, qb = _fb_derivative(p.x[low] - self.low[low], inner[low])
+        da[low] = qa + qb * da[low]
+        db[low] = qb * db[low]
+        return da, db
+
+    # -- notes and result ---------------------------------------------------------------------
+
+    def _residual(self, p: _Point) -> float:
+        z = np.clip(p.x * self.problem.scale, self.problem.lower, self.problem.upper)
+        f = self.problem.F(z)
+        r = float(scaled_residual(self.problem, z, f).max())
+        if r < self.best_residual:
+            self.best, self.best_residual = z, r
+        return r
+
+    def _note(self, residual: float, p: _Point, step: float) -> None:
+        entry = Iteration(
+            len(self.log), "newton", residual, p.merit, step, time.perf_counter() - self.begin
+        )
+        self.log.append(entry)
+        if self.options.callback is not None:
+            self.options.callback(entry)
+
+    def _result(self, status: Status) -> MCPResult:
+        with np.errstate(all="ignore"):
+            residual = scaled_residual(self.problem, self.best)
+        worst = int(np.argmax(np.where(np.isfinite(residual), residual, np.inf)))
+        return MCPResult(
+            status,
+            self.best,
+            float(residual[worst]),
+            self.problem.describe(worst),
+            log=self.log,
+            stats={
+                "evaluations": self.evaluations,
+                "factorisations": self.factorisations,
+                "seconds": time.perf_counter() - self.begin,
+            },
+        )
+
+
+def _fb(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Fischer-Burmeister function, without cancellation where a and b are positive and large."""
+    root = np.hypot(a, b)
+    total = a + b
+    with np.errstate(divide="ignore", invalid="ignore"):
+        stable = 2.0 * a * b / (total + root)
+    return np.where(total > 0, stable, total - root)
+
+
+def _fb_derivative(a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """An element of the generalised gradient; at the kink the one of the direction (1, 1)."""
+    root = np.hypot(a, b)
+    kink = root < 1e-15
+    safe = np.where(kink, 1.0, root)
+    at_kink = 1.0 - 1.0 / np.sqrt(2.0)
+    return np.where(kink, at_kink, 1.0 - a / safe), np.where(kink, at_kink, 1.0 - b / safe)
