@@ -19,7 +19,7 @@ from v2geq.data.model import Case
 from v2geq.errors import ConvergenceError, DataError
 from v2geq.mcp.relaxation import least_relaxation
 from v2geq.players.drivers import Traffic, traffic
-from v2geq.players.generation import StationPrices, price_all, seed
+from v2geq.players.generation import StationPrices, price_all, price_energy, seed
 from v2geq.results import store
 from v2geq.results.accounts import Accounts, path_costs
 from v2geq.results.certificate import Certificate, certify
@@ -103,7 +103,8 @@ def solve(
         if progress:
             progress(f"round {rounds}: {result.status.word}, residual {result.residual:.1e}")
         # also after a failure: without the paths still missing there may be no feasible point
-        if not exact or not _extend(coupled, z):
+        grown = exact and (_extend(coupled, z) or (not result.status.ok and _reconcile(coupled)))
+        if not grown:
             break
         if rounds >= MAX_ROUNDS:
             result.status = Status.ITERATION_LIMIT
@@ -140,9 +141,31 @@ def _extend(coupled: Coupled, z: FloatArray) -> bool:
     return any([len(roads.paths[name].extend(paths)) for name, paths in found.paths.items()])
 
 
+def _reconcile(coupled: Coupled) -> bool:
+    """Add paths that help to keep all limits, where those so far cannot; False where none does.
+
+    The point of a failed run has no useful prices. Those of the least relaxation of limits are
+    exact: while it is positive and some path earns at them, the path makes it smaller.
+    """
+    conflict = least_relaxation(coupled.mcp)
+    if not conflict.limits:
+        return False
+    price, roads = coupled.mcp.split(conflict.prices), coupled.traffic
+    prices = StationPrices(price["charge_price"], price.get("discharge_price"))
+    traded = [p for p in (prices.charge, prices.discharge) if p is not None]
+    highest = float(np.abs(np.concatenate(traded)).max(initial=0.0))
+    below = {}
+    for name, kind in roads.classes.items():
+        if kind.kind == "ev":
+            cost = price[f"drivers.demand_{name}"]
+            below[name] = cost - NEW_PATH_GAIN * (kind.battery * highest + np.abs(cost))
+    found = price_energy(roads, prices, below)
+    return any([len(roads.paths[name].extend(paths)) for name, paths in found.items()])
+
+
 def _refuse_infeasible(coupled: Coupled) -> None:
     """Raise DataError where the players' constraints cannot hold together, naming which."""
-    conflict = least_relaxation(coupled.mcp)
+    conflict = least_relaxation(coupled.mcp).limits
     if conflict:
         scenario = coupled.scenario
         by_object = {c.name.partition(",")[0]: c for c in reversed(conflict)}

@@ -84,12 +84,12 @@ def test_best_deviation_finds_the_optimum_and_profit() -> None:
 def test_relaxation_names_the_limits_that_conflict() -> None:
     """Demand 4, capacities 1 and 2: one kW is missing."""
     mcp = MCP([producer("a", 1.0, 1.0), producer("b", 1.0, 2.0), buyer(4.0)], [market()])
-    found = least_relaxation(mcp)
+    found = least_relaxation(mcp).limits
     assert sum(r.amount for r in found) == pytest.approx(1.0, abs=1e-7)
     assert {r.name for r in found} <= {"a.capacity", "b.capacity"}
     assert found[0].unit == "kW"
     feasible = MCP([producer("a", 1.0, 3.0), producer("b", 1.0, 2.0), buyer(4.0)], [market()])
-    assert least_relaxation(feasible) == []
+    assert least_relaxation(feasible).limits == []
 
 
 def test_two_blocks_of_one_name_are_refused() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from v2geq.arrays import FloatArray
 from v2geq.errors import ConvergenceError
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.block import find_block
@@ -33,8 +34,24 @@ class Relaxation:
         return f"{self.name} by {self.amount:.4g} {self.unit} ({self.meaning})"
 
 
-def least_relaxation(mcp: MCP) -> list[Relaxation]:
-    """Limits that together must give way, least scaled sum first; empty where none must.
+@dataclass(frozen=True)
+class Conflict:
+    """Limits that cannot hold together.
+
+    Attributes
+    ----------
+    limits : which would have to give way, largest scaled amount first; empty where none must
+    prices : (n,) at the players' equalities and market clearing, what one more unit of the row's
+        right side adds to the least scaled relaxation; zero elsewhere. A new column helps only
+        if it earns at these prices.
+    """
+
+    limits: list[Relaxation]
+    prices: FloatArray
+
+
+def least_relaxation(mcp: MCP) -> Conflict:
+    """Limits that together must give way, least scaled sum first.
 
     Players' equalities, market clearing and signs stay; inequality rows, upper bounds and other
     lower bounds may be relaxed. Answers whether all constraints of all players can hold together,
@@ -63,7 +80,7 @@ def least_relaxation(mcp: MCP) -> list[Relaxation]:
     )
 
 
-def _relaxation(mcp: MCP, soft: BoolArray) -> list[Relaxation] | None:
+def _relaxation(mcp: MCP, soft: BoolArray) -> Conflict | None:
     """Least relaxation of lower bounds at `soft`, of upper bounds and rows; None where not enough.
 
     Upper bounds of fixed values give way with their lower bounds.
@@ -137,7 +154,9 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> list[Relaxation] | None:
         found.append(
             Relaxation(block.describe(position), block.meaning, float(given[k] * scale), unit)
         )
-    return found
+    prices = np.zeros(mcp.n)
+    prices[rows] = result.eqlin.marginals
+    return Conflict(found, prices)
 
 
 def _positions(mcp: MCP, names: list[str]) -> np.ndarray:

@@ -87,6 +87,34 @@ def price_all(
     return Cheapest(cost, paths)
 
 
+def price_energy(
+    traffic: Traffic, prices: StationPrices, below: Mapping[str, FloatArray]
+) -> dict[str, list[Path]]:
+    """Paths of electric classes whose energy alone costs less than `below`, class -> (od,).
+
+    Time, wear and battery energy cost nothing here: at the prices of a conflict of limits these
+    are the paths that help to resolve it, and without any no path does.
+    """
+    found: dict[str, list[Path]] = {}
+    for name, limit in below.items():
+        _, found[name] = price_paths(
+            traffic.graph,
+            traffic.rules(name),
+            np.zeros(len(traffic.graph.arcs)),
+            traffic.od_pairs[name],
+            traffic.station_node,
+            value_of_time=1.0,
+            wait_h=np.zeros(len(traffic.station_node)),
+            charge_price=prices.charge,
+            discharge_price=prices.discharge,
+            charger_power=np.inf,
+            degradation=0.0,
+            energy_value=0.0,
+            below=limit,
+        )
+    return found
+
+
 def seed(scenario: Scenario, traffic: Traffic) -> None:
     """Fill the path sets with the cheapest paths of a few rounds of averaged loading.
 

@@ -221,10 +221,10 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
     rating = 0.0
     if limits.line_rating == "polygon":
         apparent = np.hypot(values["dso.p_line"], values["dso.q_line"])
-        rating = max(0.0, float((apparent - scenario.lines.rating_kva).max()))
+        rating = float((apparent - scenario.lines.rating_kva).max(initial=0.0))
     elif limits.line_rating == "box":
         flows = np.abs(np.stack([values["dso.p_line"], values["dso.q_line"]]))
-        rating = max(0.0, float((flows - scenario.lines.rating_kva).max()))
+        rating = float((flows - scenario.lines.rating_kva).max(initial=0.0))
     outside = np.maximum(mcp.lower - z, z - mcp.upper) / mcp.scale
 
     gap, gap_all, gains = wardrop(coupled, values)
