@@ -1,17 +1,54 @@
-"""Solvers of mixed complementarity problems. They know nothing of markets."""
+"""Solvers of mixed complementarity problems. They know nothing of markets.
+
+Which one? `auto` (the default) runs the proximal interior-point method, which is made for monotone
+problems, large and sparse ones too, and turns to the semismooth Newton method where it fails;
+`semismooth` starts where it is told and needs no monotonicity.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import ConvergenceError, DataError, did_you_mean
+from v2geq.solvers.automatic import automatic
+from v2geq.solvers.functions import FunctionProblem
 from v2geq.solvers.interior_point import interior_point
-from v2geq.solvers.protocol import MCPResult, Options, Problem
+from v2geq.solvers.protocol import (
+    Iteration,
+    MCPResult,
+    Options,
+    Problem,
+    Status,
+    scaled_residual,
+)
+from v2geq.solvers.semismooth import semismooth_newton
+
+__all__ = [
+    "METHODS",
+    "FunctionProblem",
+    "Iteration",
+    "MCPResult",
+    "Options",
+    "Problem",
+    "Status",
+    "interior_point",
+    "scaled_residual",
+    "semismooth_newton",
+    "solve_mcp",
+    "solver",
+]
 
 Solver = Callable[[Problem, FloatArray | None, Options | None], MCPResult]
 
-METHODS: dict[str, Solver] = {"auto": interior_point, "interior_point": interior_point}
+METHODS: dict[str, Solver] = {
+    "auto": automatic,
+    "interior_point": interior_point,
+    "semismooth": semismooth_newton,
+}
 """Solvers by name; "auto" is the default choice."""
 
 
@@ -20,3 +57,77 @@ def solver(method: str) -> Solver:
     if method not in METHODS:
         raise DataError(f"there is no method {method!r}", advice=did_you_mean(method, METHODS))
     return METHODS[method]
+
+
+def solve_mcp(
+    F: Callable[[FloatArray], Any] | Problem,
+    J: Callable[[FloatArray], Any] | None = None,
+    lb: Any = None,
+    ub: Any = None,
+    z0: Any = None,
+    *,
+    method: str = "auto",
+    options: Options | None = None,
+    names: Sequence[str] | None = None,
+    on_failure: str = "return",
+    check_derivatives: bool = False,
+) -> MCPResult:
+    """Find z in [lb, ub] with F = 0 inside, F >= 0 at lb, F <= 0 at ub.
+
+    Parameters
+    ----------
+    F
+        The map z (n,) -> (n,), or an assembled problem (then J, lb and ub stay out).
+    J
+        Its Jacobian, dense or sparse (n, n); return every entry that can be nonzero.
+    lb, ub
+        (n,) bounds; infinite where there is none.
+    z0
+        (n,) first point.
+    method
+        One of `METHODS`.
+    options
+        Tolerance, limits, callback.
+    names
+        Names of the n entries, for messages.
+    on_failure
+        "return" the best point with a status that says so, or "raise" ConvergenceError.
+    check_derivatives
+        Compare J with central differences of F at z0 first.
+
+    Returns
+    -------
+    MCPResult
+        `status`, `z`, `residual` recomputed at z, `worst` entries, `log`, `stats`.
+
+    Raises
+    ------
+    DataError
+        Arguments that do not fit; wrong derivatives, with their entries named.
+    ConvergenceError
+        With ``on_failure="raise"``, where the problem was not solved.
+    """
+    run = solver(method)
+    if on_failure not in ("return", "raise"):
+        raise DataError(f"on_failure = {on_failure!r}; choose 'return' or 'raise'")
+    if callable(F):
+        if J is None or lb is None or ub is None:
+            raise DataError("a map F needs its Jacobian J and bounds lb and ub")
+        problem: Problem = FunctionProblem(F, J, lb, ub, z0, names)
+        start = problem.start if z0 is not None else None
+    else:
+        problem = F
+        start = None if z0 is None else np.asarray(z0, dtype=float)
+    if check_derivatives:
+        if not isinstance(problem, FunctionProblem):
+            raise DataError("derivatives are checked for problems given by functions only")
+        wrong = problem.wrong_derivatives(np.clip(problem.start, problem.lower, problem.upper))
+        if wrong:
+            raise DataError(f"the Jacobian is wrong: {'; '.join(wrong)}")
+    result = run(problem, start, options)
+    if on_failure == "raise" and not result.status.ok:
+        raise ConvergenceError(
+            f"{result.status.value}; scaled natural residual {result.residual:.2e}, worst at "
+            f"{result.worst}"
+        )
+    return result

@@ -207,13 +207,21 @@ class _Run:
     # -- the method ---------------------------------------------------------------------------
 
     def run(self) -> MCPResult:
-        status = Status.ITERATION_LIMIT
+        """Iterate to the end; an interrupt returns the best point."""
+        try:
+            # points far outside overflow in F; they are met by shorter steps, not by warnings
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                return self._result(self._iterate())
+        except KeyboardInterrupt:
+            return self._result(Status.INTERRUPTED)
+
+    def _iterate(self) -> Status:
         since_best = 0
         polish_at = POLISH_BELOW
         state = self.state
         f = self.scaled.f(state.x)
         if not np.isfinite(f).all():
-            return self._result(Status.DOMAIN_ERROR)
+            return Status.DOMAIN_ERROR
         step = 0.0
         while True:
             before = self.best_residual
@@ -225,32 +233,25 @@ class _Run:
             if residual <= self.options.tolerance:
                 # one more step from here is nearly free and takes the point to rounding level
                 self._polish(state, f)
-                status = Status.SOLVED
-                break
+                return Status.SOLVED
             if residual < polish_at:
                 polish_at = 0.03 * residual
                 if self._polish(state, f):
-                    status = Status.SOLVED
-                    break
+                    return Status.SOLVED
             if len(self.log) > self.options.max_iterations:
-                break
+                return Status.ITERATION_LIMIT
             if time.perf_counter() - self.begin > self.options.time_limit_s:
-                status = Status.TIME_LIMIT
-                break
+                return Status.TIME_LIMIT
             if since_best > STALL_AFTER:
-                status = Status.STALLED
-                break
+                return Status.STALLED
             try:
                 moved = self._step(state, f, mu, cautious=since_best >= CAUTIOUS_AFTER)
             except RuntimeError:  # the factorisation met an exactly singular matrix
-                status = Status.STALLED
-                break
+                return Status.STALLED
             if moved is None:
-                status = Status.DOMAIN_ERROR
-                break
+                return Status.DOMAIN_ERROR
             state, f, step = moved
             self.state = state
-        return self._result(status)
 
     def _step(
         self, s: _State, f: FloatArray, mu: float, *, cautious: bool = False
@@ -401,12 +402,15 @@ class _Run:
         worst = int(np.argmax(residual))
         if status.ok and not residual[worst] <= self.options.tolerance:
             status = Status.STALLED
+        diverging = [] if status.ok else self._diverging()
+        if status is Status.STALLED and diverging:
+            status = Status.DIVERGED
         return MCPResult(
             status,
             z,
             float(residual[worst]),
             self.problem.describe(worst),
-            [] if status.ok else self._diverging(),
+            diverging,
             self.log,
             {
                 "evaluations": self.scaled.evaluations,

@@ -1,0 +1,37 @@
+"""The default choice: interior point first, semismooth Newton where it fails."""
+
+from __future__ import annotations
+
+from v2geq.arrays import FloatArray
+from v2geq.solvers.interior_point import interior_point
+from v2geq.solvers.protocol import MCPResult, Options, Problem, Status
+from v2geq.solvers.semismooth import semismooth_newton
+
+LARGEST_NEWTON = 2000
+"""Unknowns up to which a failed problem is tried by Newton's method as well."""
+
+
+def automatic(
+    problem: Problem, start: FloatArray | None = None, options: Options | None = None
+) -> MCPResult:
+    """Interior point; small problems that it fails on by semismooth Newton as well.
+
+    Newton's method is tried from the given start and from the best point so far. The best result
+    is returned, with the log of all attempts.
+    """
+    best = interior_point(problem, start, options)
+    if best.status.ok or best.status is Status.INTERRUPTED:
+        return best
+    # multipliers beyond all data say that there is no feasible point to be found
+    if best.diverging or problem.n > LARGEST_NEWTON:
+        return best
+    log = list(best.log)
+    for first in (start, best.z):
+        tried = semismooth_newton(problem, first, options)
+        log += tried.log
+        if tried.status.ok or tried.residual < best.residual:
+            best = tried
+        if best.status.ok or tried.status is Status.INTERRUPTED:
+            break
+    best.log = log
+    return best
