@@ -102,6 +102,10 @@ def solve(
         z = canonical(coupled, result.z)
         if progress:
             progress(f"round {rounds}: {result.status.word}, residual {result.residual:.1e}")
+        if result.status is Status.INTERRUPTED:
+            if check:
+                raise KeyboardInterrupt
+            break
         # also after a failure: without the paths still missing there may be no feasible point
         grown = exact and (_extend(coupled, z) or (not result.status.ok and _reconcile(coupled)))
         if not grown:
