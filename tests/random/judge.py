@@ -1,0 +1,261 @@
+"""What must be true of the answer to any case: solved and certified, or refused for a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import byhand
+import cvxpy as cp
+import numpy as np
+from drivers_byhand import legs_of
+from random_cases import Market
+
+import v2geq as vg
+from v2geq.errors import DataError
+from v2geq.players.drivers import traffic
+from v2geq.scenario import resolve
+from v2geq.solvers import solver
+
+
+def solve(market: Market) -> vg.Equilibrium | None:
+    """The equilibrium, or None where the case is refused and the refusal is right.
+
+    A ConvergenceError is a failure: every case is monotone or nearly so, and small.
+    """
+    try:
+        return vg.solve(market.case, v2g=market.v2g)
+    except DataError as error:
+        confirm(market, str(error))
+        return None
+
+
+# -- refusals ------------------------------------------------------------------------------------
+
+
+def confirm(market: Market, message: str) -> None:
+    """Raise unless the case deserves this error."""
+    f = byhand.facts(market.case, "base", market.v2g)
+    if "and no supply" in message:
+        assert _island_without_supply(f), message
+    elif "energy-feasible path" in message:
+        assert _no_path(market, f), message
+    elif "no state of the market" in message:
+        assert not some_state(market, f), message
+    elif any(word in message for word in ("is held at", "reactive source", "reactive range")):
+        assert not _solvable(byhand.Grid(f).constraints), message
+    else:
+        raise AssertionError(f"refused for an unknown reason: {message}")
+
+
+def _island_without_supply(f: byhand.Facts) -> bool:
+    load = f.firm + f.responsive
+    for c in set(f.island) - {f.island[f.at[f.root]]}:
+        here = {b for b, k in zip(f.buses, f.island, strict=True) if k == c}
+        supply = f.generators["max_kw"][f.generators["bus"].isin(here)].sum()
+        if f.v2g:
+            supply += f.stations["discharge_max_kw"][f.stations["bus"].isin(here)].sum()
+        if load[f.island == c].sum() > 0 and supply == 0:
+            return True
+    return False
+
+
+def _no_path(market: Market, f: byhand.Facts) -> bool:
+    case = market.case
+    legs = legs_of(case.road, case.drivers, list(f.stations["road_node"]))
+    lacking = [
+        (name, o, d)
+        for name, known in legs.items()
+        for o, d in zip(case.trips[name]["origin"], case.trips[name]["destination"], strict=True)
+        if not known.feasible(o, d)
+    ]
+    if lacking:
+        return True
+    # with base routes a path may be missing that exists
+    return case.paths.method == "enumerate" and case.paths.base_routes_ev < 8
+
+
+def some_state(market: Market, f: byhand.Facts) -> bool:
+    """Whether all constraints of all players can hold together, over all paths; by HiGHS."""
+    case = market.case
+    grid = byhand.Grid(f)
+    retailers = [byhand.Retailer(f, k) for k in case.lses.index]
+    charge, discharge, rules = _station_use(market, f)
+    rules += [sum(k.use for k in retailers) == grid.withdrawal, *grid.constraints]
+    for k in retailers:
+        rules += k.constraints
+    if len(f.stations):
+        rules += [
+            charge == sum(k.to_station for k in retailers),
+            discharge == sum(k.from_station for k in retailers),
+            charge - discharge <= f.stations["charge_max_kw"].to_numpy(),
+            charge - discharge >= -f.stations["discharge_max_kw"].to_numpy(),
+        ]
+    return _solvable(rules)
+
+
+def _solvable(rules) -> bool:
+    problem = cp.Problem(cp.Minimize(0), rules)
+    problem.solve(solver=cp.SCIPY, scipy_options={"method": "highs"})
+    assert problem.status in ("optimal", "infeasible"), problem.status
+    return problem.status == "optimal"
+
+
+def _station_use(market: Market, f: byhand.Facts):
+    """Energy charged and discharged by station (kW) as expressions of flows, and the flows' rules."""
+    case, stations = market.case, list(f.stations.index)
+    # class -> (OD pair, station -> energy of a vehicle, charged positive)
+    options: dict[str, list[tuple[int, dict[int, float]]]] = {}
+    if case.paths.method == "enumerate":
+        roads = traffic(resolve(case, "base", v2g=market.v2g))
+        for name in roads.classes:
+            options[name] = [
+                (p.od, {s.station: s.energy_kwh * (1 if s.kind == "C" else -1) for s in p.stops})
+                for p in roads.paths[name].paths
+            ]
+    else:
+        legs = legs_of(case.road, case.drivers, list(f.stations["road_node"]))
+        for name, known in legs.items():
+            t = case.trips[name]
+            options[name] = [
+                (w, use)
+                for w, (o, d) in enumerate(zip(t["origin"], t["destination"], strict=True))
+                for use in known.station_energies(o, d, v2g=market.v2g)
+            ]
+    charge: Any = cp.Constant(np.zeros(len(stations)))
+    discharge: Any = charge
+    rules = []
+    for name, listed in options.items():
+        flow = byhand.variable(len(listed), nonneg=True)
+        trips = case.trips[name]["trips_veh_h"].to_numpy()
+        member = np.zeros((len(trips), len(listed)))
+        energy = np.zeros((len(stations), len(listed)))
+        for k, (w, use) in enumerate(listed):
+            member[w, k] = 1.0
+            for s, e in use.items():
+                energy[s, k] += e
+        rules.append(member @ flow == trips)
+        if stations:
+            charge = charge + np.maximum(energy, 0) @ flow
+            discharge = discharge + np.maximum(-energy, 0) @ flow
+    return charge, discharge, rules
+
+
+# -- equilibria ----------------------------------------------------------------------------------
+
+
+def check_saved(eq: vg.Equilibrium, path: Path) -> None:
+    """A saved file holds the same point to the last bit, and certifies by itself."""
+    eq.save(path)
+    again = vg.load(path)
+    assert np.array_equal(again.z, eq.z)
+    assert not again.edited
+    assert again.certificate.holds, again.certificate
+    assert again.summary == eq.summary or _same(again.summary, eq.summary)
+
+
+def _same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(
+        x == b[k] or (x != x and b[k] != b[k]) for k, x in a.items()
+    )
+
+
+def check_wardrop(eq: vg.Equilibrium) -> None:
+    """Nobody has a cheaper path, among all paths of the road enumerated by hand."""
+    case = eq.original
+    stations = eq.scenario.stations
+    x = np.maximum(eq.flow_veh_h.to_numpy(), 0.0)
+    arcs = case.road.arcs
+    hours = arcs["free_flow_min"].to_numpy() / 60
+    hours = hours * (
+        1 + arcs["bpr_b"].to_numpy() * (x / arcs["capacity_veh_h"]) ** arcs["bpr_power"].to_numpy()
+    )
+    hours = hours.to_numpy()
+    z = eq.stops_veh_h.to_numpy() - stations["piles"].to_numpy()
+    eps = case.station_settings.queue_smoothing
+    wait = (
+        stations["base_wait_h"].to_numpy()
+        + stations["queue_slope_h"].to_numpy() * (z + np.sqrt(z**2 + eps**2)) / 2
+    )
+    selling = eq.discharge_price.to_numpy() if eq.scenario.v2g else None
+    legs = legs_of(case.road, case.drivers, list(stations["road_node"]))
+    for name, known in legs.items():
+        t = case.trips[name]
+        for o, d, u in zip(t["origin"], t["destination"], eq.data[f"cost_{name}"], strict=True):
+            least = known.cheapest(o, d, hours, wait, eq.charge_price.to_numpy(), selling)
+            gap = (float(u) - least) / (1.0 + abs(least))
+            if case.paths.method == "exact":
+                assert abs(gap) <= 1e-6, (name, o, d, float(u), least)
+            else:  # base routes hold some of all paths
+                assert gap >= -1e-6, (name, o, d, float(u), least)
+
+
+def has_potential(market: Market) -> bool:
+    """Whether the equilibrium is the optimum of the convex program of the equilibrium page."""
+    case = market.case
+    times = {k.value_of_time for k in case.drivers.values() if k.kind == "ev"}
+    return (
+        len(times) <= 1
+        and case.market.inverse_demand == "linear"
+        and (case.generators["cost"] == "").all()
+        # expansions of the potential need a slope and curvature
+        and (case.road.arcs["bpr_power"] >= 1).all()
+    )
+
+
+def check_potential(eq: vg.Equilibrium, *, rel: float = 1e-5) -> None:
+    """The point attains the convex program's optimum, and agrees in what is unique there.
+
+    Ties are common in random cases, so only what is strictly convex counts as unique: flows on
+    arcs that congest, stops where queues grow, generation with a quadratic cost, sales. Where
+    several optima exist, the value decides.
+    """
+    case = eq.original
+    f = byhand.facts(case, "base", eq.scenario.v2g)
+    paths = byhand.path_lists(eq)
+    phi = byhand.potential_value(eq.values, eq.coupled.mcp, f, paths)
+    program = byhand.Potential(f, paths).solve()
+    k, t = program.retailers, program.trips
+    road = case.road.arcs
+    ratio = np.maximum(t.ratio.value, 0.0)
+    rise = t.bpr_b * ratio ** (t.power + 1) / (t.power + 1)
+    travel = float((t.t0 * t.cap * (ratio + rise)).sum())
+    waiting = 0.0
+    if t.waits:
+        n = t.n.value
+
+        def queue(z: np.ndarray) -> np.ndarray:
+            e = t.eps
+            return (z**2 + z * np.sqrt(z**2 + e**2) + e**2 * np.arcsinh(z / e)) / 4
+
+        waiting = float((t.base * n + t.slope * (queue(n - t.piles) - queue(-t.piles))).sum())
+    money = float(t.money.value) if hasattr(t.money, "value") else float(t.money)
+    best = float(program.power_cost.value) + t.omega * (travel + waiting) + money
+    book = abs(best) + float(eq.accounts.social_cost.abs().sum())
+    # Phi is convex: no feasible point can be below its optimum, and an equilibrium is not above
+    assert abs(phi - best) <= 1e-7 * book, (phi, best)
+
+    def close(got, want, size: float, what: str) -> None:
+        gap = float(np.abs(np.asarray(got) - np.asarray(want)).max(initial=0.0))
+        assert gap <= rel * size, (what, gap / size)
+
+    congests = ((road["bpr_b"] > 0) & (road["bpr_power"] == 1)).to_numpy()
+    x = np.maximum(eq.flow_veh_h.to_numpy(), 0.0)
+    close((ratio * t.cap)[congests], x[congests], float(x.max()), "arc flow")
+    kw = max(1.0, float(f.firm.sum() + f.responsive.sum()))
+    for name, r in k.items():
+        if not len(r.q.value):
+            continue
+        mine = byhand.Retailer(f, name)
+        mine.assign(eq)
+        close(r.q.value, mine.q.value, kw, f"sales of {name}")
+        bent = (r.own["cost_quadratic"] > 0).to_numpy()
+        close(r.gen.value[bent], mine.gen.value[bent], kw, f"generation of {name}")
+
+
+def solve_from_afar(eq: vg.Equilibrium) -> None:
+    """The same problem from a far point, on both sides of all bounds, is solved as well."""
+    mcp = eq.coupled.mcp
+    start = mcp.start + mcp.scale * np.random.default_rng(1).normal(0.0, 3.0, mcp.n)
+    result = solver("interior_point")(mcp, start, None)
+    assert result.status.ok, (result.status, result.residual, result.worst)
