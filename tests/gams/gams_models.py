@@ -1,0 +1,75 @@
+"""Problems that between them use every kind of curve, bound and label."""
+
+from __future__ import annotations
+
+import numpy as np
+from cases import make_case, make_feeder, make_road
+
+from v2geq.data.model import Case
+from v2geq.equilibrium import Equilibrium, solve
+from v2geq.mcp.assemble import MCP, Market
+from v2geq.mcp.curves import Linear, Quadratic
+from v2geq.mcp.program import Program
+
+
+def charging_case(**changes: object) -> Case:
+    """Vehicles must charge on the way, so that all station prices but the V2G ones are in use."""
+    return make_case(
+        **{
+            "drivers": {"ev": {"battery": 13.0}, "fv": {"kind": "fv"}},
+            "trips": {"ev": {"1-3": 40.0}, "fv": {"1-3": 60.0, "1-2": 20.0}},
+            **changes,
+        }
+    )
+
+
+def curved_case() -> Case:
+    """Costs and demand given as expressions, several BPR powers, box ratings."""
+    return charging_case(
+        generators={
+            "ga": {"lse": "A", "bus": "a"},
+            "ge": {"lse": "A", "bus": "b", "cost": "0.11*g + 1e-7*g**3 + 0.5*exp(g/400)"},
+            "gb": {"lse": "B", "bus": "b", "cost_linear": 0.12},
+        },
+        inverse_demand="p0*exp(1 - q/q0)",
+        demand_range=1.4,
+        line_rating="box",
+        feeder=make_feeder({"r-a": {}, "a-b": {"rating_kva": 400.0}}),
+        road=make_road(
+            {
+                "1-2": {"capacity_veh_h": 60.0},
+                "2-3": {
+                    "length_km": 6.0,
+                    "free_flow_min": 6.0,
+                    "bpr_power": 1.5,
+                    "capacity_veh_h": 80.0,
+                },
+                "1-3": {"length_km": 13.0, "free_flow_min": 13.0, "bpr_power": 0.0},
+            }
+        ),
+    )
+
+
+def problem(case: Case, **options: object) -> Equilibrium:
+    return solve(case, **options)
+
+
+def odd_labels() -> MCP:
+    """A seller and a buyer whose labels GAMS cannot take as they are."""
+    long = "route " + "a" * 80
+    names = [long + "1", long + "2", "it's", 'say "no"', "both ' and \"", "N", "n", "ä\tb"]
+    n = len(names)
+    p = Program("sum.of-all", 10.0)
+    x = p.variable("x'", ("thing",), names, unit="kW", scale=2.0, upper=np.arange(1.0, n + 1))
+    p.separable_cost(x, Quadratic(np.linspace(0.1, 0.4, n), np.full(n, 0.03125)))
+    p.cost(x, np.full(n, 1.0 / 3.0))
+    p.sell("price", {x: 1.0}, n)
+    b = Program("buyer", 10.0)
+    y = b.variable("y", ("thing",), names, unit="kW", scale=2.0)
+    b.cournot_revenue(y, Linear(np.full(n, 2.0), np.linspace(0.3, 0.7, n)), [])
+    b.sell("price", {y: -1.0}, n)
+    b.at_least("most", (), [()], terms={y: -np.ones((1, n))}, rhs=-4.0, unit="kW", scale=2.0)
+    market = Market.of(
+        "price", ("thing",), names, unit="$/kWh", row_unit="kW", scale=1.0, start=0.1
+    )
+    return MCP([p, b], [market])
