@@ -158,8 +158,8 @@ class _View:
             "shed 0, near normal",
             f"shed {shed[0]:.0f} / {shed[1]:.0f} kW, peak {after[0]:.2f} / {after[1]:.2f} $/kWh",
             _word(max(shed) <= NO_SHED and half),
-            f"peak {after[0] / before[0]:.0%} and {after[1] / before[1]:.0%} of the one without "
-            "V2G (asked: at most half); in the island waiting vehicles set the price",
+            f"peak {_ratio(after[0], before[0]):.0%} and {_ratio(after[1], before[1]):.0%} of the "
+            "one without V2G (asked: at most half); in the island waiting vehicles set the price",
         )
 
     def supply(self) -> Claim:
@@ -294,8 +294,8 @@ class _View:
         change, bare = [], []
         for scenario in SCENARIOS:
             before, after = (self.facts[scenario, v]["social_cost_terms"] for v in (False, True))
-            change.append(sum(after.values()) / sum(before.values()) - 1.0)
-            bare.append(_without_travel(after) / _without_travel(before) - 1.0)
+            change.append(_ratio(sum(after.values()), sum(before.values())) - 1.0)
+            bare.append(_ratio(_without_travel(after), _without_travel(before)) - 1.0)
         direction = abs(change[0]) < MARGINAL and max(change[1:]) < 0
         met = direction and all(abs(c + 0.06) < 0.02 for c in change[1:])
         return Claim(
@@ -313,7 +313,7 @@ class _View:
             before, after = (self.facts[scenario, v]["social_cost_terms"] for v in (False, True))
             saving = sum(before.values()) - sum(after.values())
             power = sum(before[k] - after[k] for k in POWER_TERMS)
-            shares.append(power / saving)
+            shares.append(_ratio(power, saving))
             penalties.append(before["lost load"] - after["lost load"])
         return Claim(
             13,
@@ -325,6 +325,11 @@ class _View:
             f"lost load alone falls by {penalties[0]:,.0f} and {penalties[1]:,.0f} $/h; above "
             "100 % drivers give some of it back",
         )
+
+
+def _ratio(part: float, whole: float) -> float:
+    """`part / whole`, not a number where the whole is nothing, as where V2G is never used."""
+    return part / whole if whole else float("nan")
 
 
 def _without_travel(terms: Mapping[str, float]) -> float:
