@@ -337,6 +337,15 @@ class Equilibrium:
         explanation: Explanation = _room("analysis.explain").explain(self, od=od, bus=bus)
         return explanation
 
+    def sensitivity(self, *, of: str, to: str) -> xr.DataArray:
+        """Derivative of result `of` with respect to parameter or column `to`.
+
+        By implicit differentiation on the active set, for example
+        ``eq.sensitivity(of="dlmp", to="load_kw")``; see `v2geq.analysis.sensitivity`.
+        """
+        derivative: xr.DataArray = _room("analysis.sensitivity").sensitivity(self, of=of, to=to)
+        return derivative
+
     def _repr_html_(self) -> str:
         figures = self.summary
         rows = {

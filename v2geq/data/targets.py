@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -42,6 +43,20 @@ class Target:
         if self.kind == "scenario":
             return f"scenario.{self.owner}.{self.field}" + (f".{self.key}" if self.key else "")
         return f"{self.owner}.{self.field}"
+
+
+def value_of(case: Case, target: Target) -> Any:
+    """Present value of what `target` points at."""
+    if target.kind == "driver":
+        return getattr(case.drivers[target.owner], target.field)
+    if target.kind == "table":
+        attribute, table, _ = TABLES[target.owner]
+        frame = getattr(case, attribute)
+        return (getattr(frame, table) if table else frame).loc[target.key, target.field]
+    if target.kind == "scenario":
+        value = getattr(case.scenarios[target.owner], target.field)
+        return value[target.key] if target.key else value
+    return getattr(getattr(case, SECTIONS[target.owner][0]), target.field)
 
 
 def resolve(case: Case, name: str, where: str = "") -> Target:

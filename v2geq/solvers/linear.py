@@ -166,8 +166,11 @@ class PatternFactor:
     def factor(self, a: sp.csc_array) -> None:
         """Factorise `a`; raises RuntimeError where it is singular."""
         if self._ldl is not None:
-            if self._ldl.factor(a):
-                return
+            try:
+                if self._ldl.factor(a):
+                    return
+            except RuntimeError:  # a pivot vanished; LU may still exchange rows
+                pass
             self._lu.factorisations += self._ldl.factorisations
             self._ldl = None
         self._lu.factor(a)
