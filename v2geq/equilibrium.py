@@ -20,6 +20,7 @@ from v2geq.errors import ConvergenceError, DataError
 from v2geq.mcp.relaxation import least_relaxation
 from v2geq.players.drivers import Traffic, traffic
 from v2geq.players.generation import StationPrices, price_all, price_energy, seed
+from v2geq.players.paths import make_path
 from v2geq.results import store
 from v2geq.results.accounts import Accounts, path_costs
 from v2geq.results.certificate import Certificate, certify
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from v2geq.plots.api import Plots
 
 MAX_ROUNDS = 40
+WARM_PATHS = 8
+"""New paths up to which the next round starts from the last round's solution."""
 NEW_PATH_GAIN = 1e-10
 """Relative saving from which a path outside the problem is added to it."""
 
@@ -52,6 +55,7 @@ def solve(
     method: str = "auto",
     set: Mapping[str, Any] | None = None,
     options: Options | None = None,
+    start: Equilibrium | None = None,
     check: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Equilibrium:
@@ -71,6 +75,8 @@ def solve(
         Parameters to change, by name, for example ``{"voll": 5.0}``.
     options
         Tolerance and limits of the solver.
+    start
+        Equilibrium of a neighbouring scenario or parameter set to start from.
     check
         Raise where the solver did not converge; otherwise return the best point met, whose
         `status` and certificate say so.
@@ -91,13 +97,17 @@ def solve(
     exact = resolved.case.paths.method == "exact"
     if exact:
         seed(resolved, roads)
+    if start is not None and exact:
+        _borrow_paths(start.coupled, resolved, roads)
     coupled = couple(resolved, roads)
+    near = None if start is None else coupled.mcp.carry(start.coupled.mcp, start.z)
     built = time.perf_counter()
     log: list[Iteration] = []
+    options = options or Options()
     rounds = 0
     while True:
         rounds += 1
-        result = solve_mcp(coupled.mcp, None, options)
+        result = solve_mcp(coupled.mcp, near, replace(options, warm=near is not None))
         log += result.log
         z = canonical(coupled, result.z)
         if progress:
@@ -107,13 +117,16 @@ def solve(
                 raise KeyboardInterrupt
             break
         # also after a failure: without the paths still missing there may be no feasible point
+        before = _path_count(roads)
         grown = exact and (_extend(coupled, z) or (not result.status.ok and _reconcile(coupled)))
         if not grown:
             break
         if rounds >= MAX_ROUNDS:
             result.status = Status.ITERATION_LIMIT
             break
-        coupled = couple(resolved, roads)
+        last, coupled = coupled, couple(resolved, roads)
+        few = result.status.ok and _path_count(roads) - before <= WARM_PATHS
+        near = coupled.mcp.carry(last.mcp, z) if few else None
     end = time.perf_counter()
     if not result.status.ok:
         _refuse_infeasible(coupled)
@@ -128,6 +141,32 @@ def solve(
         seconds={"build": built - begin, "solve": end - built},
         rounds=rounds,
     )
+
+
+def _path_count(roads: Traffic) -> int:
+    return sum(len(paths) for paths in roads.paths.values())
+
+
+def _borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> None:
+    """Add the paths another equilibrium uses, where roads and stations are the same."""
+    theirs = source.traffic
+    if theirs.graph.arcs != roads.graph.arcs or list(source.scenario.stations.index) != list(
+        scenario.stations.index
+    ):
+        return
+    for name, own in roads.paths.items():
+        if name not in theirs.paths or theirs.od_names(name) != roads.od_names(name):
+            continue
+        used = theirs.paths[name].paths
+        if roads.classes[name].kind == "ev":
+            rules = roads.rules(name)
+            again = [
+                make_path(roads.graph, rules, *p.key)
+                for p in used
+                if scenario.v2g or "D" not in p.pattern
+            ]
+            used = tuple(p for p in again if p is not None)
+        own.extend(used)
 
 
 def _extend(coupled: Coupled, z: FloatArray) -> bool:

@@ -190,6 +190,25 @@ class MCP:
             z[b.slice] = values[b.name]
         return z
 
+    def carry(self, other: MCP, z: FloatArray) -> FloatArray:
+        """A start for this problem from the point `z` of a similar one, matched by labels.
+
+        Entries the other problem lacks are zero, or their own start in blocks it lacks altogether;
+        everything is clipped to the bounds.
+        """
+        out = self.start.copy()
+        for b in self.blocks:
+            if b.name not in other:
+                continue
+            theirs = other[b.name]
+            values = z[theirs.slice]
+            if b.labels == theirs.labels:
+                out[b.slice] = values
+            else:
+                known = dict(zip(theirs.labels, values.tolist(), strict=True))
+                out[b.slice] = [known.get(label, 0.0) for label in b.labels]
+        return np.clip(out, self.lower, self.upper)
+
     def F(self, z: FloatArray) -> FloatArray:
         """The map, shape (n,)."""
         out: FloatArray = self.matrix @ z + self.constant

@@ -11,7 +11,7 @@ then, takes the residual to rounding level in one or two factorisations.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -38,6 +38,9 @@ CAUTIOUS_CENTRING = 0.5
 CAUTIOUS_TO_BOUNDARY = 0.8
 SMALLEST_GAP = 1e-17
 DIVERGING = 1e6
+WARM_COMPLEMENTARITY = 0.1
+"""Scaled complementarity of a warm start: near enough to save half the way, far enough to turn."""
+WARM_ITERATIONS = 30
 
 
 class _Scaled:
@@ -114,13 +117,28 @@ def interior_point(
     options = options or Options()
     begin = time.perf_counter()
     z = np.clip(problem.start if start is None else start, problem.lower, problem.upper)
-    scaled = _Scaled(problem, z)
-    return _Run(problem, scaled, z, options, begin).run()
+    if start is None or not options.warm:
+        return _Run(problem, _Scaled(problem, z), z, options, begin).run()
+    short = replace(options, max_iterations=min(WARM_ITERATIONS, options.max_iterations))
+    warm = _Run(problem, _Scaled(problem, z), z, short, begin, warm=True).run()
+    if warm.status.ok or warm.status in (Status.INTERRUPTED, Status.TIME_LIMIT):
+        return warm
+    own = np.clip(problem.start, problem.lower, problem.upper)
+    cold = _Run(problem, _Scaled(problem, own), own, options, begin).run()
+    cold.log = warm.log + cold.log
+    return cold if cold.residual <= warm.residual else warm
 
 
 class _Run:
     def __init__(
-        self, problem: Problem, scaled: _Scaled, z: FloatArray, options: Options, begin: float
+        self,
+        problem: Problem,
+        scaled: _Scaled,
+        z: FloatArray,
+        options: Options,
+        begin: float,
+        *,
+        warm: bool = False,
     ) -> None:
         self.problem, self.scaled, self.options, self.begin = problem, scaled, options, begin
         self.low_at = np.flatnonzero(np.isfinite(scaled.low))
@@ -133,7 +151,8 @@ class _Run:
         self.log: list[Iteration] = []
         self.best = z
         self.best_residual = np.inf
-        self.state = self._start(z / scaled.column)
+        x = z / scaled.column
+        self.state = self._warm_start(x) if warm else self._start(x)
 
     # -- points -------------------------------------------------------------------------------
 
@@ -147,6 +166,30 @@ class _Run:
         wl, wu = np.zeros_like(x), np.zeros_like(x)
         wl[self.low_at] = np.maximum(f[self.low_at], 0.0) + 1.0
         wu[self.high_at] = np.maximum(-f[self.high_at], 0.0) + 1.0
+        return _State(x, wl, wu)
+
+    def _warm_start(self, x: FloatArray) -> _State:
+        """Put every pair of a neighbour's solution on the central path at one complementarity.
+
+        The larger of gap and multiplier stays as it is, the other follows, so that the active set
+        is kept as a tendency and no pair is stuck at zero.
+        """
+        mu = WARM_COMPLEMENTARITY
+        x = x.copy()
+        f = self.scaled.f(x)
+        wl, wu = np.zeros_like(x), np.zeros_like(x)
+        half = 0.5 * (self.scaled.high - self.scaled.low)
+        for at, sign, bound, w in (
+            (self.low_at, 1.0, self.scaled.low, wl),
+            (self.high_at, -1.0, self.scaled.high, wu),
+        ):
+            gap = np.maximum(sign * (x[at] - bound[at]), 0.0)
+            force = np.maximum(sign * f[at], 0.0)
+            inactive = np.maximum(gap, np.sqrt(mu))
+            active = mu / np.maximum(force, np.sqrt(mu))
+            gap = np.minimum(np.where(gap >= force, inactive, active), half[at])
+            w[at] = mu / gap
+            x[at] = bound[at] + sign * gap
         return _State(x, wl, wu)
 
     def _gaps(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -85,12 +85,16 @@ class Options:
         Where a run gives up.
     callback
         Called with every `Iteration`.
+    warm
+        The start is the solution of a neighbouring problem: stay near it. A run that gets nowhere
+        from there begins again from the problem's own start.
     """
 
     tolerance: float = 1e-8
     max_iterations: int = 200
     time_limit_s: float = np.inf
     callback: Callable[[Iteration], None] | None = None
+    warm: bool = False
 
 
 @dataclass
