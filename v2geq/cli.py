@@ -1,4 +1,4 @@
-"""The command line: study, plot, solve, certify, show, cases.
+"""The command line: new, check, study, plot, solve, certify, show, cases.
 
 Results go to the standard output, progress and errors to the standard error. Exit codes: 0 done and
 certified; 1 a run did not converge or a certificate fails; 2 bad input.
@@ -115,6 +115,40 @@ def _options(
     ] = False,
 ) -> None:
     """Options before the command."""
+
+
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="New or empty folder.")],
+) -> None:
+    """Write a small commented case to start from; it solves as it is."""
+    from v2geq.data.template import write_template
+
+    for name in write_template(folder):
+        print(folder / name)
+    _say(f"next: v2geq check {folder}; v2geq study {folder}")
+
+
+@app.command()
+def check(
+    case: Annotated[
+        str,
+        typer.Argument(metavar="CASE", help="Case folder, case.toml, study.toml or shipped case."),
+    ] = ".",
+) -> None:
+    """Look at a case and its study without solving: contents, scenarios, who gets where."""
+    from v2geq.studies.check import check as check_case
+
+    report = check_case(case)
+    print("\n".join(report.lines))
+    if report.warnings:
+        print("\n" + "\n".join(f"warning: {text}" for text in report.warnings))
+    if report.errors:
+        sys.stdout.flush()
+        for text in report.errors:
+            _say(f"error: {text}")
+        raise typer.Exit(2)
+    print("\nno errors: every scenario can be set up, with and without V2G")
 
 
 @app.command()

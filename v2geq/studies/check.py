@@ -1,0 +1,376 @@
+"""Look at a case without solving it: contents, what every scenario leaves of it, who gets where.
+
+All that can be said before a solver runs: every scenario is resolved with and without V2G, and
+every electric trip is checked for a path its battery can do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from v2geq.arrays import BoolArray, IntArray
+from v2geq.data.case import available_cases, load_case, networks_folder
+from v2geq.data.model import Case
+from v2geq.data.values import BASES
+from v2geq.errors import DataError
+from v2geq.players.drivers import traffic
+from v2geq.players.paths import EnergyRules, Graph, shortest_tree
+from v2geq.scenario import Scenario, resolve
+from v2geq.studies.study import Study, read_study
+
+FAST_CHARGER = 3.0
+"""Charger power over battery capacity (1/h) above which a warning is due."""
+
+
+@dataclass
+class Report:
+    """What a check found: lines of text, what is doubtful, and what is wrong with which runs."""
+
+    lines: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    problems: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> list[str]:
+        """Every problem once, with the runs that have it."""
+        return [f"{text} ({', '.join(runs)})" for text, runs in self.problems.items()]
+
+    def head(self, text: str) -> None:
+        """Start a section."""
+        self.lines += ["", text] if self.lines else [text]
+
+    def table(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Names and what is said of them, aligned."""
+        width = max((len(name) for name, _ in rows), default=0)
+        self.lines += [f"  {name:<{width}}  {text}" for name, text in rows]
+
+    def fail(self, error: DataError, run: str) -> None:
+        """Note what is wrong with a run."""
+        self.problems.setdefault(str(error), []).append(run)
+
+    def warn(self, text: str) -> None:
+        """Note a warning, each text once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+def check(path: str | Path) -> Report:
+    """Check a case folder with its study file, a case.toml, a study.toml, or a shipped case.
+
+    Raises
+    ------
+    DataError
+        Where a file cannot be used at all. What is wrong with single scenarios is in the report.
+    """
+    case, plan = _read(path)
+    report = Report()
+    _describe(report, case, plan)
+    _trips(report, case)
+    _scenarios(report, case, plan)
+    return report
+
+
+def _read(path: str | Path) -> tuple[Case, Study | None]:
+    """Case and study at `path`; a study brings its own case."""
+    file = networks_folder() / path if path in available_cases() else Path(path)
+    if file.is_dir() and (file / "study.toml").is_file():
+        file = file / "study.toml"
+    if file.name == "case.toml" or not file.is_file():
+        return load_case(path), None
+    # any other TOML file may be either
+    if file.suffix == ".toml" and "[study]" not in file.read_text(encoding="utf-8"):
+        return load_case(path), None
+    plan = read_study(file)
+    return plan.case, plan
+
+
+# ---------------------------------------------------------------------------------------------
+# What the files hold
+
+
+def _describe(report: Report, case: Case, plan: Study | None) -> None:
+    feeder, road = case.feeder, case.road
+    kinds = Counter(feeder.branches["kind"])
+    opened = int(feeder.branches["normally_open"].sum())
+    branches = ", ".join(
+        _many(n, kind, "es" if kind == "switch" else "s") for kind, n in kinds.items()
+    )
+    loads = feeder.loads[feeder.loads["load_kw"] > 0]
+    closed = int((~road.nodes["through"].astype(bool)).sum())
+    stations, generators = case.stations, case.generators
+    report.head(f"{case.name}: {case.title}" if case.title else case.name)
+    rows = [
+        (
+            "feeder",
+            f"{_many(len(feeder.buses), 'bus', 'es')} at {feeder.base_kv:g} kV, root {feeder.root}",
+        ),
+        (
+            "branches",
+            f"{len(feeder.branches)}: {branches}" + (f"; {opened} normally open" if opened else ""),
+        ),
+        (
+            "loads",
+            f"{feeder.loads['load_kw'].sum():,.1f} kW and {feeder.loads['load_kvar'].sum():,.1f} "
+            f"kvar at {_many(len(loads), 'bus', 'es')}",
+        ),
+        (
+            "capacitors",
+            f"{feeder.capacitors['kvar'].sum():,.1f} kvar in "
+            f"{_many(len(feeder.capacitors), 'bank')} ({case.feeder_settings.capacitors})",
+        ),
+        (
+            "road",
+            f"{_many(len(road.nodes), 'node')}, {_many(len(road.arcs), 'arc')}, "
+            f"{road.arcs['length_km'].sum():,.1f} km"
+            + (f"; {closed} nodes let no route pass" if closed else ""),
+        ),
+        (
+            "stations",
+            f"{len(stations)}; charge up to {stations['charge_max_kw'].sum():,.0f} kW, "
+            f"discharge up to {stations['discharge_max_kw'].sum():,.0f} kW, "
+            f"{stations['piles'].sum():g} piles",
+        ),
+        ("LSEs", ", ".join(f"{k} ({v:.1%})" for k, v in case.lses["portion"].items())),
+        (
+            "generators",
+            f"{len(generators)}; {generators['min_kw'].sum():,.0f} to "
+            f"{generators['max_kw'].sum():,.0f} kW",
+        ),
+    ]
+    for name, kind in case.drivers.items():
+        trips = case.trips[name]
+        word = "electric" if kind.kind == "ev" else "fuel"
+        text = f"{word}, {trips['trips_veh_h'].sum():,.1f} veh/h on {_many(len(trips), 'OD pair')}"
+        if kind.kind == "ev":
+            span = (1.0 - kind.reserve) * kind.battery / kind.consumption
+            text += f"; {kind.battery:g} kWh, {span:.4g} km between stops"
+            if kind.charger_power > FAST_CHARGER * kind.battery:
+                report.warn(
+                    f"charger power of class {name} is {kind.charger_power / kind.battery:.1f} C, "
+                    f"above {FAST_CHARGER:g} C"
+                )
+        rows.append((f"class {name}", text))
+    rows.append(("scenarios", ", ".join(case.scenarios)))
+    if plan is not None:
+        named = [v for v in plan.variants if v]
+        rows.append(
+            (
+                "study",
+                _many(len(plan.runs), "run") + (f"; variants {', '.join(named)}" if named else ""),
+            )
+        )
+    count = Counter(basis for basis, _ in case.basis.values())
+    left = sum(note == "default" for _, note in case.basis.values())
+    rows.append(
+        ("parameters", ", ".join(f"{count[b]} {b}" for b in BASES) + f" ({left} of them defaults)")
+    )
+    report.table(rows)
+    if case.market.voll <= max(case.substation.price, case.market.reference_price):
+        report.warn(
+            f"the value of lost load ({case.market.voll:g} $/kWh) is not above the price of "
+            "energy: firm load is shed to save money"
+        )
+
+
+# ---------------------------------------------------------------------------------------------
+# Who gets where
+
+
+def _trips(report: Report, case: Case) -> None:
+    """Reach of electric trips with all stations."""
+    graph = Graph.from_road(case.road)
+    at = {n: i for i, n in enumerate(graph.nodes)}
+    stations = np.array([at[n] for n in case.stations["road_node"]], dtype=np.int64)
+    used = np.zeros(len(stations), dtype=bool)
+    rows = []
+    for name, kind in case.drivers.items():
+        if kind.kind != "ev":
+            continue
+        table = case.trips[name]
+        pairs = np.array(
+            [[at[o], at[d]] for o, d in zip(table["origin"], table["destination"], strict=True)],
+            dtype=np.int64,
+        ).reshape(-1, 2)
+        stops, may_use = _stops_needed(graph, EnergyRules.from_class(kind), pairs, stations)
+        used |= may_use
+        number = Counter(stops.tolist())
+        words = {0: "direct", 1: "with one stop", 2: "with two stops", 3: "NOT AT ALL"}
+        text = ", ".join(f"{number[k]} {word}" for k, word in words.items() if number[k])
+        rows.append((f"class {name}", f"{_many(len(pairs), 'OD pair')}: {text}"))
+    if rows:
+        report.head("electric trips within the battery, least stops")
+        report.table(rows)
+        for station in case.stations.index[~used]:
+            report.warn(f"station {station}: no electric trip can stop there")
+
+
+def _stops_needed(
+    graph: Graph, rules: EnergyRules, pairs: IntArray, stations: IntArray
+) -> tuple[IntArray, BoolArray]:
+    """Least charging stops of every OD pair, (od,), 3 for never; stations any path may stop at."""
+    places = np.concatenate((pairs[:, 0], stations))
+    sources, row = np.unique(places, return_inverse=True)
+    energy, _ = shortest_tree(graph, rules.consumption * graph.length_km, sources)
+    full = energy <= rules.full_budget + rules.tolerance
+    start, station = row[: len(pairs)], row[len(pairs) :]
+    direct = full[start, pairs[:, 1]]
+    first = full[start][:, stations]  # (od, station)
+    last = full[station][:, pairs[:, 1]].T  # (od, station)
+    between = full[station][:, stations] & ~np.eye(len(stations), dtype=bool)
+    after, before = first @ between, last @ between.T
+    one, two = (first & last).any(axis=1), (after & last).any(axis=1)
+    least = np.select([direct, one, two], [0, 1, 2], 3).astype(np.int64)
+    may_use = ((first & (last | before)) | (after & last)).any(axis=0)
+    return least, np.asarray(may_use)
+
+
+# ---------------------------------------------------------------------------------------------
+# Scenarios
+
+
+ISLAND_COLUMNS = (
+    "buses",
+    "load kW",
+    "firm kW",
+    "generators",
+    "TSO",
+    "vehicles",
+    "load kvar",
+    "supply from",
+    "to kvar",
+)
+"""Of the scenarios' tables: real load, the most of each supply, reactive load and its supply."""
+
+
+@dataclass(frozen=True)
+class _Island:
+    """A part of the feeder that is connected: name and figures of `ISLAND_COLUMNS`."""
+
+    name: str
+    figures: tuple[float, ...]
+
+    @property
+    def lack(self) -> tuple[float, float]:
+        """Firm load above all supply, kW, without and with vehicles."""
+        _, _, firm, made, tso, vehicles, *_ = self.figures
+        return max(firm - made - tso, 0.0), max(firm - made - tso - vehicles, 0.0)
+
+
+def _scenarios(report: Report, case: Case, plan: Study | None) -> None:
+    """Resolve every scenario with and without V2G, and again in every variant of the study."""
+    variants: dict[str, Mapping[str, Any]] = {"": {}}
+    if plan is not None:
+        variants |= {run.variant: run.changes for run in plan.runs}
+    plain: dict[str, list[_Island]] = {}
+    for variant, changes in variants.items():
+        for name in case.scenarios:
+            title = f"scenario {name}" + (f", variant {variant}" if variant else "")
+            found = _resolved(report, case, name, title, changes)
+            islands = _islands(found[max(found)]) if found else []
+            if variant and islands == plain[name]:
+                continue
+            plain.setdefault(name, islands)
+            _scenario(report, title, found, islands)
+
+
+def _resolved(
+    report: Report, case: Case, name: str, title: str, changes: Mapping[str, Any]
+) -> dict[bool, Scenario]:
+    """The scenario without and with V2G, as far as it can be set up."""
+    found: dict[bool, Scenario] = {}
+    for v2g in (False, True):
+        try:
+            resolved = resolve(case, name, v2g=v2g, changes=changes)
+            # paths are needed too, and stations may have lost their power
+            traffic(resolved)
+        except DataError as error:
+            run = f"{title} {'with' if v2g else 'without'} V2G"
+            report.fail(error.at(case.where), run)
+        else:
+            found[v2g] = resolved
+    return found
+
+
+def _scenario(
+    report: Report, title: str, found: Mapping[bool, Scenario], islands: Sequence[_Island]
+) -> None:
+    report.head(title)
+    missing = " and ".join(w for v, w in ((False, "without"), (True, "with")) if v not in found)
+    if missing:
+        report.lines.append(f"  cannot be set up {missing} V2G, see the errors")
+    if not found:
+        return
+    cells = [
+        ["", *ISLAND_COLUMNS],
+        *([i.name, *(f"{round(x) + 0:,}" for x in i.figures)] for i in islands),
+    ]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
+    for row in cells:
+        first, *numbers = (
+            c.rjust(w) if k else c.ljust(w)
+            for k, (c, w) in enumerate(zip(row, widths, strict=True))
+        )
+        report.lines.append("  ".join(["", first, *numbers]))
+    for island in islands:
+        without, with_vehicles = island.lack
+        if with_vehicles:
+            report.warn(
+                f"{title}, {island.name}: firm load exceeds all supply by {with_vehicles:,.0f} kW "
+                "and will be shed"
+            )
+        elif without:
+            report.warn(
+                f"{title}, {island.name}: without vehicles firm load exceeds supply by "
+                f"{without:,.0f} kW"
+            )
+    s = found[max(found)]
+    if s.dead_buses:
+        what = _many(len(s.dead_buses), "bus", "es")
+        report.lines.append(f"  {what} without use or supply left out: {_some(s.dead_buses)}")
+    lost = [name for name in s.case.stations.index if name not in s.stations.index]
+    if lost:
+        report.warn(f"{title}: stations without power: {_some(lost)}")
+
+
+def _islands(s: Scenario) -> list[_Island]:
+    position, tso = s.bus_position, s.case.substation
+    at_station = np.array([s.island[position[b]] for b in s.stations["bus"]], dtype=np.int64)
+    at_generator = np.array([s.island[position[b]] for b in s.generators["bus"]], dtype=np.int64)
+    rows = []
+    for k in range(int(s.island.max()) + 1):
+        here, root = s.island == k, k == 0
+        first = s.buses[int(np.flatnonzero(here)[0])]
+        rows.append(
+            _Island(
+                "substation" if root else f"island of {first}",
+                (
+                    float(here.sum()),
+                    float((s.firm_kw + s.responsive_kw)[here].sum()),
+                    float(s.firm_kw[here].sum()),
+                    float(s.generators["max_kw"].to_numpy()[at_generator == k].sum()),
+                    tso.import_max if root else 0.0,
+                    float(s.stations["discharge_max_kw"].to_numpy()[at_station == k].sum())
+                    if s.v2g
+                    else 0.0,
+                    float(s.reactive_kvar[here].sum()),
+                    float(s.reactive_min[here].sum()) + (tso.reactive_min if root else 0.0),
+                    float(s.reactive_max[here].sum()) + (tso.reactive_max if root else 0.0),
+                ),
+            )
+        )
+    return rows
+
+
+def _many(n: int, word: str, ending: str = "s") -> str:
+    return f"{n} {word}{'' if n == 1 else ending}"
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
