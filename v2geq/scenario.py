@@ -72,10 +72,13 @@ class Scenario:
 
     @property
     def voltage_scale(self) -> float:
-        """Mean drop of squared voltage along a line that carries `power_scale`, pu2."""
+        """Mean drop of squared voltage along a line that carries `power_scale`, pu2.
+
+        At least 1e-5, or rounding of voltages near one would show in the scaled residual.
+        """
         ohm = float(np.mean(self.lines.r_ohm + self.lines.x_ohm)) if self.lines.names else 0.0
         drop = 2.0 * ohm * self.power_scale / (1000.0 * self.case.feeder.base_kv**2)
-        return drop if drop > 0 else 1e-3
+        return max(drop, 1e-5)
 
     @property
     def price_scale(self) -> float:
