@@ -34,7 +34,8 @@ def best_deviation(
     Parameters
     ----------
     values
-        Strategies of all players by key; the player's own are the first guess.
+        Strategies of all players by key; the player's own are the first guess. Multipliers of the
+        player's equalities, where given, only make the program easier to solve.
     prices
         Market prices by market name.
 
@@ -56,6 +57,14 @@ def best_deviation(
             linear[at[v.key]] -= s.T @ prices[sale.market]
 
     rows = program_rows(program)
+    # on the equalities this changes the objective by a constant. Where only the sum of two prices
+    # is determined both may be large, and their difference would drown in rounding
+    multipliers = [
+        np.broadcast_to(values.get(c.key, 0.0), (len(c),))
+        for c in program.constraints
+        if c.equality
+    ]
+    reduced = linear - rows.equal.T @ np.concatenate([np.zeros(0), *multipliers])
     best: dict[str, FloatArray] = {k: values[k] for k in at}
     everyone = dict(values)
     x = np.concatenate([values[v.key] for v in program.variables])
@@ -66,7 +75,7 @@ def best_deviation(
     profit = -np.inf
     for _ in range(MAX_ROUNDS):
         everyone.update({k: x[s] for k, s in at.items()})
-        hessian, gradient = np.zeros(n), linear.copy()
+        hessian, gradient = np.zeros(n), reduced.copy()
         for term in program.nonlinear:
             where = at[term.variable.key]
             others = term.others(values)
