@@ -1,0 +1,200 @@
+"""What random cases brought to light, each as a small case of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import judge
+import numpy as np
+import pytest
+from cases import fuel_only, make_case, make_feeder, make_road
+from random_cases import Market
+
+import v2geq as vg
+from v2geq.data.model import Case, ScenarioData
+from v2geq.errors import DataError
+from v2geq.results.certificate import certify
+
+
+def must_run(**changes) -> Case:
+    """An island with one kW of firm load and a generator that must run at 7 kW.
+
+    Vehicles pass the station on their way and need not charge; only their charging makes room.
+    """
+    settings = {
+        "feeder": make_feeder({"r-a": {}}, {"a": 1.0}),
+        "road": make_road({"1-2": {"length_km": 8.0}, "2-3": {"length_km": 2.0}}),
+        "stations": {"s": {"road_node": "2", "bus": "a", "charge_max_kw": 30.0}},
+        "lses": {"A": 1.0},
+        "generators": {"g": {"lse": "A", "bus": "a", "min_kw": 7.0, "max_kw": 7.0}},
+        "trips": {"ev": {"1-3": 2.0}},
+        "scenarios": {"base": ScenarioData(outages=("r-a",))},
+        "firm_share": 1.0,
+    }
+    return make_case(**{**settings, **changes})
+
+
+def test_paths_that_make_a_case_feasible_are_found() -> None:
+    """No cheapest path charges, so without prices from the conflict the case looked infeasible."""
+    eq = vg.solve(must_run(), v2g=False)
+    assert eq.certificate.holds, eq.certificate
+    assert float(eq.charge_kw.sum()) == pytest.approx(6.0, abs=1e-6)
+    judge.check_wardrop(eq)
+
+
+def test_a_case_no_path_makes_feasible_is_refused() -> None:
+    """Two vehicles an hour with 24 kWh each cannot take 100 kW, wherever they drive."""
+    generators = {"g": {"lse": "A", "bus": "a", "min_kw": 100.0, "max_kw": 100.0}}
+    case = must_run(generators=generators)
+    with pytest.raises(DataError, match=r"no state of the market.*generation\[g\]") as caught:
+        vg.solve(case, v2g=False)
+    judge.confirm(Market(case, False), str(caught.value))
+
+
+def test_limit_of_zero_is_named() -> None:
+    """A fixed bank whose reactive power may not flow back to the TSO."""
+    case = make_case(
+        feeder=make_feeder(capacitors={"b": 500.0}), capacitors="fixed", reactive_min=0.0
+    )
+    with pytest.raises(DataError, match=r"dso\.q_tso by 380 kvar") as caught:
+        vg.solve(case)
+    judge.confirm(Market(case, True), str(caught.value))
+
+
+@pytest.mark.parametrize("rating", ["box", "polygon", "none"])
+def test_feeder_without_any_line(rating: str) -> None:
+    """All that is left of the feeder is the substation."""
+    case = fuel_only(
+        feeder=make_feeder({"r-a": {}}, {"r": 100.0}),
+        generators={},
+        scenarios={"base": ScenarioData(outages=("r-a",))},
+        line_rating=rating,
+    )
+    eq = vg.solve(case, v2g=False)
+    assert eq.certificate.holds, eq.certificate
+    assert isinstance(eq.warnings, list)
+
+
+def test_unrated_lines_carry_more_reactive_than_real_power() -> None:
+    """The DSO's own problem once bounded reactive flows by all real power there is."""
+    case = fuel_only(
+        feeder=make_feeder({"r-a": {"r_ohm": 0.01, "x_ohm": 0.01}}, {"a": (10.0, 400.0)}),
+        generators={},
+        line_rating="none",
+        import_max=0.0,
+    )
+    eq = vg.solve(case, v2g=False)
+    assert eq.certificate.holds, eq.certificate
+
+
+@pytest.mark.parametrize("demand", ["linear", "p0*exp(0.5*(1 - q/q0))"])
+def test_must_run_sells_beyond_the_range_of_demand(demand: str) -> None:
+    """Prices fall to nothing or below; the sellers' own problems still hold the point."""
+    case = fuel_only(
+        feeder=make_feeder({"r-a": {}}, {"a": 100.0}),
+        lses={"A": 1.0},
+        generators={"g": {"lse": "A", "bus": "a", "min_kw": 400.0, "max_kw": 500.0}},
+        firm_share=0.0,
+        inverse_demand=demand,
+        demand_range=2.0,
+    )
+    eq = vg.solve(case, v2g=False)
+    assert eq.certificate.holds, eq.certificate
+    assert float(eq.generation_kw.sum()) == pytest.approx(400.0)
+
+
+def test_prices_whose_sum_alone_is_determined_may_be_large() -> None:
+    """In an island without trade outside, lambda and theta may move against each other."""
+    case = make_case(
+        feeder=make_feeder({"r-a": {}}, {"a": 100.0}),
+        road=make_road({"1-2": {}, "2-3": {}}),
+        stations={"s": {"road_node": "2", "bus": "a"}},
+        lses={"A": 1.0},
+        generators={},
+        trips={"ev": {"1-3": 30.0}},
+        scenarios={"base": ScenarioData(outages=("r-a",))},
+    )
+    eq = vg.solve(case, v2g=True)
+    assert eq.certificate.holds
+    z = eq.z.copy()
+    values = eq.coupled.mcp.split(z)
+    shift = 6000.0
+    values["lse.A.energy"] += shift
+    values["tso_price"] += shift
+    values["dso.balance"][1] -= shift
+    values["wheeling_price"][1] -= shift
+    certificate, _ = certify(eq.coupled, z)
+    # the substation would sell nothing at no price below this one, if it may not import
+    regrets = certificate.regrets["relative"].drop("dso")
+    assert regrets.max() < 1e-5
+
+
+def cycling() -> Case:
+    """From a far start predictor-corrector steps threw g1 from one of its bounds to the other."""
+    lines = {
+        "r-a": {"r_ohm": 0.01225, "x_ohm": 0.008, "rating_kva": 16000.0},
+        "r-b": {"kind": "switch", "r_ohm": 0.0, "x_ohm": 0.0, "rating_kva": 16000.0},
+        "r-c": {"r_ohm": 0.01225, "x_ohm": 0.00825, "rating_kva": 16000.0},
+        "c-d": {"r_ohm": 0.00225, "x_ohm": 0.00125, "rating_kva": 40000.0},
+        "b-e": {"r_ohm": 0.005, "x_ohm": 0.00925, "rating_kva": 40000.0},
+        "d-f": {"r_ohm": 0.00675, "x_ohm": 0.0115, "rating_kva": 40000.0},
+        "e-g": {"r_ohm": 0.00575, "x_ohm": 0.0095, "rating_kva": 16000.0},
+        "f-h": {"r_ohm": 0.00425, "x_ohm": 0.0085, "rating_kva": 4800.0},
+        "f-i": {"r_ohm": 0.00475, "x_ohm": 0.00425, "rating_kva": 4800.0},
+    }
+    loads = {
+        "a": (3880.0, -240.0),
+        "b": (7400.0, 3200.0),
+        "c": (5600.0, 2280.0),
+        "d": (4960.0, 2040.0),
+        "e": (4200.0, 1280.0),
+        "f": (8000.0, -280.0),
+        "g": (6920.0, 40.0),
+        "h": (2880.0, 2240.0),
+        "i": (3120.0, 1840.0),
+    }
+    arc = {"bpr_b": 0.0, "bpr_power": 4.0}
+    cheap = {"lse": "A", "cost_quadratic": 2.5e-5}
+    return make_case(
+        feeder=make_feeder(lines, loads, {"g": 2000.0}),
+        road=make_road(
+            {
+                "1-2": {**arc, "length_km": 6.5, "free_flow_min": 11.05},
+                "2-1": {**arc, "length_km": 9.0, "free_flow_min": 9.9},
+                "2-3": {**arc, "length_km": 5.1, "free_flow_min": 9.69},
+            }
+        ),
+        stations={
+            "s0": {"road_node": "1", "bus": "r", "charge_max_kw": 200.0, "queue_slope_h": 0.0},
+            "s1": {"road_node": "2", "bus": "b", "queue_slope_h": 0.0},
+            "s2": {"road_node": "2", "bus": "f", "charge_max_kw": 200.0},
+        },
+        lses={"A": 1.0},
+        generators={
+            "g0": {**cheap, "bus": "a", "max_kw": 8040.0, "cost_linear": 0.047},
+            "g1": {**cheap, "bus": "r", "max_kw": 3400.0, "cost_linear": 0.001},
+        },
+        drivers={"ev": {"battery": 60.0, "discharge_level": 0.15, "reserve": 0.1}},
+        trips={"ev": {"1-2": 29.0}},
+        vmin=0.95,
+        vmax=1.05,
+        regulators=False,
+        capacitors="fixed",
+        line_rating="box",
+        reactive_min=0.0,
+        reactive_max=4e5,
+        import_max=4e5,
+        firm_share=0.0,
+        elasticity=-2.0,
+        queue_smoothing=0.1,
+    )
+
+
+@pytest.mark.parametrize("build", [cycling, must_run])
+def test_far_starts(build: Callable[[], Case]) -> None:
+    eq = vg.solve(build(), v2g=False)
+    mcp = eq.coupled.mcp
+    for seed in range(20):
+        normal = np.random.default_rng(seed).normal(0.0, 3.0, mcp.n)
+        result = judge.solver("interior_point")(mcp, mcp.start + mcp.scale * normal, None)
+        assert result.status.ok, (seed, result.status, result.residual, result.worst)
