@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -58,8 +59,7 @@ def study_runs(runs: int) -> None:
     print(f"{'run':<14}{'unknowns':>9}{'rebuild s':>10}{'cold s':>8}{'iter':>5}", end="")
     print(f"{'warm s':>8}{'iter':>5}{'LU/LDL':>8}")
     medians: dict[str, list[float]] = {"cold": [], "warm": [], "rebuild": []}
-    import v2geq.solvers.interior_point as module
-
+    module: Any = sys.modules["v2geq.solvers.interior_point"]
     for scenario in case.scenarios:
         for v2g in (False, True):
             eq = vg.solve(case, scenario, v2g=v2g)
@@ -70,9 +70,9 @@ def study_runs(runs: int) -> None:
             warm, second = timed(lambda m=mcp, z=eq.z, o=options: interior_point(m, z, o), runs)
             assert first.status.ok
             assert second.status.ok
-            module.PatternFactor = _AlwaysLU  # type: ignore[misc]
-            peer, _ = timed(lambda m=mcp: interior_point(m), 1)
-            module.PatternFactor = PatternFactor  # type: ignore[misc]
+            module.PatternFactor = _AlwaysLU
+            peer, _ = timed(lambda m=mcp: interior_point(m), runs)
+            module.PatternFactor = PatternFactor
             name = scenario + ("_v2g" if v2g else "")
             print(f"{name:<14}{mcp.n:>9}{build:>10.3f}{cold:>8.3f}{first.iterations:>5}", end="")
             print(f"{warm:>8.3f}{second.iterations:>5}{peer / cold:>7.1f}x")

@@ -157,15 +157,20 @@ class _Run:
     # -- points -------------------------------------------------------------------------------
 
     def _start(self, x: FloatArray) -> _State:
-        """Move the first point inside its bounds and give it multipliers of its own size."""
+        """Move the first point inside its bounds, all pairs at the mean complementarity.
+
+        Pairs as unequal as the forces at a first point would hold up the first ten steps.
+        """
         low, high = self.scaled.low, self.scaled.high
         margin = np.minimum(1.0, 0.25 * (high - low))
         x = np.clip(x, low + margin, high - margin)
         x[self.fixed] = low[self.fixed]
         f = self.scaled.f(x)
         wl, wu = np.zeros_like(x), np.zeros_like(x)
-        wl[self.low_at] = np.maximum(f[self.low_at], 0.0) + 1.0
-        wu[self.high_at] = np.maximum(-f[self.high_at], 0.0) + 1.0
+        forces = np.concatenate([f[self.low_at], -f[self.high_at]])
+        mu = 1.0 + float(np.maximum(forces, 0.0).mean()) if len(forces) else 1.0
+        wl[self.low_at] = mu / (x - low)[self.low_at]
+        wu[self.high_at] = mu / (high - x)[self.high_at]
         return _State(x, wl, wu)
 
     def _warm_start(self, x: FloatArray) -> _State:
