@@ -57,7 +57,18 @@ def problem(case: Case, **options: object) -> Equilibrium:
 def odd_labels() -> MCP:
     """A seller and a buyer whose labels GAMS cannot take as they are."""
     long = "route " + "a" * 80
-    names = [long + "1", long + "2", "it's", 'say "no"', "both ' and \"", "N", "n", "ä\tb"]
+    names = [
+        long + "1",
+        long + "2",
+        "it's",
+        'say "no"',
+        "both ' and \"",
+        "N",
+        "n",
+        "x",
+        "X",
+        "ä\tb",
+    ]
     n = len(names)
     p = Program("sum.of-all", 10.0)
     x = p.variable("x'", ("thing",), names, unit="kW", scale=2.0, upper=np.arange(1.0, n + 1))
@@ -65,7 +76,8 @@ def odd_labels() -> MCP:
     p.cost(x, np.full(n, 1.0 / 3.0))
     p.sell("price", {x: 1.0}, n)
     b = Program("buyer", 10.0)
-    y = b.variable("y", ("thing",), names, unit="kW", scale=2.0)
+    low = np.where(np.arange(n) == 1, -np.inf, 0.0)
+    y = b.variable("y", ("thing",), names, unit="kW", scale=2.0, lower=low)
     b.cournot_revenue(y, Linear(np.full(n, 2.0), np.linspace(0.3, 0.7, n)), [])
     b.sell("price", {y: -1.0}, n)
     b.at_least("most", (), [()], terms={y: -np.ones((1, n))}, rhs=-4.0, unit="kW", scale=2.0)

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, TextIO, TypeVar
 
@@ -597,21 +598,22 @@ def solve_with_gamspy(
         GAMS could not run the model (its message is in the text), or PATH did not solve it.
     """
     try:
-        import gamspy as gp
-        from gamspy.exceptions import FatalError, GamspyException
+        # by name: type checkers then need not have it
+        gp: Any = import_module("gamspy")
     except ImportError as error:
         raise DataError(
             "solving with GAMS needs the package gamspy", advice="pip install 'v2geq[gams]'"
         ) from error
+    refused = (gp.exceptions.FatalError, gp.exceptions.GamspyException, OSError)
     model = _Model(mcp)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
             container = gp.Container(working_directory=folder)
-        except (FatalError, GamspyException, OSError) as error:
+        except refused as error:
             raise ConvergenceError(f"GAMS does not start: {error}") from error
         try:
             return _solve(gp, container, model, tolerance, output)
-        except (FatalError, GamspyException, OSError) as error:
+        except refused as error:
             raise ConvergenceError(f"GAMS could not solve the model: {error}") from error
         finally:
             container.close()
@@ -658,7 +660,9 @@ def _solve(
             values = coo.data * column[term.column.slice][coo.col] / size[coo.row]
             if term.diagonal:
                 elements = [r.set.elements[k] for k in coo.row]
-                total = total + given(term.name, values, elements) * variables[other.block.name][i]
+                fixed = _constant(values) if len(values) == len(r.block) else None
+                factor = given(term.name, values, elements) if fixed is None else fixed
+                total = total + factor * variables[other.block.name][i]
                 continue
             j = aliases[id(other.set)]
             keys = zip(coo.row, coo.col, values.tolist(), strict=True)
