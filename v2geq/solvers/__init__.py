@@ -25,6 +25,7 @@ from v2geq.solvers.protocol import (
     Status,
     scaled_residual,
 )
+from v2geq.solvers.report import scaling, worst_rows
 from v2geq.solvers.semismooth import semismooth_newton
 
 __all__ = [
@@ -37,9 +38,11 @@ __all__ = [
     "Status",
     "interior_point",
     "scaled_residual",
+    "scaling",
     "semismooth_newton",
     "solve_mcp",
     "solver",
+    "worst_rows",
 ]
 
 Solver = Callable[[Problem, FloatArray | None, Options | None], MCPResult]
