@@ -25,6 +25,8 @@ HELD = 1e14
 WARM_STEPS = 4
 POLISH_STEPS = 3
 HOPELESS = 1e2
+COARSE, FINE, FINE_BELOW = 1e-7, 1e-10, 1e-7
+"""Tolerances of Clarabel, and the target below which it has to be the finer one."""
 CLARABEL_STEPS = (0.99, 0.9)
 """Its longest steps can cycle even in two variables; shorter ones do not."""
 
@@ -188,15 +190,18 @@ class Projector:
         Projections so far, and how many of them Newton steps alone found.
     inner
         Interior-point iterations of Clarabel so far.
+    conflict
+        Where a projection failed because K is empty: rows that exclude each other, one a block.
     """
 
     def __init__(self, vi: VariationalInequality) -> None:
         self.vi = vi
         self.projections = self.warm = self.inner = 0
+        self.conflict: list[str] = []
         self.conditions = _Conditions(vi)
         self.newton: ActiveSetNewton | None = None
         self._last: FloatArray | None = None
-        self._solvers: dict[float, clarabel.DefaultSolver] = {}
+        self._solvers: dict[tuple[float, float], clarabel.DefaultSolver] = {}
         self._stack()
 
     def _stack(self) -> None:
@@ -222,8 +227,12 @@ class Projector:
         # cost per unit of the scaled objective
         self._money = float(np.median(vi.scale * vi.row_scale))
 
+    def begin_at(self, z: FloatArray) -> None:
+        """Take a point of the complementarity problem for the last projection."""
+        self._last = np.concatenate(self.vi.split(z))
+
     def project(
-        self, metric: FloatArray, linear: FloatArray, target: float, *, near: bool
+        self, metric: FloatArray, linear: FloatArray, target: float, *, near: bool, sharp: bool
     ) -> Projection:
         """The projection with a scaled KKT residual of about `target`.
 
@@ -231,6 +240,8 @@ class Projector:
         ----------
         near
             Whether the last projection is likely to share most of its active set.
+        sharp
+            Whether to spare no effort: Clarabel's finer tolerance, and Newton steps after it.
 
         Raises
         ------
@@ -246,9 +257,10 @@ class Projector:
             if residual <= target:
                 self.warm += 1
                 return self._found(z, residual)
-        z = self._clarabel(metric, linear, min(max(0.1 * target, 1e-10), 1e-7))
+        fine = sharp or target <= FINE_BELOW
+        z = self._clarabel(metric, linear, FINE if fine else COARSE)
         residual = float(scaled_residual(self.conditions, z).max())
-        if residual > target and near:
+        if residual > target and (near or sharp):
             z, residual = self.newton.run(z, target, POLISH_STEPS)
         return self._found(z, residual)
 
@@ -262,20 +274,19 @@ class Projector:
         hessian = metric * vi.scale**2 / self._money
         gradient = linear * vi.scale / self._money
         for step in CLARABEL_STEPS:
-            solver = self._solvers.get(step)
-            if solver is None:
-                solver = self._new_solver(hessian, gradient, step)
-                self._solvers[step] = solver
+            key = (step, tolerance)
+            if key in self._solvers:
+                self._solvers[key].update(P=hessian, q=gradient)
             else:
-                solver.update(P=hessian, q=gradient)
-            settings = solver.get_settings()
-            settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
-            solver.update(settings=settings)
+                self._solvers[key] = self._new_solver(hessian, gradient, *key)
+            solver = self._solvers[key]
             solution = solver.solve()
             self.inner += int(solution.iterations)
             if str(solution.status) in ("Solved", "AlmostSolved", "InsufficientProgress"):
                 break
         else:
+            if str(solution.status).endswith("PrimalInfeasible"):
+                self._name_conflict(np.asarray(solution.z))
             raise ConvergenceError(f"a projection ended as {solution.status}")
         x = np.clip(np.asarray(solution.x) * vi.scale, vi.low, vi.high)
         dual = np.asarray(solution.z) * self._money
@@ -283,8 +294,21 @@ class Projector:
         least = dual[self._equations :][: len(vi.least)] / self._least_unit
         return np.concatenate([x, equal, np.maximum(least, 0.0)])
 
+    def _name_conflict(self, certificate: FloatArray) -> None:
+        """Rows with the largest weights in a proof that K is empty."""
+        least = certificate[self._equations :][: len(self.vi.least)]
+        size = np.abs(np.concatenate([certificate[: len(self.vi.equal)], least]))
+        at = np.concatenate([self.vi.equal, self.vi.least])
+        names: dict[str, str] = {}
+        for k in np.argsort(-size):
+            if size[k] < 1e-3 * size.max():
+                break
+            name = self.vi.problem.describe(int(at[k]))
+            names.setdefault(name.partition("[")[0], name)
+        self.conflict = list(names.values())[:4]
+
     def _new_solver(
-        self, hessian: FloatArray, gradient: FloatArray, step: float
+        self, hessian: FloatArray, gradient: FloatArray, step: float, tolerance: float
     ) -> clarabel.DefaultSolver:
         settings = clarabel.DefaultSettings()
         settings.verbose = False
@@ -293,6 +317,7 @@ class Projector:
         settings.presolve_enable = False
         settings.equilibrate_enable = False
         settings.max_step_fraction = step
+        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
         cones = [
             clarabel.ZeroConeT(self._equations),
             clarabel.NonnegativeConeT(len(self._b) - self._equations),
