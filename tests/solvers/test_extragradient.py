@@ -273,6 +273,27 @@ def test_small_coupled_market_equals_the_interior_point() -> None:
         np.testing.assert_allclose(values[key], known[key], rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_start_that_fits_no_row(seed: int) -> None:
+    """Entries off by powers of ten: travel times of power 4 span many digits there."""
+    eq = vg.solve(make_case())
+    mcp = eq.coupled.mcp
+    start = mcp.scale * np.exp(3.0 * np.random.default_rng(seed).normal(size=mcp.n))
+    result = polyhedral_extragradient(mcp, start)
+    assert result.status is Status.SOLVED
+    arcs = mcp["drivers.arc_flow"].slice
+    np.testing.assert_allclose(result.z[arcs], eq.z[arcs], rtol=1e-6, atol=1e-8)
+
+
+def test_several_values_of_time_are_refused() -> None:
+    case = make_case(
+        drivers={"ev": {}, "hurried": {"value_of_time": 30.0}},
+        trips={"ev": {"1-3": 10.0}, "hurried": {"1-3": 5.0}},
+    )
+    with pytest.raises(DataError, match="use method 'interior_point'"):
+        polyhedral_extragradient(vg.solve(case).coupled.mcp)
+
+
 @pytest.fixture(scope="module", params=["base", "stress", "island"])
 def reference(request: pytest.FixtureRequest) -> vg.Equilibrium:
     return vg.solve(vg.load_case("ieee123_sioux_falls_reference"), request.param, v2g=True)

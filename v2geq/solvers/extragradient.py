@@ -280,8 +280,7 @@ def polyhedral_extragradient(
         How a projection that does not lower the residual is corrected: "korpelevich" or "tseng",
         see `solve_variational`.
     finish
-        Whether Newton steps on the whole problem follow where the active set has settled. Without
-        them about 1e-7 is reached.
+        Whether Newton steps on the whole problem follow where the active set has settled.
 
     Raises
     ------
@@ -356,7 +355,8 @@ class _Polyhedral:
         """Whether projected points are taken as they are."""
         self.reference = self.entered = np.inf
         """Residuals of the last point taken whole, and where corrected steps began."""
-        self.sharp = False
+        self.sharp = self.inside = False
+        """Whether the next projection spares no effort; whether x has been within K."""
         self.last = self.least = self.milestone = np.inf
         """Residuals of projected points: the last, the least, the least that counted as progress.
         The start is none of them: it may fit no row of K and yet have a smaller residual."""
@@ -383,7 +383,16 @@ class _Polyhedral:
                 if end.ok and self.finish_at > 0.0:
                     self._finish()  # one more step from here takes the point to rounding level
                 return end
-            p = self._project(self.g)
+            try:
+                p = self._project(self.g)
+            except ConvergenceError:
+                if self.inside or self.projector.conflict:
+                    raise
+                # costs far from K can span more digits than a projection resolves: enter K first
+                x = self._nearest()
+                if not (self._move(x, self._cost(x)) and self._renew_metric()):
+                    return Status.DOMAIN_ERROR
+                continue
             gy = self._cost(p.x)
             if not np.isfinite(gy).all():
                 self.whole = False
@@ -441,8 +450,16 @@ class _Polyhedral:
             weight, g - weight * self.x, target, near=self.last < NEAR, sharp=self.sharp
         )
 
+    def _nearest(self) -> FloatArray:
+        """The point of K nearest to x in units of the data."""
+        self.inside = True
+        self.record.count("wasted_projections")
+        unit = self.vi.row_scale / self.vi.scale
+        return self.projector.project(unit, -unit * self.x, 1e-6, near=False, sharp=False).x
+
     def _judge(self, p: Projection) -> float:
         """Residual of a projected point with its multipliers, and what it says of progress."""
+        self.inside = True
         phase = "projection" if self.whole else "corrected"
         z = self.vi.join(p.x, p.equal, p.least)
         r = self.last = self.record.note(phase, z, self.step)
