@@ -2,7 +2,8 @@
 
 Which one? `auto` (the default) runs the proximal interior-point method, which is made for monotone
 problems, large and sparse ones too, and turns to the semismooth Newton method where it fails;
-`semismooth` starts where it is told and needs no monotonicity.
+`semismooth` starts where it is told and needs no monotonicity; `path` calls a PATH library of yours
+(environment variable PATH_LIBRARY).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from v2geq.errors import ConvergenceError, DataError, did_you_mean
 from v2geq.solvers.automatic import automatic
 from v2geq.solvers.functions import FunctionProblem
 from v2geq.solvers.interior_point import interior_point
+from v2geq.solvers.path_bridge import path
 from v2geq.solvers.protocol import (
     Iteration,
     MCPResult,
@@ -50,6 +52,7 @@ Solver = Callable[[Problem, FloatArray | None, Options | None], MCPResult]
 METHODS: dict[str, Solver] = {
     "auto": automatic,
     "interior_point": interior_point,
+    "path": path,
     "semismooth": semismooth_newton,
 }
 """Solvers by name; "auto" is the default choice."""
