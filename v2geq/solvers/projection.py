@@ -25,6 +25,8 @@ HELD = 1e14
 WARM_STEPS = 4
 POLISH_STEPS = 3
 HOPELESS = 1e2
+CAN_UPDATE = hasattr(clarabel.DefaultSolver, "update")
+"""Older releases of Clarabel set every problem up anew."""
 COARSE, FINE, FINE_BELOW = 1e-7, 1e-10, 1e-7
 """Tolerances of Clarabel, and the target below which it has to be the finer one."""
 CLARABEL_STEPS = (0.99, 0.9)
@@ -275,7 +277,7 @@ class Projector:
         gradient = linear * vi.scale / self._money
         for step in CLARABEL_STEPS:
             key = (step, tolerance)
-            if key in self._solvers:
+            if key in self._solvers and CAN_UPDATE:
                 self._solvers[key].update(P=hessian, q=gradient)
             else:
                 self._solvers[key] = self._new_solver(hessian, gradient, *key)
@@ -312,7 +314,8 @@ class Projector:
     ) -> clarabel.DefaultSolver:
         settings = clarabel.DefaultSettings()
         settings.verbose = False
-        settings.max_threads = 1
+        if hasattr(settings, "max_threads"):
+            settings.max_threads = 1
         # presolve would forbid updates; the rows are already in units of the data
         settings.presolve_enable = False
         settings.equilibrate_enable = False
