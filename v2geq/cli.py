@@ -1,4 +1,4 @@
-"""The command line: new, check, study, plot, solve, certify, show, cases.
+"""The command line: new, check, study, plot, solve, certify, show, export, equations, cases.
 
 Results go to the standard output, progress and errors to the standard error. Exit codes: 0 done and
 certified; 1 a run did not converge or a certificate fails; 2 bad input.
@@ -281,6 +281,27 @@ def show(
     eq = load(file)
     _show(eq)
     _end(eq)
+
+
+@app.command()
+def export(
+    case: Annotated[
+        str, typer.Argument(metavar="CASE", help="Shipped case, folder or its case.toml.")
+    ],
+    scenario: Annotated[str, typer.Option(metavar="NAME", help="Scenario of the case.")],
+    out: Annotated[Path, typer.Option(metavar="F.gms", help="GAMS file to write.")],
+    v2g: Annotated[bool, typer.Option("--v2g/--no-v2g", help="Stations buy from vehicles.")] = True,
+) -> None:
+    """Write the problem of a scenario, on the paths of its solution, as a GAMS model for PATH."""
+    from v2geq.data.case import load_case
+    from v2geq.equilibrium import solve as solve_case
+    from v2geq.mcp.gams import to_gams
+    from v2geq.results.store import check_writable
+
+    check_writable(out)
+    eq = solve_case(load_case(case), scenario, v2g=v2g, progress=_say)
+    to_gams(eq.coupled.mcp, out)
+    _say(f"{eq.coupled.mcp.n} variables written to {out}")
 
 
 @app.command()

@@ -291,3 +291,16 @@ def test_a_read_only_folder_to_work_in(small: SmallCase, tmp_path: Path) -> None
     assert studied.returncode == 0, studied.stderr
     assert left_over(here) == []
     assert left_over(out) == ["a.nc", "table", "table/base_no_v2g.nc", "table/summary.csv"]
+
+
+def test_export_writes_a_gams_model(small: SmallCase, run: Callable[..., Answer]) -> None:
+    out = small.root / "base.gms"
+    answer = run("export", small.folder, "--scenario", "base", "--out", out)
+    assert answer.code == 0
+    assert "variables written to" in answer.err
+    assert "mcp" in out.read_text(encoding="utf-8").lower()
+    refused = run(
+        "export", small.folder, "--scenario", "base", "--out", small.root / "no" / "x.gms"
+    )
+    assert refused.code == 2
+    assert "does not exist" in refused.err
