@@ -61,6 +61,8 @@ def markets(draw: Any) -> Market:
     d = Draw(draw)
     # all power at another size than the few hundred kW of the default
     size = d.of(1.0, 1.0, 1.0, 1.0, 0.05, 40.0)
+    # and all money in another currency
+    money = d.of(1.0, 1.0, 1.0, 1.0, 0.02, 150.0)
     feeder = _feeder(d, size)
     road = _road(d)
     buses, nodes = list(feeder.buses.index), list(road.nodes.index)
@@ -77,8 +79,10 @@ def markets(draw: Any) -> Market:
         for k in range(d.count(0, 3))
     }
     lses = d.of({"A": 0.6, "B": 0.4}, {"A": 1.0}, {"A": 0.5, "B": 0.3, "C": 0.2}, {"A": 1, "B": 0})
-    generators = {f"g{k}": _generator(d, buses, list(lses), size) for k in range(d.count(0, 4))}
-    drivers, trips = _drivers(d, road, [s["road_node"] for s in stations.values()])
+    generators = {
+        f"g{k}": _generator(d, buses, list(lses), size, money) for k in range(d.count(0, 4))
+    }
+    drivers, trips = _drivers(d, road, [s["road_node"] for s in stations.values()], money)
     outages, sources = [], {}
     if d.rarely() or d.rarely():
         lines = list(feeder.branches.index[~feeder.branches["normally_open"]])
@@ -113,12 +117,13 @@ def markets(draw: Any) -> Market:
         reactive_load_scales=d.often(),
         line_rating=d.of("polygon", "box", "none"),
         rating_sides=d.of(16, 4, 6),
-        price=d.of(0.08, 0.02, 0.3),
+        price=d.of(0.08, 0.02, 0.3) * money,
+        reference_price=0.15 * money,
         import_min=least_import,
         import_max=max(least_import, d.of(1e4, 1e4, 300.0, 0.0) * size),
         reactive_min=d.of(-1e4, -1e4, -1e4, 0.0) * size,
         reactive_max=d.of(1e4, 1e4, 1e4, 200.0) * size,
-        voll=d.of(5.0, 0.5, 20.0),
+        voll=d.of(5.0, 0.5, 20.0) * money,
         firm_share=d.of(0.8, 0.0, 0.3, 1.0),
         elasticity=d.of(-0.5, -0.05, -2.0),
         inverse_demand=curve,
@@ -160,15 +165,17 @@ def _feeder(d: Draw, size: float) -> Feeder:
     return make_feeder(lines, loads, banks)
 
 
-def _generator(d: Draw, buses: list[str], lses: list[str], size: float) -> dict[str, Any]:
+def _generator(
+    d: Draw, buses: list[str], lses: list[str], size: float, money: float
+) -> dict[str, Any]:
     most = d.number(5, 300, 0) * size
     row = {
         "lse": d.of(*lses),
         "bus": d.of(*buses),
         "max_kw": most,
         "min_kw": d.of(0.0, 0.0, 0.0, 0.2, 1.0) * most,
-        "cost_linear": d.number(0.0, 0.4, 3),
-        "cost_quadratic": d.of(1e-4, 0.0, 1e-3) / size,
+        "cost_linear": d.number(0.0, 0.4, 3) * money,
+        "cost_quadratic": d.of(1e-4, 0.0, 1e-3) / size * money,
         "min_kvar": d.of(0.0, 0.0, -50.0) * size,
         "max_kvar": d.of(0.0, 0.0, 100.0) * size,
     }
@@ -210,7 +217,7 @@ def _road(d: Draw) -> RoadNetwork:
 
 
 def _drivers(
-    d: Draw, road: RoadNetwork, at: list[str]
+    d: Draw, road: RoadNetwork, at: list[str], money: float
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
     """Classes and trips on pairs that have a route, most of them one the battery can do."""
     drivers: dict[str, dict[str, Any]] = {}
@@ -221,14 +228,14 @@ def _drivers(
         reserve = d.of(0.2, 0.1, 0.0)
         row = {
             # two values of time are a variational inequality without potential
-            "value_of_time": d.of(12.0, 12.0, 25.0) if k else 12.0,
+            "value_of_time": (d.of(12.0, 12.0, 25.0) if k else 12.0) * money,
             "battery": d.of(24.0, 12.0, 60.0),
             "consumption": d.of(1.0, 0.5, 0.2),
             "reserve": reserve,
             "discharge_level": reserve + d.of(0.3, 0.05, 0.6),
-            "energy_value": d.of(0.0, 0.05, 0.15),
+            "energy_value": d.of(0.0, 0.05, 0.15) * money,
             "charger_power": d.of(150.0, 22.0),
-            "degradation": d.of(0.05, 0.0, 0.2),
+            "degradation": d.of(0.05, 0.0, 0.2) * money,
         }
         name = f"ev{k}"
         drivers[name] = row
@@ -238,7 +245,7 @@ def _drivers(
         chosen = {d.of(*pairs) for _ in range(d.count(1, 3))}
         trips[name] = {f"{o}-{e}": d.number(1, 30, 0) for o, e in sorted(chosen)}
     if not drivers or d.often():
-        drivers["fv"] = {"kind": "fv", "value_of_time": d.of(12.0, 20.0)}
+        drivers["fv"] = {"kind": "fv", "value_of_time": d.of(12.0, 20.0) * money}
         chosen = {d.of(*routes) for _ in range(d.count(1, 3))}
         trips["fv"] = {f"{o}-{e}": d.number(1, 60, 0) for o, e in sorted(chosen)}
     return drivers, trips
