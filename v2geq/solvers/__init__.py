@@ -3,7 +3,8 @@
 Which one? `auto` (the default) runs the proximal interior-point method, which is made for monotone
 problems, large and sparse ones too, and turns to the semismooth Newton method where it fails;
 `semismooth` starts where it is told and needs no monotonicity; `path` calls a PATH library of yours
-(environment variable PATH_LIBRARY).
+(environment variable PATH_LIBRARY); `extragradient` needs projections only: onto all players' joint
+strategies where it is given an assembled problem, onto the box otherwise.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from v2geq.arrays import FloatArray
 from v2geq.errors import ConvergenceError, DataError, did_you_mean
 from v2geq.solvers.automatic import automatic
+from v2geq.solvers.extragradient import extragradient, projection_method
 from v2geq.solvers.functions import FunctionProblem
 from v2geq.solvers.interior_point import interior_point
 from v2geq.solvers.path_bridge import path
@@ -38,6 +40,7 @@ __all__ = [
     "Options",
     "Problem",
     "Status",
+    "extragradient",
     "interior_point",
     "scaled_residual",
     "scaling",
@@ -51,6 +54,7 @@ Solver = Callable[[Problem, FloatArray | None, Options | None], MCPResult]
 
 METHODS: dict[str, Solver] = {
     "auto": automatic,
+    "extragradient": projection_method,
     "interior_point": interior_point,
     "path": path,
     "semismooth": semismooth_newton,

@@ -296,6 +296,21 @@ def polyhedral_extragradient(
     return solve_variational(vi, start, options, correction=correction, finish=finish)
 
 
+def projection_method(
+    problem: Problem, start: FloatArray | None = None, options: Options | None = None
+) -> MCPResult:
+    """Projections onto joint strategies where the problem has them, else onto its box.
+
+    Raises
+    ------
+    DataError
+        Where an assembled problem is no variational inequality over strategies.
+    """
+    if isinstance(problem, MCP):
+        return polyhedral_extragradient(problem, start, options)
+    return extragradient(problem, start, options)
+
+
 def solve_variational(
     vi: VariationalInequality,
     start: FloatArray | None = None,
