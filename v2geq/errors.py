@@ -54,3 +54,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return "did you mean " + " or ".join(repr(c) for c in close) + "?"
     shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
     return f"known names: {shown}" if known else "none are defined"
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Names separated by commas; of a long list the first and how many more."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

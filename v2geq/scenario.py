@@ -16,7 +16,7 @@ import pandas as pd
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.case import with_parameters
 from v2geq.data.model import Case
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, listed
 from v2geq.show import card
 from v2geq.topology import Lines, Topology, energised
 
@@ -221,7 +221,7 @@ def _check_islands(scenario: Scenario) -> None:
     for number in range(1, int(scenario.island.max()) + 1):
         here = scenario.island == number
         if load[here].sum() > 0 and supply[here].sum() <= 0:
-            names = _some([scenario.buses[i] for i in np.flatnonzero(here & (load > 0))])
+            names = listed([scenario.buses[i] for i in np.flatnonzero(here & (load > 0))])
             raise DataError(
                 f"an island without the substation has {load[here].sum():.0f} kW of load and no "
                 f"supply (buses {names})",
@@ -234,7 +234,7 @@ def _check_islands(scenario: Scenario) -> None:
             lack = need - most if need > most else least - need
             kind = "no reactive source" if least == most == 0 else "too little reactive range"
             loaded = here & (scenario.reactive_kvar != 0)
-            names = _some([scenario.buses[i] for i in np.flatnonzero(loaded)])
+            names = listed([scenario.buses[i] for i in np.flatnonzero(loaded)])
             raise DataError(
                 f"an island without the substation needs {need:.0f} kvar and has {kind}: sources "
                 f"give {least:.0f} to {most:.0f} kvar, short by {lack:.0f} (buses {names})",
@@ -242,11 +242,6 @@ def _check_islands(scenario: Scenario) -> None:
                 advice="state a source under reactive_sources of the scenario, or give a "
                 "generator there min_kvar and max_kvar",
             )
-
-
-def _some(names: list[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _check_stiff_voltages(scenario: Scenario) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
+from v2geq.errors import listed
 from v2geq.results.accounts import Accounts
 from v2geq.results.path_flows import PathFlows
 
@@ -77,7 +78,7 @@ def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatAr
     ratio = data["volume_capacity"].to_numpy()
     over = [f"{a} ({r:.1f})" for a, r in zip(data["arc"].to_numpy(), ratio, strict=True) if r > 2]
     if over:
-        out.append(f"volume over capacity above 2 on arcs {_some(over)}")
+        out.append(f"volume over capacity above 2 on arcs {listed(over)}")
     for name, kind in coupled.traffic.classes.items():
         if kind.kind == "ev" and kind.charger_power > 3.0 * kind.battery:
             out.append(
@@ -94,7 +95,7 @@ def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatAr
         full = limited & (flow >= coupled.scenario.lines.rating_kva * (1.0 - BINDING))
     binding = [str(n) for n in data["line"].to_numpy()[full]]
     if binding:
-        out.append(f"line ratings bind: {_some(binding)}")
+        out.append(f"line ratings bind: {listed(binding)}")
     limits = case.feeder_settings
     v = data["voltage_pu"].to_numpy()[:]
     buses = data["bus"].to_numpy()
@@ -102,14 +103,9 @@ def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatAr
     for word, bound in (("lowest", limits.vmin), ("highest", limits.vmax)):
         at = [str(b) for b in buses[(np.abs(v - bound) < BINDING) & ~root]]
         if at:
-            out.append(f"the {word} voltage {bound} pu binds at buses {_some(at)}")
+            out.append(f"the {word} voltage {bound} pu binds at buses {listed(at)}")
     if coupled.scenario.dead_buses:
         out.append(
-            f"buses without supply or use are left out: {_some(list(coupled.scenario.dead_buses))}"
+            f"buses without supply or use are left out: {listed(list(coupled.scenario.dead_buses))}"
         )
     return out
-
-
-def _some(names: list[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

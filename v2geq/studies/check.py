@@ -18,7 +18,7 @@ from v2geq.arrays import BoolArray, IntArray
 from v2geq.data.case import available_cases, load_case, networks_folder
 from v2geq.data.model import Case
 from v2geq.data.values import BASES
-from v2geq.errors import DataError
+from v2geq.errors import DataError, listed
 from v2geq.players.drivers import traffic
 from v2geq.players.paths import EnergyRules, Graph, shortest_tree
 from v2geq.scenario import Scenario, resolve
@@ -332,10 +332,10 @@ def _scenario(
     s = found[max(found)]
     if s.dead_buses:
         what = _many(len(s.dead_buses), "bus", "es")
-        report.lines.append(f"  {what} without use or supply left out: {_some(s.dead_buses)}")
+        report.lines.append(f"  {what} without use or supply left out: {listed(s.dead_buses)}")
     lost = [name for name in s.case.stations.index if name not in s.stations.index]
     if lost:
-        report.warn(f"{title}: stations without power: {_some(lost)}")
+        report.warn(f"{title}: stations without power: {listed(lost)}")
 
 
 def _islands(s: Scenario) -> list[_Island]:
@@ -369,8 +369,3 @@ def _islands(s: Scenario) -> list[_Island]:
 
 def _many(n: int, word: str, ending: str = "s") -> str:
     return f"{n} {word}{'' if n == 1 else ending}"
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
