@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from problems import linear
 
-from v2geq.solvers import scaling, worst_rows
+from v2geq.solvers import FunctionProblem, residual_by_block, scaling, worst_rows
 
 
 def test_worst_rows_name_what_is_wrong() -> None:
@@ -30,3 +30,14 @@ def test_scaling_names_the_extremes() -> None:
 
 def test_a_zero_jacobian_has_no_scaling() -> None:
     assert scaling(linear(np.zeros((2, 2)), np.zeros(2)), np.zeros(2)).largest == 0.0
+
+
+def test_residual_by_block_takes_the_largest_of_each() -> None:
+    problem = FunctionProblem(
+        lambda z: z - np.array([1.0, 3.0, 0.5]),
+        lambda z: np.eye(3),
+        np.zeros(3),
+        np.full(3, np.inf),
+        names=["price[a]", "price[b]", "flow[a]"],
+    )
+    assert residual_by_block(problem, np.zeros(3)) == {"price": 3.0, "flow": 0.5}

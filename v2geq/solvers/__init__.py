@@ -29,7 +29,7 @@ from v2geq.solvers.protocol import (
     Status,
     scaled_residual,
 )
-from v2geq.solvers.report import scaling, worst_rows
+from v2geq.solvers.report import residual_by_block, scaling, worst_rows
 from v2geq.solvers.semismooth import semismooth_newton
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "Status",
     "extragradient",
     "interior_point",
+    "residual_by_block",
     "scaled_residual",
     "scaling",
     "semismooth_newton",

@@ -45,6 +45,16 @@ def worst_rows(problem: Problem, z: FloatArray, count: int = 10) -> list[Row]:
     ]
 
 
+def residual_by_block(problem: Problem, z: FloatArray) -> dict[str, float]:
+    """Largest scaled natural residual of every block of names, ``block[label]``."""
+    residual = scaled_residual(problem, z)
+    out: dict[str, float] = {}
+    for k, value in enumerate(residual.tolist()):
+        block = problem.describe(k).partition("[")[0]
+        out[block] = max(out.get(block, 0.0), value)
+    return out
+
+
 @dataclass(frozen=True)
 class Scaling:
     """Sizes of the Jacobian's entries after dividing by the problem's scales.
