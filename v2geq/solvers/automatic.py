@@ -9,6 +9,8 @@ from v2geq.solvers.semismooth import semismooth_newton
 
 LARGEST_NEWTON = 2000
 """Unknowns up to which a failed problem is tried by Newton's method as well."""
+LARGEST_DIVERGING = 200
+"""The same where multipliers have grown beyond all data."""
 
 
 def automatic(
@@ -22,14 +24,16 @@ def automatic(
     best = interior_point(problem, start, options)
     if best.status.ok or best.status is Status.INTERRUPTED:
         return best
-    # multipliers beyond all data say that there is no feasible point to be found
-    if best.diverging or problem.n > LARGEST_NEWTON:
+    # multipliers beyond all data say that there is no feasible point, in a monotone problem; in
+    # others they may have gone astray, which is worth a look where it costs little
+    if problem.n > (LARGEST_DIVERGING if best.diverging else LARGEST_NEWTON):
         return best
     log = list(best.log)
     for first in (start, best.z):
         tried = semismooth_newton(problem, first, options)
         log += tried.log
-        if tried.status.ok or tried.residual < best.residual:
+        # entries that diverge tell more of a failure than a smaller residual
+        if tried.status.ok or (not best.diverging and tried.residual < best.residual):
             best = tried
         if best.status.ok or tried.status is Status.INTERRUPTED:
             break

@@ -3,8 +3,10 @@
 phi(a, b) = a + b - sqrt(a^2 + b^2) vanishes where a >= 0, b >= 0, a b = 0. With a = z - lower and
 b = F the MCP becomes a system of equations, nonsmooth at the kinks, whose squared norm is smooth:
 a line search on it makes Newton's method global without monotonicity (De Luca, Facchinei, Kanzow
-1996; double bounds after Billups 1995). For monotone problems the interior-point method is the
-safer choice; this one needs no interior and starts where it is told.
+1996; double bounds after Billups 1995). Where the norm has a minimum that is no solution, the run
+begins again on the penalised function (1 - w) phi(a, b) + w max(a, 0) max(b, 0), which has the same
+zeros and other minima (Chen, Chen, Kanzow 2000). For monotone problems the interior-point method is
+the safer choice; this one needs no interior and starts where it is told.
 """
 
 from __future__ import annotations
@@ -32,6 +34,12 @@ DESCENT = 1e-4
 SHORTEST_STEP = 1e-12
 STATIONARY = 1e-9
 LARGEST = 1e12
+PENALTY = 0.2
+"""Weight of the product in the penalised function. Not used first: products of large gaps and large
+values of F are badly scaled, while the plain function is no larger than either."""
+STUCK_AFTER = 25
+STUCK = 0.9
+"""A run whose merit fell by less than this factor over that many iterations is going nowhere."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class _Newton:
         self.low, self.high = problem.lower / problem.scale, problem.upper / problem.scale
         self.has_low, self.has_high = np.isfinite(self.low), np.isfinite(self.high)
         self.first = np.clip(z, problem.lower, problem.upper) / problem.scale
+        self.penalty = 0.0
         self.log: list[Iteration] = []
         self.evaluations = self.factorisations = 0
         self.best, self.best_residual = self.first * problem.scale, np.inf
@@ -72,36 +81,44 @@ class _Newton:
         self.factor = problem.scale[columns] / problem.row_scale[self.rows]
 
     def run(self) -> MCPResult:
-        status = Status.ITERATION_LIMIT
-        point = self._point(self.first)
-        if point is None:
-            return self._result(Status.DOMAIN_ERROR)
-        merits = [point.merit]
-        step = 0.0
+        """Plain function first, penalised function where that is stuck."""
         try:
-            while True:
-                residual = self._residual(point)
-                self._note(residual, point, step)
-                if residual <= self.options.tolerance:
-                    status = Status.SOLVED
-                    break
-                if len(self.log) > self.options.max_iterations:
-                    break
-                if time.perf_counter() - self.begin > self.options.time_limit_s:
-                    status = Status.TIME_LIMIT
-                    break
-                if np.abs(point.x).max() > LARGEST:
-                    status = Status.DIVERGED
-                    break
-                moved = self._advance(point, max(merits[-MEMORY:]))
-                if isinstance(moved, Status):
-                    status = moved
-                    break
-                point, step = moved
-                merits.append(point.merit)
+            status = self._iterate()
+            if status in (Status.STALLED, Status.INFEASIBLE_STATIONARY):
+                self.penalty = PENALTY
+                again = self._iterate()
+                # two failures: the first one says more, unless the second was cut short
+                if again.ok or again in (Status.ITERATION_LIMIT, Status.TIME_LIMIT):
+                    status = again
         except KeyboardInterrupt:
             status = Status.INTERRUPTED
         return self._result(status)
+
+    def _iterate(self) -> Status:
+        point = self._point(self.first)
+        if point is None:
+            return Status.DOMAIN_ERROR
+        merits = [point.merit]
+        step = 0.0
+        while True:
+            residual = self._residual(point)
+            self._note(residual, point, step)
+            if residual <= self.options.tolerance:
+                return Status.SOLVED
+            if len(self.log) > self.options.max_iterations:
+                return Status.ITERATION_LIMIT
+            if time.perf_counter() - self.begin > self.options.time_limit_s:
+                return Status.TIME_LIMIT
+            if np.abs(point.x).max() > LARGEST:
+                return Status.DIVERGED
+            recent = merits[-STUCK_AFTER:]
+            if len(merits) > STUCK_AFTER and min(recent) > STUCK * min(merits[:-STUCK_AFTER]):
+                return Status.STALLED
+            moved = self._advance(point, max(merits[-MEMORY:]))
+            if isinstance(moved, Status):
+                return moved
+            point, step = moved
+            merits.append(point.merit)
 
     # -- one step -----------------------------------------------------------------------------
 
@@ -168,12 +185,12 @@ class _Newton:
     def _equations(self, x: FloatArray, f: FloatArray) -> FloatArray:
         phi = f.copy()
         only_high = self.has_high & ~self.has_low
-        phi[only_high] = -_fb(self.high[only_high] - x[only_high], -f[only_high])
+        phi[only_high] = -self._ncp(self.high[only_high] - x[only_high], -f[only_high])
         low = self.has_low
         second = f.copy()
         both = self.has_low & self.has_high
-        second[both] = -_fb(self.high[both] - x[both], -f[both])
-        phi[low] = _fb(x[low] - self.low[low], second[low])
+        second[both] = -self._ncp(self.high[both] - x[both], -f[both])
+        phi[low] = self._ncp(x[low] - self.low[low], second[low])
         return phi
 
     def _derivative(self, p: _Point) -> tuple[FloatArray, FloatArray]:
@@ -182,14 +199,29 @@ class _Newton:
         da, db = np.zeros(n), np.ones(n)
         upper = self.has_high
         inner = p.f.copy()
-        # derivative of -fb(high - x, -f) in x and in f
-        pa, pb = _fb_derivative(self.high[upper] - p.x[upper], -p.f[upper])
+        # derivative of -phi(high - x, -f) in x and in f
+        pa, pb = self._ncp_derivative(self.high[upper] - p.x[upper], -p.f[upper])
         da[upper], db[upper] = pa, pb
-        inner[upper] = -_fb(self.high[upper] - p.x[upper], -p.f[upper])
+        inner[upper] = -self._ncp(self.high[upper] - p.x[upper], -p.f[upper])
         low = self.has_low
-        qa, qb = _fb_derivative(p.x[low] - self.low[low], inner[low])
+        qa, qb = self._ncp_derivative(p.x[low] - self.low[low], inner[low])
         da[low] = qa + qb * da[low]
         db[low] = qb * db[low]
+        return da, db
+
+    def _ncp(self, a: FloatArray, b: FloatArray) -> FloatArray:
+        if self.penalty == 0.0:
+            return _fb(a, b)
+        both = np.maximum(a, 0.0) * np.maximum(b, 0.0)
+        return (1.0 - self.penalty) * _fb(a, b) + self.penalty * both
+
+    def _ncp_derivative(self, a: FloatArray, b: FloatArray) -> tuple[FloatArray, FloatArray]:
+        da, db = _fb_derivative(a, b)
+        if self.penalty == 0.0:
+            return da, db
+        inside = (a > 0) & (b > 0)
+        da = (1.0 - self.penalty) * da + self.penalty * np.where(inside, b, 0.0)
+        db = (1.0 - self.penalty) * db + self.penalty * np.where(inside, a, 0.0)
         return da, db
 
     # -- notes and result ---------------------------------------------------------------------
