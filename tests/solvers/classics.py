@@ -505,7 +505,7 @@ COLVILLE_X = [0.3, 0.33346761, 0.4, 0.42831010, 0.22396487]
 
 @classic
 def colville_1968_hs86() -> Classic:
-    """Colville's first problem (colvnlp); published solution and objective -32.34867897."""
+    """Colville's first problem (colvnlp), convex; published solution and value -32.34867897."""
 
     def gradient(x: np.ndarray) -> np.ndarray:
         return COLVILLE_E + 2.0 * COLVILLE_C @ x + 3.0 * COLVILLE_D * x**2
@@ -522,7 +522,6 @@ def colville_1968_hs86() -> Classic:
         COLVILLE_X,
         [[0, 0, 0, 0, 1.0], 0.0, 1.0, 10.0],
         check=check,
-        monotone=False,
     )
 
 
@@ -548,7 +547,8 @@ def colville_1968_hs117() -> Classic:
 
     published = np.r_[np.full(10, 0.001), np.full(10, 0.001)]
     published[6] = 60.0
-    return problem(f, 20, [published, 1.0], monotone=False, check=check)
+    starts = [published, 1.0, 0.0, 10.0, np.r_[np.zeros(10), np.full(10, 5.0)]]
+    return problem(f, 20, starts, monotone=False, check=check)
 
 
 POWELL = np.array([1.717143, 1.595709, 1.827247, 0.7636413, 0.7636450])
@@ -670,7 +670,9 @@ def braess_1968_links() -> Classic:
 def _ring(gamma: float, demand: np.ndarray) -> Map:
     """Five entrances on two ring roads; each pair goes three exits outside or two inside.
 
-    Delay of a link 1 + t + t^2, ten times that on highways; merging flows couple by gamma.
+    Delay of a link 1 + t + t^2, ten times that on highways; merging flows couple by gamma. The
+    symmetric part of the Jacobian is linear in the flows, so that its values at the unit flows tell
+    where it is positive semidefinite: for gamma up to 1/2, no more for 1.
     """
 
     def t(flow: np.ndarray) -> np.ndarray:
@@ -710,7 +712,7 @@ def _symmetric_ring(gamma: float) -> Classic:
     x = brentq(excess, 0.0, demand, xtol=1e-14)
     w = np.r_[np.full(5, x), np.full(5, demand - x), np.zeros(5)]
     answer = np.r_[w[:10], np.full(5, f(w)[0])]
-    return problem(f, 15, RING_STARTS, lower=RING_LOWER, answers=[answer], monotone=gamma == 0.0)
+    return problem(f, 15, RING_STARTS, lower=RING_LOWER, answers=[answer], monotone=gamma <= 0.5)
 
 
 @classic
@@ -729,7 +731,7 @@ def bertsekas_gafni_1982_ring_coupled() -> Classic:
 def bertsekas_gafni_1982_ring_uneven() -> Classic:
     """Uneven demands of our own, coupling 0.5: conditions only (the paper's data unconfirmed)."""
     f = _ring(0.5, np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
-    return problem(f, 15, RING_STARTS, lower=RING_LOWER, monotone=False)
+    return problem(f, 15, RING_STARTS, lower=RING_LOWER)
 
 
 # -- obstacles and reaction-diffusion -----------------------------------------------------------
@@ -799,10 +801,8 @@ def dembo_tulowitzki_1983_obstacle() -> Classic:
     return _membrane(1.0, lambda v: wave(v) ** 3, lambda v: wave(v) ** 2 + 0.02, strongly=True)
 
 
-@classic
-def bratu_on_a_line() -> Classic:
-    """-u'' = lam exp(u) under an upper obstacle: conditions only."""
-    n, lam = 40, 3.0
+def _bratu(n: int, lam: float) -> Map:
+    """-u'' - lam exp(u), u = 0 at both ends, times h."""
     h = 1.0 / (n + 1)
 
     def f(u: np.ndarray) -> np.ndarray:
@@ -811,7 +811,37 @@ def bratu_on_a_line() -> Classic:
         out[:-1] -= u[1:]
         return out / h
 
-    return problem(f, n, [0.0, 0.2], upper=np.full(n, 0.3), monotone=False)
+    return f
+
+
+@classic
+def bratu_on_a_line() -> Classic:
+    """-u'' = lam exp(u) under an upper obstacle, where it is monotone: conditions only."""
+    return problem(_bratu(40, 3.0), 40, [0.0, 0.2, 0.3], upper=np.full(40, 0.3))
+
+
+@classic
+def bratu_1914_both_branches() -> Classic:
+    """Without obstacle, lam = 2 < 3.5138: two solutions, in closed form but for the grid's error.
+
+    u = 2 log(cosh c / cosh(c (1 - 2x))), cosh c = c sqrt(8 / lam).
+    """
+    n, lam = 60, 2.0
+    x = np.linspace(0.0, 1.0, n + 2)[1:-1]
+    turn = 1.1997  # minimum of cosh c / c
+    answers = []
+    for low, high in ((0.1, turn), (turn, 10.0)):
+        c = brentq(lambda c: np.cosh(c) - c * np.sqrt(8.0 / lam), low, high)
+        answers.append(2.0 * np.log(np.cosh(c) / np.cosh(c * (1.0 - 2.0 * x))))
+    return problem(
+        _bratu(n, lam),
+        n,
+        [0.0, 1.0, 3.5 * np.sin(np.pi * x), 5.0 * np.sin(np.pi * x)],
+        lower=np.full(n, -np.inf),
+        answers=answers,
+        digits=2e-3,
+        monotone=False,
+    )
 
 
 @classic
@@ -832,7 +862,6 @@ def bratu_on_a_square() -> Classic:
         [0.0, 0.5, 0.25],
         upper=np.full(n * n, 0.5),
         j=lambda u: m - np.diag(lam * h**2 * np.exp(u)),
-        monotone=False,
         check=check,
     )
 

@@ -160,3 +160,14 @@ def test_solved_means_the_residual_asked_for() -> None:
         result = solver(method)(p, None, Options(tolerance=1e-6, max_iterations=20_000))
         assert result.status.ok
         assert result.residual <= 1e-6
+
+
+@pytest.mark.parametrize(("name", "start"), [("billups_1995", 2), ("colville_1968_hs117", 0)])
+def test_newton_leaves_a_minimum_that_is_no_solution(name: str, start: int) -> None:
+    """The plain merit function ends in a local minimum from here; the penalised one does not."""
+    classic = CLASSICS[name]()
+    first = classic.starts[start]
+    p = FunctionProblem(classic.f, classic.j, classic.lower, classic.upper, first)
+    result = solver("semismooth")(p, first, None)
+    assert result.status.ok
+    assert_answer(classic, result.z)
