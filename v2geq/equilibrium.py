@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2geq.arrays import FloatArray
+from v2geq.columns import borrow_paths, extend, path_count, reconcile
 from v2geq.coupling import Coupled, couple
 from v2geq.data.model import Case
 from v2geq.errors import ConvergenceError, DataError
 from v2geq.mcp.relaxation import least_relaxation
 from v2geq.players.drivers import Traffic, traffic
-from v2geq.players.generation import StationPrices, price_all, price_energy, seed
-from v2geq.players.paths import make_path
+from v2geq.players.generation import seed
 from v2geq.results import store
 from v2geq.results.accounts import Accounts, path_costs
 from v2geq.results.certificate import Certificate, certify
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 MAX_ROUNDS = 40
 WARM_PATHS = 8
 """New paths up to which the next round starts from the last round's solution."""
-NEW_PATH_GAIN = 1e-10
-"""Relative saving from which a path outside the problem is added to it."""
 
 
 def solve(
@@ -98,7 +96,7 @@ def solve(
     if exact:
         seed(resolved, roads)
     if start is not None and exact:
-        _borrow_paths(start.coupled, resolved, roads)
+        borrow_paths(start.coupled, resolved, roads)
     coupled = couple(resolved, roads)
     near = None if start is None else coupled.mcp.carry(start.coupled.mcp, start.z)
     built = time.perf_counter()
@@ -117,15 +115,15 @@ def solve(
                 raise KeyboardInterrupt
             break
         # also after a failure: without the paths still missing there may be no feasible point
-        before = _path_count(roads)
-        grown = exact and (_extend(coupled, z) or (not result.status.ok and _reconcile(coupled)))
+        before = path_count(roads)
+        grown = exact and (extend(coupled, z) or (not result.status.ok and reconcile(coupled)))
         if not grown:
             break
         if rounds >= MAX_ROUNDS:
             result.status = Status.ITERATION_LIMIT
             break
         last, coupled = coupled, couple(resolved, roads)
-        few = result.status.ok and _path_count(roads) - before <= WARM_PATHS
+        few = result.status.ok and path_count(roads) - before <= WARM_PATHS
         near = coupled.mcp.carry(last.mcp, z) if few else None
     end = time.perf_counter()
     if not result.status.ok:
@@ -141,69 +139,6 @@ def solve(
         seconds={"build": built - begin, "solve": end - built},
         rounds=rounds,
     )
-
-
-def _path_count(roads: Traffic) -> int:
-    return sum(len(paths) for paths in roads.paths.values())
-
-
-def _borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> None:
-    """Add the paths another equilibrium uses, where roads and stations are the same."""
-    theirs = source.traffic
-    if theirs.graph.arcs != roads.graph.arcs or list(source.scenario.stations.index) != list(
-        scenario.stations.index
-    ):
-        return
-    for name, own in roads.paths.items():
-        if name not in theirs.paths or theirs.od_names(name) != roads.od_names(name):
-            continue
-        used = theirs.paths[name].paths
-        if roads.classes[name].kind == "ev":
-            rules = roads.rules(name)
-            again = [
-                make_path(roads.graph, rules, *p.key)
-                for p in used
-                if scenario.v2g or "D" not in p.pattern
-            ]
-            used = tuple(p for p in again if p is not None)
-        own.extend(used)
-
-
-def _extend(coupled: Coupled, z: FloatArray) -> bool:
-    """Add paths that would be cheaper than those in use; False where there are none."""
-    values, roads = coupled.mcp.split(z), coupled.traffic
-    limit = {}
-    for name, kind in roads.classes.items():
-        own = kind.value_of_time / roads.value_of_time if kind.kind == "fv" else 1.0
-        cost = own * values[f"drivers.demand_{name}"]
-        limit[name] = cost - NEW_PATH_GAIN * np.abs(cost)
-    prices = StationPrices(values["charge_price"], values.get("discharge_price"))
-    found = price_all(
-        roads, values["drivers.arc_flow"], values["drivers.station_flow"], prices, below=limit
-    )
-    return any([len(roads.paths[name].extend(paths)) for name, paths in found.paths.items()])
-
-
-def _reconcile(coupled: Coupled) -> bool:
-    """Add paths that help to keep all limits, where those so far cannot; False where none does.
-
-    The point of a failed run has no useful prices. Those of the least relaxation of limits are
-    exact: while it is positive and some path earns at them, the path makes it smaller.
-    """
-    conflict = least_relaxation(coupled.mcp)
-    if not conflict.limits:
-        return False
-    price, roads = coupled.mcp.split(conflict.prices), coupled.traffic
-    prices = StationPrices(price["charge_price"], price.get("discharge_price"))
-    traded = [p for p in (prices.charge, prices.discharge) if p is not None]
-    highest = float(np.abs(np.concatenate(traded)).max(initial=0.0))
-    below = {}
-    for name, kind in roads.classes.items():
-        if kind.kind == "ev":
-            cost = price[f"drivers.demand_{name}"]
-            below[name] = cost - NEW_PATH_GAIN * (kind.battery * highest + np.abs(cost))
-    found = price_energy(roads, prices, below)
-    return any([len(roads.paths[name].extend(paths)) for name, paths in found.items()])
 
 
 def _refuse_infeasible(coupled: Coupled) -> None:
