@@ -145,3 +145,19 @@ def test_spec_social_cost(changes) -> None:
     players = profit["cno"] + profit["dso"] + profit[["lse.A", "lse.B"]].sum()
     assert -total == pytest.approx(players + surplus - drivers, rel=1e-9)
     assert abs(eq.accounts.identity_gap) <= 1e-9 * abs(total)
+
+
+def test_sales_beyond_the_checked_range_are_told() -> None:
+    """With free local energy households take more than the range the expression was checked on."""
+    eq = vg.solve(
+        make_case(
+            inverse_demand="p0 * (3 - q / q0)",
+            demand_range=1.1,
+            generators={
+                "ga": {"lse": "A", "bus": "a", "cost_linear": 0.0, "cost_quadratic": 0.0},
+                "gb": {"lse": "B", "bus": "b", "cost_linear": 0.0, "cost_quadratic": 0.0},
+            },
+        ),
+        "base",
+    )
+    assert any("sales exceed demand_range" in text for text in eq.warnings)

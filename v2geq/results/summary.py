@@ -10,7 +10,8 @@ import numpy as np
 from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
 from v2geq.errors import listed
-from v2geq.results.accounts import Accounts
+from v2geq.players.lse import demand_buses
+from v2geq.results.accounts import Accounts, responsive_sales
 from v2geq.results.path_flows import PathFlows
 
 if TYPE_CHECKING:
@@ -101,9 +102,18 @@ def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatAr
     buses = data["bus"].to_numpy()
     root = buses == case.feeder.root
     for word, bound in (("lowest", limits.vmin), ("highest", limits.vmax)):
-        at = [str(b) for b in buses[(np.abs(v - bound) < BINDING) & ~root]]
-        if at:
-            out.append(f"the {word} voltage {bound} pu binds at buses {listed(at)}")
+        tight = [str(b) for b in buses[(np.abs(v - bound) < BINDING) & ~root]]
+        if tight:
+            out.append(f"the {word} voltage {bound} pu binds at buses {listed(tight)}")
+    at = demand_buses(coupled.scenario)
+    limit = case.market.demand_range * coupled.scenario.responsive_kw[at]
+    beyond = responsive_sales(coupled, values) > limit * (1.0 + 1e-9)
+    if case.market.inverse_demand != "linear" and beyond.any():
+        names = [coupled.scenario.buses[i] for i in at[beyond]]
+        out.append(
+            f"sales exceed demand_range, where the inverse demand was not checked, at buses "
+            f"{listed(names, 6)}"
+        )
     if coupled.scenario.dead_buses:
         out.append(
             f"buses without supply or use are left out: {listed(list(coupled.scenario.dead_buses))}"
