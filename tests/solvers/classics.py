@@ -922,5 +922,5 @@ def equation_without_root() -> Classic:
 
 @impossible
 def feasible_lcp_without_complementarity() -> Classic:
-    """M = (0 1; 0 0), q = (0, -1)... no row can reach zero: F2 = -1 < 0."""
-    return lcp(np.array([[0.0, 1], [0, 0]]), [0.0, -1.0], [0.0, 1.0], monotone=False)
+    """F = (z2 - 1, 1): z2 >= 1 is feasible, complementarity asks for z2 = 0; not monotone."""
+    return lcp(np.array([[0.0, 1], [0, 0]]), [-1.0, 1.0], [0.0, 1.0], monotone=False)
