@@ -18,10 +18,6 @@ from v2geq.solvers import METHODS, FunctionProblem, Options, solver
 # PATH is tested where a library of it is at hand
 OWN = sorted(set(METHODS) - {"path"})
 FIRST_ORDER = {"extragradient"}
-KNOWN_FAILURES = {
-    ("watson_1979_exponential_far", "interior_point"): "stalls where the map is of size 1e5",
-}
-"""Monotone problems that a method should solve from every start and does not (yet)."""
 
 
 def cases() -> list[object]:
@@ -31,9 +27,7 @@ def cases() -> list[object]:
         for method in OWN:
             if method in FIRST_ORDER and not build().strongly:
                 continue
-            reason = KNOWN_FAILURES.get((name, method))
-            marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason else []
-            out.append(pytest.param(name, method, marks=marks))
+            out.append((name, method))
     return out
 
 

@@ -265,6 +265,7 @@ class _Run:
 
     def _iterate(self) -> Status:
         since_best = 0
+        least_unbalanced = np.inf
         polish_at = POLISH_BELOW
         state = self.state
         f = self.scaled.f(state.x)
@@ -277,7 +278,12 @@ class _Run:
             gl, gu = self._gaps(state.x)
             mu = float(gl @ state.wl + gu @ state.wu) / self.pairs
             self._note("interior", residual, mu, step)
-            since_best = 0 if self.best_residual < 0.9 * before else since_best + 1
+            # where F is huge the natural residual is a variable's size, and still while F falls
+            unbalanced = float(np.abs(f - state.wl + state.wu)[~self.fixed].max(initial=0.0))
+            falling = unbalanced < 0.9 * least_unbalanced
+            least_unbalanced = min(unbalanced, least_unbalanced)
+            progress = falling or self.best_residual < 0.9 * before
+            since_best = 0 if progress else since_best + 1
             if residual <= self.options.tolerance:
                 # one more step from here is nearly free and takes the point to rounding level
                 self._polish(state, f)
