@@ -149,7 +149,9 @@ def resolve(
             advice=did_you_mean(scenario, case.scenarios),
         )
     changes = dict(changes or {})
-    case = with_parameters(with_parameters(case, case.scenarios[scenario].set), changes)
+    # the scenario's own first: what is asked for by name wins
+    for table in (case.scenarios[scenario].set, changes):
+        case = with_parameters(case, table) if table else case
     data = case.scenarios[scenario]
     topology = energised(case, data.outages)
     buses = list(topology.buses)

@@ -800,7 +800,10 @@ class PathSet:
 
         For example '1-2-6(+5)-8': from node 1 to node 8 with a charge at station 5 in node 6.
         """
-        return tuple(self.label(p) for p in self._paths)
+        if "labels" not in self._cache:
+            self._cache["labels"] = tuple(self.label(p) for p in self._paths)
+        labels: tuple[str, ...] = self._cache["labels"]
+        return labels
 
     def label(self, path: Path) -> str:
         """Readable name of one path, see `labels`."""
