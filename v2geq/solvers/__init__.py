@@ -21,6 +21,7 @@ from v2geq.solvers.extragradient import extragradient, projection_method
 from v2geq.solvers.functions import FunctionProblem
 from v2geq.solvers.interior_point import interior_point
 from v2geq.solvers.path_bridge import path
+from v2geq.solvers.presolve import presolve as presolve_steps
 from v2geq.solvers.protocol import (
     Iteration,
     MCPResult,
@@ -82,6 +83,7 @@ def solve_mcp(
     names: Sequence[str] | None = None,
     on_failure: str = "return",
     check_derivatives: bool = False,
+    presolve: bool = False,
 ) -> MCPResult:
     """Find z in [lb, ub] with F = 0 inside, F >= 0 at lb, F <= 0 at ub.
 
@@ -105,6 +107,9 @@ def solve_mcp(
         "return" the best point with a status that says so, or "raise" ConvergenceError.
     check_derivatives
         Compare J with central differences of F at z0 first.
+    presolve
+        Solve a smaller problem without fixed variables and price chains, and undo the steps; for
+        solvers with a limit on size. The residual is that of the full problem.
 
     Returns
     -------
@@ -135,10 +140,29 @@ def solve_mcp(
         wrong = problem.wrong_derivatives(np.clip(problem.start, problem.lower, problem.upper))
         if wrong:
             raise DataError(f"the Jacobian is wrong: {'; '.join(wrong)}")
-    result = run(problem, start, options)
+    if presolve:
+        result = _solve_reduced(run, problem, start, options or Options())
+    else:
+        result = run(problem, start, options)
     if on_failure == "raise" and not result.status.ok:
         raise ConvergenceError(
             f"{result.status.value}; scaled natural residual {result.residual:.2e}, worst at "
             f"{result.worst}"
         )
+    return result
+
+
+def _solve_reduced(
+    run: Solver, problem: Problem, start: FloatArray | None, options: Options
+) -> MCPResult:
+    """Presolve, solve, restore; the status is that of the residual of the full problem."""
+    steps = presolve_steps(problem)
+    result = run(steps.problem, None if start is None else steps.reduce(start), options)
+    z = np.clip(steps.restore(result.z), problem.lower, problem.upper)
+    residual = scaled_residual(problem, z)
+    worst = int(np.argmax(residual))
+    result.z, result.residual = z, float(residual[worst])
+    result.worst = problem.describe(worst)
+    if result.status.ok and not result.residual <= options.tolerance:
+        result.status = Status.STALLED
     return result
