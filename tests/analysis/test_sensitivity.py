@@ -9,6 +9,8 @@ import v2geq as vg
 from v2geq.equilibrium import Equilibrium
 from v2geq.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 CASE = "ieee123_sioux_falls_binding"
 
 

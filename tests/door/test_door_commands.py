@@ -19,6 +19,8 @@ from v2geq.data.case import available_cases
 from v2geq.errors import ConvergenceError
 from v2geq.solvers.protocol import MCPResult, Status
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(v2geq.__file__).parents[1]
 
 

@@ -20,6 +20,8 @@ from v2geq.data.case import case_to_document
 from v2geq.equilibrium import Equilibrium, load
 from v2geq.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 Edit = Callable[[Path], None]
 
 

@@ -11,6 +11,8 @@ from door import Answer, SmallCase
 from v2geq.data.model import Case
 from v2geq.equilibrium import solve
 
+pytestmark = pytest.mark.slow
+
 EV = "[drivers.ev]", "[drivers.fv]"
 FV = "[drivers.fv]", "[scenario.base]"
 

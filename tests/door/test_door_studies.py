@@ -15,6 +15,8 @@ from v2geq.errors import ConvergenceError, DataError
 from v2geq.studies import study as studies
 from v2geq.studies.study import read_study, run_study
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = [
     *("scenario", "v2g", "status", "natural_residual", "wardrop_gap", "load_shed_kw"),
     *("dlmp_min", "dlmp_max", "generation_kw", "tso_import_kw", "charge_kw", "discharge_kw"),

@@ -27,6 +27,8 @@ from v2geq.plots.style import number
 from v2geq.plots.supply import supply
 from v2geq.plots.trip_costs import trip_costs
 
+pytestmark = pytest.mark.slow
+
 
 def heights(axes):
     bars = [p for p in axes.patches if isinstance(p, Rectangle)]
