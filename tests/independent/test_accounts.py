@@ -75,6 +75,7 @@ def test_spec_wardrop_two_values_of_time(v2g: bool) -> None:
     eq = vg.solve(busy(**TWO_CLASSES), v2g=v2g)
     assert eq.certificate.holds, eq.certificate
     assert_wardrop(eq)
+    assert any("without potential" in text for text in eq.warnings)
 
 
 @pytest.mark.parametrize(("scenario", "v2g"), [("stress", True), ("island", True)])

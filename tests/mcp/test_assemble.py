@@ -153,3 +153,27 @@ def test_split_and_join_are_inverse(coupled: Coupled) -> None:
 def test_scales_multiply_to_money(coupled: Coupled) -> None:
     mcp = coupled.mcp
     np.testing.assert_allclose(mcp.scale * mcp.row_scale, coupled.scenario.money_scale)
+
+
+class _Rounded:
+    """sqrt(1 + (x - 2)^2): a full second-order step from |x - 2| > 1 lands farther away."""
+
+    def value(self, x: np.ndarray) -> np.ndarray:
+        return np.sqrt(1.0 + (x - 2.0) ** 2)
+
+    def first(self, x: np.ndarray) -> np.ndarray:
+        return (x - 2.0) / self.value(x)
+
+    def second(self, x: np.ndarray) -> np.ndarray:
+        return self.value(x) ** -3.0
+
+
+@pytest.mark.parametrize("start", [2.5, 3.5, 0.0, 40.0])
+def test_best_deviation_of_a_cost_that_is_not_quadratic(start: float) -> None:
+    """The least cost is 1, at x = 2, also from where full steps would diverge."""
+    p = Program("a", money_scale=1.0)
+    x = p.variable("x", (), [()], unit="kW", scale=1.0, upper=1000.0)
+    p.separable_cost(x, _Rounded())
+    found = best_deviation(p, {"a.x": np.array([start])}, {})
+    assert found.profit == pytest.approx(-1.0, abs=1e-8)
+    assert found.values["a.x"][0] == pytest.approx(2.0, abs=1e-4)

@@ -12,6 +12,7 @@ from v2geq.mcp.program import Program
 from v2geq.mcp.quadratic import program_rows, quadratic_program
 
 MAX_ROUNDS = 30
+MAX_HALVINGS = 20
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def best_deviation(
             curvature, _ = term.hessian(x[where], others)
             hessian[where] += curvature
             gradient[where] += term.gradient(x[where], others)
+        last = x
         x = quadratic_program(
             hessian,
             gradient - hessian * x,
@@ -92,6 +94,13 @@ def best_deviation(
         )
         everyone.update({k: x[s] for k, s in at.items()})
         new = program.profit(everyone, prices)
+        # profit is concave: a step that overshoots where costs are not quadratic gains when halved
+        for _ in range(MAX_HALVINGS):
+            if not new < profit:
+                break
+            x = 0.5 * (last + x)
+            everyone.update({k: x[s] for k, s in at.items()})
+            new = program.profit(everyone, prices)
         if not np.isfinite(profit) or new > profit:
             best = {k: x[s].copy() for k, s in at.items()}
         if new - profit <= 1e-12 * (1.0 + abs(new)):

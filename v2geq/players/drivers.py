@@ -283,7 +283,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         flow = p.variable(
             f"flow_{name}",
             ("path",),
-            path_labels(traffic, name),
+            paths.labels,
             unit="veh/h",
             scale=float(demand.mean()),
             start=begin,
@@ -372,11 +372,6 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
             meaning=f"path flows of class {name} meet the demand (u)",
         )
     return p
-
-
-def path_labels(traffic: Traffic, name: str) -> list[str]:
-    """Unique, readable label of every path of a class."""
-    return list(traffic.paths[name].labels)
 
 
 def _priced(curve: TravelTime | QueueTime, omega: float) -> TravelTime | QueueTime:

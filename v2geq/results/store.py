@@ -34,6 +34,18 @@ _TEXTS = ("scenario", "status", "case", "changes", "log", "seconds")
 _AGAIN = "solve and save again"
 
 
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    RuntimeError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+)
+"""How the readers of NetCDF fail on damaged files."""
+
+
 @dataclass
 class Saved:
     """What a file holds; `tables.attrs["edited"]` names the parts changed since it was written."""
@@ -218,7 +230,7 @@ def _open(path: Path) -> xr.Dataset:
     try:
         with xr.open_dataset(path, engine="netcdf4") as opened:
             return opened.load()
-    except Exception as error:  # damaged files fail in many ways inside the readers
+    except _UNREADABLE as error:
         raise DataError(
             "not a readable NetCDF file, or cut short", where=where, advice=_AGAIN
         ) from error

@@ -114,6 +114,10 @@ def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatAr
             f"sales exceed demand_range, where the inverse demand was not checked, at buses "
             f"{listed(names, 6)}"
         )
+    if not coupled.programs["drivers"].is_optimisation:
+        out.append(
+            "electric classes value time differently: a variational inequality without potential"
+        )
     if coupled.scenario.dead_buses:
         out.append(
             f"buses without supply or use are left out: {listed(list(coupled.scenario.dead_buses))}"
