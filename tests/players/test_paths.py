@@ -15,17 +15,16 @@ from v2geq.data.model import DriverClass, RoadNetwork
 from v2geq.errors import DataError
 from v2geq.players.paths import (
     EnergyRules,
-    Graph,
     IntArray,
     Path,
     PathSet,
     enumerate_paths,
     enumerate_routes,
-    k_shortest_routes,
     make_path,
     require_feasible,
-    shortest_tree,
 )
+from v2geq.roads.graph import Graph, shortest_tree
+from v2geq.roads.routes import k_shortest_routes
 
 # Sioux Falls: every street runs both ways, length in km = free-flow time in minutes
 SIOUX_FALLS = (

@@ -15,13 +15,13 @@ from v2geq.players.paths import (
     PATTERNS,
     EnergyRules,
     FloatArray,
-    Graph,
     IntArray,
     Path,
     enumerate_paths,
     make_path,
 )
 from v2geq.players.pricing import LegFronts, price_paths, shortest_routes
+from v2geq.roads.graph import Graph
 
 
 class Problem:

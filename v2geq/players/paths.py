@@ -10,21 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from heapq import heappop, heappush
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.csgraph import dijkstra
 
-from v2geq.arrays import BoolArray, FloatArray, IntArray
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.errors import DataError
+from v2geq.roads.graph import Graph, no_route, shortest_tree
+from v2geq.roads.routes import k_shortest_routes
 
 if TYPE_CHECKING:
-    from v2geq.data.model import DriverClass, RoadNetwork
+    from v2geq.data.model import DriverClass
 
 
 CHARGE, DISCHARGE = "C", "D"
@@ -35,101 +34,7 @@ ENERGY_TOLERANCE = 1e-9
 
 
 # ---------------------------------------------------------------------------------------------
-# Road graph and battery
-
-
-@dataclass(frozen=True, eq=False)
-class Graph:
-    """Road graph in arrays; nodes and arcs are positions.
-
-    Attributes
-    ----------
-    nodes, arcs
-        Names, in the order of the positions.
-    tail, head
-        (arc,) node positions.
-    length_km, free_flow_h
-        (arc,) length in km and free-flow time in h.
-    through
-        (node,) whether a route may pass the node; if not, routes (and legs between stops) only
-        start or end there.
-
-    """
-
-    nodes: tuple[str, ...]
-    arcs: tuple[str, ...]
-    tail: IntArray
-    head: IntArray
-    length_km: FloatArray
-    free_flow_h: FloatArray
-    through: BoolArray
-
-    @classmethod
-    def from_road(cls, road: RoadNetwork) -> Graph:
-        """Arrays of `road`; raises `DataError` for arcs at unknown nodes or negative lengths."""
-        nodes = tuple(str(n) for n in road.nodes.index)
-        position = {n: i for i, n in enumerate(nodes)}
-        arcs = tuple(str(a) for a in road.arcs.index)
-        ends: list[IntArray] = []
-        for column in ("from_node", "to_node"):
-            names = [str(n) for n in road.arcs[column]]
-            for arc, name in zip(arcs, names, strict=True):
-                if name not in position:
-                    raise DataError(
-                        f"arc {arc!r} of road network {road.name!r}: {column} {name!r} is no node",
-                        where=road.source,
-                        advice="add the node to the node table or correct the arc",
-                    )
-            ends.append(np.array([position[n] for n in names], dtype=np.int64))
-        length_km = road.arcs["length_km"].to_numpy(dtype=np.float64)
-        free_flow_h = road.arcs["free_flow_min"].to_numpy(dtype=np.float64) / 60.0
-        for what, values in (("length_km", length_km), ("free_flow_min", free_flow_h)):
-            bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
-            if bad.size:
-                raise DataError(
-                    f"arc {arcs[bad[0]]!r} of road network {road.name!r}: {what} is "
-                    f"{road.arcs[what].iloc[int(bad[0])]}",
-                    where=road.source,
-                    advice="give a finite number, zero or more",
-                )
-        through = (
-            road.nodes["through"].to_numpy(dtype=np.bool_)
-            if "through" in road.nodes
-            else np.ones(len(nodes), dtype=np.bool_)
-        )
-        return cls(nodes, arcs, ends[0], ends[1], length_km, free_flow_h, through)
-
-    @cached_property
-    def route_minutes(self) -> list[float]:
-        """(arc,) free-flow minutes by which base routes are ordered.
-
-        Rounded to 1e-9 min: hours are minutes / 60, and the way back must give the minutes of the
-        table exactly, or rounding would break the ties of equal route times.
-        """
-        return [float(m) for m in np.round(self.free_flow_h * 60.0, 9)]
-
-    @cached_property
-    def neighbours(self) -> tuple[list[list[tuple[int, float]]], list[list[tuple[int, float]]]]:
-        """Successors and predecessors of every node as (node, free-flow minutes), arc order."""
-        following: list[list[tuple[int, float]]] = [[] for _ in self.nodes]
-        preceding: list[list[tuple[int, float]]] = [[] for _ in self.nodes]
-        for (i, j), a in self.fastest_arc.items():
-            following[i].append((j, self.route_minutes[a]))
-            preceding[j].append((i, self.route_minutes[a]))
-        return following, preceding
-
-    @cached_property
-    def fastest_arc(self) -> dict[tuple[int, int], int]:
-        """(tail, head) -> the arc between them of least free-flow time (the first of equals)."""
-        best: dict[tuple[int, int], int] = {}
-        for a, ends in enumerate(zip(self.tail.tolist(), self.head.tolist(), strict=True)):
-            if ends not in best or self.route_minutes[a] < self.route_minutes[best[ends]]:
-                best[ends] = a
-        return best
-
-    def is_route(self, arcs: Sequence[int]) -> bool:
-        """Whether each arc starts where the one before it ends."""
-        return all(self.head[a] == self.tail[b] for a, b in pairwise(arcs))
+# Battery
 
 
 @dataclass(frozen=True)
@@ -137,17 +42,20 @@ class EnergyRules:
     """Battery data of one EV class, kWh (consumption kWh/km); rules A1-A4.
 
     battery
-        Capacity B, and the level at departure and after charging.
+        Capacity B, and the level after charging.
     reserve
         Least level on every arrival (alpha B).
     low
         Level after a discharge (B_dis).
+    departure
+        Level at departure (B_0); None for a full battery.
     """
 
     battery: float
     reserve: float
     low: float
     consumption: float
+    departure: float | None = None
 
     @classmethod
     def from_class(cls, c: DriverClass) -> EnergyRules:
@@ -158,6 +66,16 @@ class EnergyRules:
                 advice="use enumerate_routes and shortest_routes for fuel vehicles",
             )
         return cls(c.battery, c.reserve * c.battery, c.discharge_level * c.battery, c.consumption)
+
+    @property
+    def start(self) -> float:
+        """Level at departure."""
+        return self.battery if self.departure is None else self.departure
+
+    @property
+    def start_budget(self) -> float:
+        """Energy that may be spent between departure and the first arrival, B_0 - alpha B."""
+        return self.start - self.reserve
 
     @property
     def full_budget(self) -> float:
@@ -193,7 +111,7 @@ class EnergyRules:
 
         """
         tol = self.tolerance
-        level = self.battery
+        level = self.start
         amounts = []
         for used, kind in zip(legs, kinds, strict=False):
             if used > level - self.reserve + tol:
@@ -329,118 +247,7 @@ def _total(use: Sequence[float], start: int, end: int) -> float:
 
 
 # ---------------------------------------------------------------------------------------------
-# Base routes
-
-
-def k_shortest_routes(graph: Graph, origin: int, destination: int, k: int) -> list[tuple[int, ...]]:
-    """The `k` simple routes of least free-flow time, as arc positions.
-
-    Yen's algorithm with a bidirectional search for the deviations. Times are compared in minutes.
-    Routes of equal time come in the order of discovery, which is the order of
-    `networkx.shortest_simple_paths` on the graph with the arcs added in table order (networkx 3.6;
-    tested): a published reference case was made with the first K of that order, and with many
-    ties, as in Sioux Falls, another order gives another set of K routes. Of parallel arcs the
-    fastest is used. Nodes that are not `through` are not passed.
-
-    Returns fewer than `k` routes if there are no more, [()] if origin and destination coincide.
-    """
-    if origin == destination:
-        return [()] if k else []
-    following, preceding = graph.neighbours
-    closed = bytearray((~graph.through).astype(np.uint8).tobytes())
-    closed[origin] = closed[destination] = 0
-    minutes = graph.route_minutes
-    arc_of = graph.fastest_arc
-    found: list[list[int]] = []
-    heap: list[tuple[float, int, list[int]]] = []
-    waiting: set[tuple[int, ...]] = set()
-    first = _bidirectional(following, preceding, origin, destination, closed, frozenset())
-    if first is None:
-        return []
-    heappush(heap, (first[0], 0, first[1]))
-    waiting.add(tuple(first[1]))
-    pushed = 1
-    while heap and len(found) < k:
-        _, _, route = heappop(heap)
-        waiting.discard(tuple(route))
-        found.append(route)
-        if len(found) == k:
-            break
-        blocked = bytearray(closed)
-        # routes that share the root walked so far; they shrink as the root grows
-        sharing = found
-        root_minutes = 0.0
-        for i, spur in enumerate(route[:-1]):
-            if i:
-                root_minutes += minutes[arc_of[route[i - 1], spur]]
-            sharing = [r for r in sharing if len(r) > i + 1 and r[i] == spur]
-            banned = frozenset(r[i + 1] for r in sharing)
-            if any(n not in banned and not blocked[n] for n, _ in following[spur]):
-                way = _bidirectional(following, preceding, spur, destination, blocked, banned)
-                if way is not None:
-                    nodes = route[:i] + way[1]
-                    name = tuple(nodes)
-                    if name not in waiting:
-                        heappush(heap, (root_minutes + way[0], pushed, nodes))
-                        pushed += 1
-                        waiting.add(name)
-            blocked[spur] = 1
-    return [tuple(arc_of[ends] for ends in pairwise(r)) for r in found]
-
-
-def _bidirectional(
-    following: list[list[tuple[int, float]]],
-    preceding: list[list[tuple[int, float]]],
-    source: int,
-    target: int,
-    blocked: bytearray,
-    banned: frozenset[int],
-) -> tuple[float, list[int]] | None:
-    """Fastest way from `source` to `target`: (minutes, nodes), None if there is none.
-
-    Nodes in `blocked` are avoided, and the arcs from the source to nodes in `banned`. The two
-    searches take turns and equal distances are settled first come, first served: ties of
-    `k_shortest_routes` depend on it.
-    """
-    seen: tuple[dict[int, float], dict[int, float]] = ({source: 0.0}, {target: 0.0})
-    parent: tuple[dict[int, int], dict[int, int]] = ({}, {})
-    done: tuple[set[int], set[int]] = (set(), set())
-    fringe: tuple[list[tuple[float, int, int]], ...] = ([(0.0, 0, source)], [(0.0, 1, target)])
-    pushed = 2
-    side, best, meeting = 1, np.inf, -1
-    while fringe[0] and fringe[1]:
-        side = 1 - side
-        distance, _, v = heappop(fringe[side])
-        mine, other = seen[side], seen[1 - side]
-        settled = done[side]
-        if v in settled:
-            continue
-        settled.add(v)
-        if v in done[1 - side]:
-            # every improvement of a label was compared with `best`, so the ways of both searches
-            # from the meeting node are the ones that gave it
-            nodes = [meeting]
-            while nodes[-1] != source:
-                nodes.append(parent[0][nodes[-1]])
-            nodes.reverse()
-            while nodes[-1] != target:
-                nodes.append(parent[1][nodes[-1]])
-            return best, nodes
-        for w, cost in (preceding if side else following)[v]:
-            if blocked[w] or w in settled:
-                continue
-            if banned and (v in banned and w == source if side else v == source and w in banned):
-                continue
-            reached = distance + cost
-            if w not in mine or reached < mine[w]:
-                mine[w] = reached
-                parent[side][w] = v
-                heappush(fringe[side], (reached, pushed, w))
-                pushed += 1
-                if w in other and reached + other[w] < best:
-                    best = reached + other[w]
-                    meeting = w
-    return None
+# Paths on base routes
 
 
 def enumerate_routes(graph: Graph, od_pairs: Sequence[tuple[int, int]], k: int) -> list[Path]:
@@ -456,7 +263,7 @@ def enumerate_routes(graph: Graph, od_pairs: Sequence[tuple[int, int]], k: int) 
     for od, (origin, destination) in enumerate(od_pairs):
         routes = k_shortest_routes(graph, origin, destination, k)
         if not routes:
-            raise _no_route(graph, origin, destination)
+            raise no_route(graph, origin, destination)
         paths.extend(Path(od, arcs, (), 0.0) for arcs in routes)
     return paths
 
@@ -545,56 +352,7 @@ def _append(
 
 
 # ---------------------------------------------------------------------------------------------
-# Shortest distances, and whether a battery gets there at all
-
-
-def shortest_tree(
-    graph: Graph, weight: FloatArray, sources: IntArray
-) -> tuple[FloatArray, IntArray]:
-    """Least total `weight` from every source to every node, passing only `through` nodes.
-
-    Parameters
-    ----------
-    weight
-        (arc,) zero or more.
-    sources
-        (source,) node positions.
-
-    Returns
-    -------
-    (source, node) distances, inf where there is no route, and (source, node) arcs by which a
-    shortest route enters the node, -1 at the source and where there is none.
-
-    """
-    n = len(graph.nodes)
-    # a node that may not be passed is split: arcs enter the node itself and leave a copy of it,
-    # which nothing enters; routes from the node start at the copy
-    copy = np.arange(n, dtype=np.int64)
-    split = np.flatnonzero(~graph.through)
-    copy[split] = n + np.arange(split.size)
-    tail, head, size = copy[graph.tail], graph.head, n + split.size
-    order = np.lexsort((weight, head, tail))
-    key = tail[order] * size + head[order]
-    # of parallel arcs the lightest
-    order = order[np.concatenate(([True], key[1:] != key[:-1]))] if key.size else order
-    # explicit zeros stay arcs of weight zero
-    matrix = sparse.coo_array(
-        (weight[order], (tail[order], head[order])), shape=(size, size)
-    ).tocsr()
-    starts = copy[sources]
-    distance, previous = dijkstra(matrix, indices=starts, return_predecessors=True)
-    distance, previous = np.atleast_2d(distance), np.atleast_2d(previous).astype(np.int64)
-    rows = np.arange(len(sources))
-    distance = np.ascontiguousarray(distance[:, :n])
-    distance[rows, sources] = 0.0
-    previous = previous[:, :n]
-    known = previous >= 0
-    key = tail[order] * size + head[order]
-    wanted = previous * size + np.arange(n)
-    by = np.full(previous.shape, -1, dtype=np.int64)
-    by[known] = order[np.searchsorted(key, wanted[known])]
-    by[rows, sources] = -1
-    return distance, by
+# Whether a battery gets there at all
 
 
 def require_feasible(
@@ -622,7 +380,7 @@ def require_feasible(
     for w in np.flatnonzero(~feasible):
         origin, destination = int(pairs[w, 0]), int(pairs[w, 1])
         if np.isinf(need[w]):
-            raise _no_route(graph, origin, destination)
+            raise no_route(graph, origin, destination)
         raise DataError(
             f"OD pair {graph.nodes[origin]} -> {graph.nodes[destination]} has no energy-feasible "
             f"path: its shortest route needs {need[w]:.6g} kWh, a full battery may spend "
@@ -631,14 +389,6 @@ def require_feasible(
             advice="enlarge the battery, lower the reserve, add a station on the way or drop the "
             "OD pair",
         )
-
-
-def _no_route(graph: Graph, origin: int, destination: int) -> DataError:
-    return DataError(
-        f"OD pair {graph.nodes[origin]} -> {graph.nodes[destination]} has no route",
-        advice="check the arcs around both nodes and the nodes that may not be passed, or drop "
-        "the OD pair",
-    )
 
 
 # ---------------------------------------------------------------------------------------------

@@ -20,11 +20,10 @@ from v2geq.players.paths import (
     CHARGE,
     DISCHARGE,
     EnergyRules,
-    Graph,
     Path,
     make_path,
-    shortest_tree,
 )
+from v2geq.roads.graph import Graph, shortest_tree
 
 #: most steps of the enumeration that replaces the fronts where a charge weight is negative
 ELEMENTARY_LIMIT = 1_000_000

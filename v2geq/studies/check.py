@@ -20,7 +20,8 @@ from v2geq.data.model import Case
 from v2geq.data.values import BASES
 from v2geq.errors import DataError, listed
 from v2geq.players.drivers import traffic
-from v2geq.players.paths import EnergyRules, Graph, shortest_tree
+from v2geq.players.paths import EnergyRules
+from v2geq.roads.graph import Graph, shortest_tree
 from v2geq.scenario import Scenario, resolve
 from v2geq.studies.study import Study, read_study
 

@@ -1,0 +1,1 @@
+"""Roads: graph, travel times, shortest paths and traffic assignment; nothing of markets."""

@@ -1,0 +1,1 @@
+"""Compiled loops over arrays: shortest paths, label setting, assignment. Only numpy and numba."""
