@@ -17,11 +17,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def compiled(function: F) -> F:
     """Compile `function` on first use; no wrapping of negative indices is relied on."""
-    options = {"error_model": "numpy"}
     try:
-        return cast(F, njit(cache=True, **options)(function))
+        return cast(F, njit(cache=True, error_model="numpy")(function))
     except RuntimeError as error:
         # neither the package's folder nor the user's cache can be written
         if "no locator" not in str(error):
             raise
-        return cast(F, njit(**options)(function))
+        return cast(F, njit(error_model="numpy")(function))
