@@ -39,6 +39,7 @@ class Problem:
         integer: bool = False,
         charge: tuple[float, float] = (0.05, 0.5),
         closed: int = 0,
+        partial: bool = False,
     ) -> None:
         ends = [(i, j) for i in range(nodes) for j in range(nodes) if i != j]
         chosen = rng.choice(len(ends), size=arcs, replace=False)
@@ -59,16 +60,19 @@ class Problem:
             through,
         )
         battery = float(rng.integers(7, 12))
-        self.rules = EnergyRules(battery, 2.0, float(rng.integers(3, 6)), 1.0)
+        low = float(rng.integers(3, 6))
+        departure = float(rng.integers(3, int(battery) + 1)) if partial else None
+        self.rules = EnergyRules(battery, 2.0, low, 1.0, departure)
         self.station_node: IntArray = rng.integers(0, nodes, stations)
         picked = rng.choice(len(ends), size=4, replace=False)
         self.pairs = [ends[c] for c in picked]
         self.prices: dict[str, Any] = {
             "value_of_time": float(rng.uniform(5.0, 20.0)),
-            "wait_h": rng.uniform(0.0, 0.1, stations),
+            "charge_wait_h": rng.uniform(0.0, 0.1, stations),
+            "discharge_wait_h": rng.uniform(0.0, 0.1, stations),
             "charge_price": rng.uniform(*charge, stations),
             "discharge_price": rng.uniform(-0.2, 1.5, stations) if v2g else None,
-            "charger_power": 50.0,
+            "charger_power": rng.choice([11.0, 50.0, 150.0, np.inf], stations),
             "degradation": 0.05,
             "energy_value": energy_value,
         }
@@ -87,9 +91,10 @@ class Problem:
         """C_p of section 2, from the energies of the path."""
         p = self.prices
         hours = sum(self.times[a] for a in path.arcs)
-        money = p["energy_value"] * (self.rules.battery - path.arrival_kwh)
+        money = p["energy_value"] * (self.rules.start - path.arrival_kwh)
         for s in path.stops:
-            hours += p["wait_h"][s.station] + s.energy_kwh / p["charger_power"]
+            wait = p["charge_wait_h" if s.kind == "C" else "discharge_wait_h"]
+            hours += wait[s.station] + s.energy_kwh / p["charger_power"][s.station]
             if s.kind == "C":
                 money += p["charge_price"][s.station] * s.energy_kwh
             else:
@@ -170,6 +175,7 @@ def test_pricing_random_networks() -> None:
             v2g=seed % 4 != 0,
             integer=seed % 5 == 0,
             closed=int(seed % 6 == 0),
+            partial=seed % 7 > 3,
         )
         cost, paths = problem.check()
         infeasible += int(np.isinf(cost).sum())
@@ -194,6 +200,7 @@ def test_pricing_negative_charge_weights() -> None:
             v2g=seed % 3 != 0,
             energy_value=0.1 * (seed % 2),
             closed=int(seed % 5 == 0),
+            partial=seed % 7 > 3,
         )
         if seed % 3 == 1:
             problem.prices["discharge_price"] = rng.uniform(-0.3, 0.1, 3)
@@ -201,7 +208,7 @@ def test_pricing_negative_charge_weights() -> None:
         # discharging at a loss to be paid for the refill
         margin = None if seed % 3 == 0 else problem.prices["discharge_price"] - 0.05
         if margin is not None:
-            margin = margin - problem.prices["value_of_time"] / 50.0
+            margin = margin - problem.prices["value_of_time"] / problem.prices["charger_power"]
             gained += sum(s.kind == "D" and margin[s.station] < 0 for p in paths for s in p.stops)
     assert gained > 0
 
@@ -221,7 +228,7 @@ def layered_cost(problem: Problem, origin: int, destination: int) -> float:
     p, rules, graph = problem.prices, problem.rules, problem.graph
     omega, v2g = p["value_of_time"], p["discharge_price"] is not None
     g = nx.DiGraph()
-    start: tuple[int, int, tuple[Any, ...]] = (origin, int(rules.battery), ())
+    start: tuple[int, int, tuple[Any, ...]] = (origin, int(rules.start), ())
     todo: list[tuple[int, int, tuple[Any, ...]]] = [start]
     known = {start}
     g.add_node(start)
@@ -237,20 +244,20 @@ def layered_cost(problem: Problem, origin: int, destination: int) -> float:
             if len(stops) == 2 or s in used:
                 continue
             add, sell = int(rules.battery) - level, level - int(rules.low)
-            fixed = omega * p["wait_h"][s]
-            plug = omega / p["charger_power"]
+            plug = omega / p["charger_power"][s]
             if add > 0:
                 moves.append(
                     (
                         (node, int(rules.battery), (*stops, (s, "C"))),
-                        fixed + add * (p["charge_price"][s] + plug),
+                        omega * p["charge_wait_h"][s] + add * (p["charge_price"][s] + plug),
                     )
                 )
             if v2g and sell > 0 and all(k != "D" for _, k in stops):
                 earn = p["discharge_price"][s] - p["degradation"] - plug
+                fixed = omega * p["discharge_wait_h"][s]
                 moves.append(((node, int(rules.low), (*stops, (s, "D"))), fixed - sell * earn))
         if node == destination:
-            value = p["energy_value"] * (rules.battery - level)
+            value = p["energy_value"] * (rules.start - level)
             if not g.has_edge(state, "end") or value < g.edges[state, "end"]["cost"]:
                 g.add_edge(state, "end", cost=value)
         for after, cost in moves:
@@ -268,7 +275,13 @@ def layered_cost(problem: Problem, origin: int, destination: int) -> float:
 def test_pricing_against_layered_graph(seed: int) -> None:
     rng = np.random.default_rng(3000 + seed)
     problem = Problem(
-        rng, nodes=7, arcs=19, integer=True, v2g=seed % 3 != 0, energy_value=0.1 * (seed % 2)
+        rng,
+        nodes=7,
+        arcs=19,
+        integer=True,
+        v2g=seed % 3 != 0,
+        energy_value=0.1 * (seed % 2),
+        partial=seed % 4 > 1,
     )
     cost, _ = problem.price()
     expected = [layered_cost(problem, *pair) for pair in problem.pairs]
@@ -295,7 +308,6 @@ def line(*km: float) -> Graph:
 RULES = EnergyRules(10.0, 2.0, 5.0, 1.0)
 PRICES: dict[str, Any] = {
     "value_of_time": 10.0,
-    "charger_power": 100.0,
     "degradation": 0.05,
     "energy_value": 0.0,
 }
@@ -315,7 +327,9 @@ def price_line(
         graph.free_flow_h,
         [(0, last)],
         np.array(stations, dtype=np.int64),
-        wait_h=np.full(len(stations), 0.02),
+        charge_wait_h=np.full(len(stations), 0.02),
+        discharge_wait_h=np.full(len(stations), 0.02),
+        charger_power=np.full(len(stations), 100.0),
         charge_price=np.array(charge),
         discharge_price=None if discharge is None else np.array(discharge),
         **(PRICES | changes),

@@ -315,10 +315,11 @@ def price_paths(
     station_node: IntArray,
     *,
     value_of_time: float,
-    wait_h: FloatArray,
+    charge_wait_h: FloatArray,
+    discharge_wait_h: FloatArray,
     charge_price: FloatArray,
     discharge_price: FloatArray | None,
-    charger_power: float,
+    charger_power: FloatArray,
     degradation: float,
     energy_value: float,
     fronts: LegFronts | None = None,
@@ -345,12 +346,12 @@ def price_paths(
         (station,) node positions.
     value_of_time
         omega, $/h.
-    wait_h
-        (station,) waiting times in h, zero or more.
+    charge_wait_h, discharge_wait_h
+        (station,) waiting times before charging and before discharging in h, zero or more.
     charge_price, discharge_price
         (station,) rho+ and rho-, $/kWh; None for no V2G.
     charger_power
-        Pbar, kW.
+        (station,) Pbar in kW, positive; inf where plugging in takes no time.
     degradation
         kdeg, $ per kWh discharged.
     energy_value
@@ -376,19 +377,24 @@ def price_paths(
     pairs = np.asarray(od_pairs, dtype=np.int64).reshape(-1, 2)
     stations = np.asarray(station_node, dtype=np.int64)
     v2g = discharge_price is not None
-    wait = _checked("wait_h", wait_h, stations.size, nonnegative=True)
+    charge_wait = _checked("charge_wait_h", charge_wait_h, stations.size, nonnegative=True)
+    discharge_wait = _checked("discharge_wait_h", discharge_wait_h, stations.size, nonnegative=True)
     charge = _checked("charge_price", charge_price, stations.size)
     discharge = (
         charge
         if discharge_price is None
         else _checked("discharge_price", discharge_price, stations.size)
     )
-    if not value_of_time > 0 or not energy_value >= 0 or not charger_power > 0:
+    power = np.asarray(charger_power, dtype=np.float64)
+    if power.shape != (stations.size,):
+        raise ValueError(f"charger_power of shape {power.shape} for {stations.size} stations")
+    if not value_of_time > 0 or not energy_value >= 0 or not (power > 0).all():
         raise DataError(
-            f"value of time {value_of_time} $/h, charger power {charger_power} kW, energy value "
+            f"value of time {value_of_time} $/h, charger power {power.tolist()} kW, energy value "
             f"{energy_value} $/kWh",
             advice="the first two must be positive, the last zero or more",
         )
+    plug = value_of_time / power  # $/kWh
     if fronts is None:
         fronts = LegFronts.for_pairs(graph, rules, times_h, pairs, stations)
     elif not np.array_equal(fronts.times_h, times_h) or fronts.rules != rules:
@@ -403,31 +409,35 @@ def price_paths(
     destination_columns = fronts.columns(destinations)
     tol = rules.tolerance
     span = rules.battery - rules.low  # energy between full and low
-    charge_weight = charge + value_of_time / charger_power
-    margin = discharge - degradation - value_of_time / charger_power
+    charge_weight = charge + plug
+    margin = discharge - degradation - plug
     paid = bool((charge_weight < 0).any())
     may_discharge = np.full(stations.size, v2g) & ((margin > 0) | paid)
     any_discharge = bool(may_discharge.any())
 
     everywhere = np.ones(stations.size, dtype=np.bool_)
-    full, low = rules.full_budget + tol, rules.low_budget + tol
-    # a discharge must leave a positive amount: energy < span - tol
-    to_charge = _Ends(charge_weight, everywhere, tol, full)
-    to_discharge = _Ends(
-        margin, may_discharge, -np.inf, min(full, float(np.nextafter(span - tol, -np.inf)))
+    initial, full, low = (
+        budget + tol for budget in (rules.start_budget, rules.full_budget, rules.low_budget)
     )
-    to_refill = _Ends(charge_weight, everywhere & any_discharge, -np.inf, low)
-    if paid:
-        c_legs, d_legs = _elementary_legs(
-            fronts, rows, stations, value_of_time, (to_charge, to_discharge)
-        )
-        (r_legs,) = _elementary_legs(fronts, rows[o:], stations, value_of_time, (to_refill,))
-    else:
+    charged, sold = rules.battery - rules.start, rules.start - rules.low  # by a leg of no energy
 
-        def cheapest(sources: IntArray, ends: _Ends) -> _Legs:
-            if not ends.allowed.any():
-                return _Legs.empty(sources.size, stations.size)
-            return _front_legs(
+    # a charge must add and a discharge must leave a positive amount
+    def before_charge(gained: float, budget: float) -> _Ends:
+        return _Ends(charge_weight, everywhere, tol - gained, budget)
+
+    def before_discharge(gained: float, budget: float) -> _Ends:
+        most = min(budget, float(np.nextafter(gained - tol, -np.inf)))
+        return _Ends(margin, may_discharge, -np.inf, most)
+
+    from_start = (before_charge(charged, initial), before_discharge(sold, initial))
+    from_full = (before_charge(0.0, full), before_discharge(span, full))
+    from_low = (_Ends(charge_weight, everywhere & any_discharge, -np.inf, low),)
+
+    def cheapest(sources: IntArray, groups: Sequence[_Ends]) -> list[_Legs]:
+        if paid:
+            return _elementary_legs(fronts, sources, stations, value_of_time, groups)
+        return [
+            _front_legs(
                 fronts,
                 sources,
                 station_columns,
@@ -436,21 +446,33 @@ def price_paths(
                 ends.most,
                 ends.least,
             )
+            if ends.allowed.any()
+            else _Legs.empty(sources.size, stations.size)
+            for ends in groups
+        ]
 
-        c_legs = cheapest(rows, to_charge)
-        d_legs = cheapest(rows, to_discharge)
-        r_legs = cheapest(rows[o:], to_refill)
+    c_first, d_first = cheapest(rows[:o], from_start)
+    c_legs, d_legs = cheapest(rows[o:], from_full)
+    (r_legs,) = cheapest(rows[o:], from_low)
     to_end = np.full(destinations.size, energy_value)
-    e_legs = _front_legs(fronts, rows, destination_columns, value_of_time, to_end, full)
-    l_legs = _front_legs(fronts, rows[o:], destination_columns, value_of_time, to_end, low)
+    none_legs, e_legs, l_legs = (
+        _front_legs(fronts, sources, destination_columns, value_of_time, to_end, budget)
+        for sources, budget in ((rows[:o], initial), (rows[o:], full), (rows[o:], low))
+    )
 
-    # constants of the table of legs
-    delay = value_of_time * wait
+    # constants of the table of legs, for a departure at the level B_0
+    delay, sale_delay = value_of_time * charge_wait, value_of_time * discharge_wait
+
+    def sell(legs: _Legs, amount: float) -> FloatArray:
+        return np.where(may_discharge, legs.cost + (sale_delay - margin * amount), np.inf)
+
+    charging_first = c_first.cost + (delay + charge_weight * charged)
+    discharging_first = sell(d_first, sold)
     charging = c_legs.cost + delay
-    discharging = np.where(may_discharge, d_legs.cost + (delay - margin * span), np.inf)
+    discharging = sell(d_legs, span)
     refilling = r_legs.cost + (delay + charge_weight * span)
-    ending = e_legs.cost
-    ending_low = l_legs.cost + energy_value * span
+    ending = e_legs.cost - energy_value * charged
+    ending_low = l_legs.cost + energy_value * sold
 
     # best way to stand at station t with a full or low battery: (origin, t), over s before it
     every = np.arange(stations.size)
@@ -463,21 +485,21 @@ def price_paths(
         by = total.argmin(axis=1)
         return np.take_along_axis(total, by[:, None, :], axis=1)[:, 0, :], by
 
-    ways: list[tuple[str, FloatArray, IntArray | None]] = [("C", charging[:o], None)]
-    ways.append(("CC", *join(charging[:o], charging[o:])))
+    ways: list[tuple[str, FloatArray, IntArray | None]] = [("C", charging_first, None)]
+    ways.append(("CC", *join(charging_first, charging)))
     low_ways: list[tuple[str, FloatArray, IntArray | None]] = []
     if any_discharge:
-        ways.append(("DC", *join(discharging[:o], refilling)))
-        low_ways.append(("D", discharging[:o], None))
-        low_ways.append(("CD", *join(charging[:o], discharging[o:])))
+        ways.append(("DC", *join(discharging_first, refilling)))
+        low_ways.append(("D", discharging_first, None))
+        low_ways.append(("CD", *join(charging_first, discharging)))
 
     n_od = len(pairs)
-    cost = ending[od_origin, od_destination]
+    cost = none_legs.cost[od_origin, od_destination]
     last_way: list[tuple[str, FloatArray, IntArray | None] | None] = [None]
     chosen = np.zeros(n_od, dtype=np.int64)  # position in last_way
     last_station = np.full(n_od, -1, dtype=np.int64)
     if stations.size:
-        for group, end in ((ways, ending[o:]), (low_ways, ending_low)):
+        for group, end in ((ways, ending), (low_ways, ending_low)):
             for way in group:
                 last_way.append(way)
                 total = way[1][od_origin] + end[:, od_destination].T
@@ -488,6 +510,16 @@ def price_paths(
                 chosen[better] = len(last_way) - 1
                 last_station[better] = station[better]
 
+    legs_by = {
+        ("start", CHARGE): c_first,
+        ("start", DISCHARGE): d_first,
+        ("full", CHARGE): c_legs,
+        ("full", DISCHARGE): d_legs,
+        ("low", CHARGE): r_legs,
+        ("start", ""): none_legs,
+        ("full", ""): e_legs,
+        ("low", ""): l_legs,
+    }
     paths = []
     wanted = np.isfinite(cost) if below is None else cost < below
     for w in np.flatnonzero(wanted).tolist():
@@ -502,14 +534,17 @@ def price_paths(
             visits.append((t, pattern[-1]))
         arcs: tuple[int, ...] = ()
         stops: list[tuple[int, str, int]] = []
-        here, is_low = start, False  # position in `rows`
+        here, level = start, "start"  # position in `rows`
         for s, kind in visits:
-            legs = r_legs if is_low else c_legs if kind == CHARGE else d_legs
-            arcs += _route(fronts, legs, rows, station_columns, here, s, o if is_low else 0)
+            legs = legs_by[level, kind]
+            arcs += _route(
+                fronts, legs, rows, station_columns, here, s, 0 if level == "start" else o
+            )
             stops.append((s, kind, len(arcs)))
-            here, is_low = o + s, kind == DISCHARGE
-        legs = l_legs if is_low else e_legs
-        arcs += _route(fronts, legs, rows, destination_columns, here, end_at, o if is_low else 0)
+            here, level = o + s, "full" if kind == CHARGE else "low"
+        legs = legs_by[level, ""]
+        offset = 0 if level == "start" else o
+        arcs += _route(fronts, legs, rows, destination_columns, here, end_at, offset)
         path = make_path(graph, rules, w, arcs, stops)
         if path is None:
             raise V2GError(
