@@ -48,6 +48,7 @@ STATION = {
     "piles": 10.0,
     "base_wait_h": 0.02,
     "queue_slope_h": 0.02,
+    "charger_power_kw": 1e6,
 }
 GENERATOR = {
     "min_kw": 0.0,
@@ -213,8 +214,9 @@ def make_case(
     if chosen:
         raise TypeError(f"unknown settings {sorted(chosen)}")
 
+    places = [{**STATION, "station": k, **v} for k, v in stations.items()]
     rows: dict[str, list[Row]] = {
-        "stations": [{**STATION, "station": k, **v} for k, v in stations.items()],
+        "stations": [{"discharge_piles": s["piles"], **s} for s in places],
         "lses": [{"lse": k, "portion": v} for k, v in lses.items()],
         "generators": [{**GENERATOR, "generator": k, **v} for k, v in generators.items()],
     }

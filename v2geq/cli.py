@@ -77,7 +77,17 @@ STATION_COLUMNS = {
     "discharge_kw": ("discharge", "kW", "{:.1f}"),
     "stops_veh_h": ("stops", "veh/h", "{:.1f}"),
     "wait_h": ("wait", "h", "{:.4f}"),
+    "charge_wait_h": ("to charge", "h", "{:.4f}"),
+    "discharge_wait_h": ("to discharge", "h", "{:.4f}"),
 }
+"""Columns of the stations' table; the waits by direction only where queues are apart."""
+
+AllOD = Annotated[
+    bool,
+    typer.Option(
+        "--all-od", help="Spread electric trips over all OD pairs of the road's trip table."
+    ),
+]
 
 
 def main() -> None:
@@ -163,12 +173,14 @@ def study(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes; by default one per core.")
     ] = None,
+    all_od: AllOD = False,
 ) -> None:
     """Solve all runs of a study (default: the shipped one) and write their tables."""
-    from v2geq.studies.study import read_study, run_study
+    from v2geq.studies.study import over_all_pairs, read_study, run_study
 
     begin = time.perf_counter()
     plan = read_study(study_file)
+    plan = over_all_pairs(plan) if all_od else plan
     total, width = len(plan.runs), max(len(r.name) for r in plan.runs)
     _say(f"{plan.case.title or plan.case.name}: {total} runs, results in {out}")
     count = 0
@@ -238,16 +250,19 @@ def solve(
             "--set", metavar="NAME=VALUE", help="Change a parameter, as voll=5; may be repeated."
         ),
     ] = None,
+    all_od: AllOD = False,
 ) -> None:
     """Solve one scenario, print its figures and certificate."""
     changes = _changes(set_ or [])
     from v2geq.data.case import load_case
+    from v2geq.data.trips import spread_trips
     from v2geq.equilibrium import solve as solve_case
     from v2geq.results.store import check_writable
 
     if out is not None:
         check_writable(out)
     given = load_case(case)
+    changes = {**spread_trips(given), **changes} if all_od else changes
     try:
         eq = solve_case(given, scenario, v2g=v2g, method=method, set=changes, progress=_say)
     except DataError as error:
@@ -448,20 +463,19 @@ def _show(eq: Equilibrium) -> None:
     print(f"  station_visit_share   {ranges.visit_share}")
     print(f"  discharge_share       {ranges.discharge_share}")
     print(f"  discharge_od_pairs    {ranges.discharge_od_pairs}")
-    stations = eq.data[list(STATION_COLUMNS)].to_dataframe()
+    columns = {k: c for k, c in STATION_COLUMNS.items() if k in eq.data}
+    stations = eq.data[list(columns)].to_dataframe()[list(columns)]
     if len(stations):
         print("\nstations (prices to drivers)")
         rows = [
             [str(name)]
             + [
-                STATION_COLUMNS[c][2].format(v + 0.0) if v == v else "-"
-                for c, v in zip(STATION_COLUMNS, row.round(4), strict=True)
+                columns[c][2].format(v + 0.0) if v == v else "-"
+                for c, v in zip(columns, row.round(4), strict=True)
             ]
-            for name, row in zip(
-                stations.index, stations[list(STATION_COLUMNS)].to_numpy(), strict=True
-            )
+            for name, row in zip(stations.index, stations.to_numpy(), strict=True)
         ]
-        headings = [("", "station"), *(h[:2] for h in STATION_COLUMNS.values())]
+        headings = [("", "station"), *(h[:2] for h in columns.values())]
         print("\n".join("  " + line for line in _table(headings, rows)))
     for title, account in (
         ("profit", eq.accounts.profit),

@@ -37,7 +37,7 @@ def borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> None:
             again = [
                 make_path(roads.graph, rules, *p.key)
                 for p in used
-                if scenario.v2g or "D" not in p.pattern
+                if name in roads.sellers or "D" not in p.pattern
             ]
             used = tuple(p for p in again if p is not None)
         own.extend(used)

@@ -203,10 +203,13 @@ def test_check_tells_of_stations_nobody_can_reach(run, mine: Path) -> None:
     nodes, arcs = mine / "road/nodes.csv", mine / "road/arcs.csv"
     nodes.write_text(nodes.read_text() + "7,9,9,true\n", encoding="utf-8")
     arcs.write_text(arcs.read_text() + "7-6,7,6,400,10,7,0.15,4\n", encoding="utf-8")
-    edit(mine / "stations.csv", "s3,3,b3", "s7,7,b3,800,800,20,0.02,0.02\ns3,3,b3")
+    edit(mine / "stations.csv", "s3,3,b3", "s7,7,b3,800,800,20,0.02,0.02,50,20\ns3,3,b3")
     answer = run("check", mine)
     assert answer.code == 0
     assert "warning: station s7: no electric trip can stop there" in answer.out
+    answer = run("solve", mine, "--scenario", "base")
+    assert answer.code == 0
+    assert "note: station s7: no electric trip can stop there" in answer.out
 
 
 def test_check_reads_variants(run, mine: Path) -> None:

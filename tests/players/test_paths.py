@@ -189,9 +189,10 @@ def test_rules_of_a_driver_class() -> None:
         reserve=0.2,
         discharge_level=0.5,
         consumption=1.0,
+        start_level=0.75,
     )
     rules = EnergyRules.from_class(ev)
-    assert rules == EnergyRules(24.0, 4.800000000000001, 12.0, 1.0)
+    assert rules == EnergyRules(24.0, 4.800000000000001, 12.0, 1.0, 18.0)
     assert (rules.full_budget, rules.low_budget) == pytest.approx((19.2, 7.2))
     with pytest.raises(DataError, match="'fv' has no battery"):
         EnergyRules.from_class(DriverClass(kind="fv", value_of_time=12.0, trips=""))

@@ -99,7 +99,7 @@ def _trip_table(eq: Equilibrium, name: str, od: int) -> pd.DataFrame:
     unused = mine[flow[mine] <= SMALL]
     shown = [*used[np.argsort(-flow[used])], *unused[np.argsort(cost[unused])][:UNUSED_SHOWN]]
     times = traffic.travel_time.time(values["drivers.arc_flow"])
-    waits = traffic.queue_time.time(values["drivers.station_flow"])
+    waits = traffic.waits(values["drivers.station_flow"])
     rows = []
     for p in shown:
         path = paths[int(p)]
@@ -120,15 +120,17 @@ def _trip_table(eq: Equilibrium, name: str, od: int) -> pd.DataFrame:
 
 
 def _stop_costs(eq: Equilibrium, name: str, path: Path, waits: np.ndarray) -> dict[str, float]:
-    kind, values = eq.coupled.traffic.classes[name], eq.values
-    plugged = sum(s.energy_kwh for s in path.stops)
+    traffic, values = eq.coupled.traffic, eq.values
+    kind, power = traffic.classes[name], traffic.charger_power(name)
+    waited = sum(waits[int(s.kind == "D"), s.station] for s in path.stops)
+    plugged = sum(s.energy_kwh / power[s.station] for s in path.stops)
     out = {
-        "wait_usd": kind.value_of_time * float(sum(waits[s.station] for s in path.stops)),
-        "plug_usd": kind.value_of_time * plugged / kind.charger_power,
+        "wait_usd": kind.value_of_time * float(waited),
+        "plug_usd": kind.value_of_time * float(plugged),
         "charging_usd": 0.0,
         "discharging_usd": 0.0,
         "wear_usd": 0.0,
-        "battery_usd": kind.energy_value * (kind.battery - path.arrival_kwh),
+        "battery_usd": kind.energy_value * (traffic.rules(name).start - path.arrival_kwh),
     }
     for s in path.stops:
         if s.kind == "C":
@@ -143,7 +145,7 @@ def _charge_levels(eq: Equilibrium, name: str, path: Path) -> str:
     """Battery along the way: level on arrival at each stop and after it, then at the end."""
     traffic = eq.coupled.traffic
     rules, station = traffic.rules(name), traffic.paths[name].stations
-    level, at, parts = rules.battery, 0, [f"{rules.battery:g}"]
+    level, at, parts = rules.start, 0, [f"{rules.start:g}"]
     for s in path.stops:
         used = rules.consumption * float(
             sum(traffic.graph.length_km[a] for a in path.arcs[at : s.after])

@@ -8,6 +8,7 @@ from v2geq.data.check_feeder import check_feeder
 from v2geq.data.check_road import check_road, check_trips
 from v2geq.data.model import Case, DriverClass
 from v2geq.data.origin import NO_ORIGIN, Origin
+from v2geq.data.values import setting_specs
 from v2geq.errors import DataError, did_you_mean
 
 EV_SETTINGS = (
@@ -15,6 +16,8 @@ EV_SETTINGS = (
     "consumption",
     "discharge_level",
     "reserve",
+    "start_level",
+    "v2g",
     "energy_value",
     "charger_power",
     "degradation",
@@ -177,13 +180,21 @@ def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
             where=origin.place(f"drivers.{name}.discharge_level"),
             advice="a discharge must leave more than the reserve and less than a full battery",
         )
+    if not driver.reserve < driver.start_level:
+        raise DataError(
+            f"start_level = {driver.start_level:g} of driver class {name!r} is not above "
+            f"reserve = {driver.reserve:g}",
+            where=origin.place(f"drivers.{name}.start_level"),
+            advice="a driver who leaves with the reserve alone gets nowhere",
+        )
 
 
 def _check_fv(name: str, driver: DriverClass, origin: Origin) -> None:
+    specs = setting_specs(DriverClass)
     for field in EV_SETTINGS:
-        if getattr(driver, field) != 0.0:
+        if (value := getattr(driver, field)) != specs[field].default:
             raise DataError(
-                f"{field} = {getattr(driver, field):g} is given for the fuel class {name!r}",
+                f"{field} = {value!r} is given for the fuel class {name!r}",
                 where=origin.place(f"drivers.{name}.{field}"),
                 advice="remove it, or set kind = 'ev'",
             )

@@ -114,6 +114,13 @@ class StationSettings:
     queue_smoothing: float = setting(
         "veh/h", "smoothing of the queue's kink (eps)", default=1.0, lower=0.0, strict=True
     )
+    queue: str = setting(
+        "",
+        "'shared': all vehicles of a station wait in one queue; 'direction': those that charge and "
+        "those that discharge wait apart, at `piles` and at `discharge_piles`",
+        default="shared",
+        choices=("shared", "direction"),
+    )
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,11 @@ class DriverClass:
     trips_of: str = setting(
         "", "keep only the OD pairs of this class; empty: every pair of the table", default=""
     )
+    trips_spread: bool = setting(
+        "",
+        "spread the class's trips over all OD pairs of the road's trip table, in proportion to it",
+        default=False,
+    )
     battery: float = setting("kWh", "battery capacity (B)", default=0.0, lower=0.0)
     consumption: float = setting("kWh/km", "energy use (kappa)", default=0.0, lower=0.0)
     discharge_level: float = setting(
@@ -156,6 +168,10 @@ class DriverClass:
     reserve: float = setting(
         "", "range-anxiety reserve, share of the battery (alpha)", default=0.0, lower=0.0, upper=1.0
     )
+    start_level: float = setting(
+        "", "level at departure, share of the battery (B_0 / B)", default=1.0, lower=0.0, upper=1.0
+    )
+    v2g: bool = setting("", "whether the drivers sell energy at stations", default=True)
     energy_value: float = setting("$/kWh", "value of battery energy (vB)", default=0.0, lower=0.0)
     charger_power: float = setting("kW", "charger power (Pbar)", default=0.0, lower=0.0)
     degradation: float = setting("$/kWh", "battery wear per kWh discharged", default=0.0, lower=0.0)
@@ -225,7 +241,8 @@ class Case:
     Attributes
     ----------
     stations : index station; columns road_node, bus, charge_max_kw, discharge_max_kw, piles,
-        base_wait_h, queue_slope_h (h per veh/h)
+        base_wait_h, queue_slope_h (h per veh/h), charger_power_kw (vehicles plug in at the smaller
+        of this and their own power), discharge_piles (used where queues are by direction)
     lses : index lse; column portion (of every bus's firm load; sums to one)
     generators : index generator; columns lse, bus, min_kw, max_kw, cost_linear ($/kWh),
         cost_quadratic ($/kW2h; cost = linear g + quadratic g^2), cost (expression in g, or ''),
@@ -235,7 +252,8 @@ class Case:
     scenarios : scenario name -> ScenarioData
     basis : dotted parameter name -> (measured | cited | assumed, note); rows of tables by
         'stations.<name>', 'lses.<name>', 'generators.<name>'
-    trip_tables : class name -> trip table as read, before `trips_factor` and `trips_of`
+    trip_tables : class name -> trip table as read, before `trips_factor`, `trips_of` and
+        `trips_spread`
     file : case.toml it was read from, for messages; empty for cases of other origin
     """
 

@@ -18,6 +18,7 @@ from v2geq.data.values import ValueSpec, Where, in_words, setting_specs
 from v2geq.errors import DataError
 
 _LOAD_FACTOR = ValueSpec("load_factor", "float", lower=0.0)
+_TRIP_FIELDS = ("trips_factor", "trips_of", "trips_spread")
 _OUTAGE = ValueSpec("outages", "text")
 REACTIVE_SOURCE = ValueSpec("reactive_sources", "float", "kvar", lower=0.0)
 
@@ -104,8 +105,10 @@ def apply_changes(
         if not isinstance(raw, Mapping) or "value" not in raw:
             note = f"changed: {target.field} = {value}"
         case = replace(case, basis={**case.basis, label: (basis, note)})
-        if target.kind == "driver" and target.field in ("trips_factor", "trips_of"):
+        if target.kind == "driver" and target.field in _TRIP_FIELDS:
             touched.append(target.owner)
+            if target.field == "trips_spread":
+                touched += [k for k, d in case.drivers.items() if d.trips_of == target.owner]
     return case, touched
 
 
@@ -123,7 +126,7 @@ def _checked(case: Case, target: Target, raw: Any, where: Where) -> tuple[Any, t
         raise DataError(
             "a trip table cannot be exchanged in a loaded case",
             where=in_words(where),
-            advice="change trips_factor or trips_of, or edit case.toml",
+            advice="change trips_factor, trips_of or trips_spread, or edit case.toml",
         )
     return value, basis
 
@@ -181,16 +184,20 @@ def _trips(case: Case, name: str) -> pd.DataFrame:
         raise DataError(
             f"the case has no trip table of class {name!r}",
             where=f"drivers.{name}",
-            advice="load the case from its folder to change trips_factor or trips_of",
+            advice=f"load the case from its folder to change {', '.join(_TRIP_FIELDS)}",
         )
-    return class_trips(name, case.drivers, case.trip_tables, f"drivers.{name}")
+    return class_trips(name, case.drivers, case.trip_tables, case.road.trips, f"drivers.{name}")
 
 
 def case_trips(case: Case, origin: Origin) -> dict[str, pd.DataFrame]:
     """Trips of every class of `case` from its trip tables; see `class_trips`."""
     return {
         name: class_trips(
-            name, case.drivers, case.trip_tables, origin.place(f"drivers.{name}.trips")
+            name,
+            case.drivers,
+            case.trip_tables,
+            case.road.trips,
+            origin.place(f"drivers.{name}.trips"),
         )
         for name in case.drivers
     }

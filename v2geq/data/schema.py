@@ -10,6 +10,9 @@ import pandas as pd
 
 from v2geq.data.values import BASES, ValueSpec
 
+NO_LIMIT_KW = 1e6
+"""Charger power of a station that limits no vehicle, kW."""
+
 _DTYPES = {"float": "float64", "int": "int64", "bool": "bool", "text": "str"}
 
 
@@ -150,6 +153,8 @@ STATIONS = TableSchema(
         _positive("piles"),
         _not_negative("base_wait_h", "h"),
         _not_negative("queue_slope_h", "h per veh/h"),
+        _positive("charger_power_kw", "kW", required=False, default=NO_LIMIT_KW),
+        _positive("discharge_piles", required=False, default_of="piles"),
     ),
 )
 LSES = TableSchema(

@@ -109,7 +109,8 @@ def read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrig
         lines[key] = line
     for column in schema.columns:
         if column.name not in header:
-            values[column.name] = [column.default] * len(lines)
+            same = values.get(column.default_of)
+            values[column.name] = list(same) if same else [column.default] * len(lines)
     return schema.frame(values), TableOrigin(str(path), lines)
 
 

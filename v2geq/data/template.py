@@ -125,8 +125,8 @@ ROAD: Mapping[str, Rows] = {
 }
 TABLES: Mapping[str, Rows] = {
     "stations": [
-        ("s3", "3", "b3", 800, 800, 20, 0.02, 0.02),
-        ("s4", "4", "b5", 800, 800, 20, 0.02, 0.02),
+        ("s3", "3", "b3", 800, 800, 20, 0.02, 0.02, 150, 20),
+        ("s4", "4", "b5", 800, 800, 20, 0.02, 0.02, 50, 20),
     ],
     "lses": [("A", 0.6), ("B", 0.4)],
     "generators": [
@@ -159,7 +159,8 @@ _WORDS = {
     "capacitors": "Capacitor banks.",
     "nodes": "Road nodes; where `through` is false routes may only start or end.",
     "arcs": "Directed arcs; time = free_flow_min * (1 + bpr_b * (flow / capacity) ^ bpr_power).",
-    "stations": "Charging stations, each at a road node and a bus.",
+    "stations": "Charging stations, each at a road node and a bus; `discharge_piles` count where "
+    "the setting `queue` is 'direction'.",
     "lses": "Load serving entities; the portions of the firm load sum to 1.",
     "generators": "Generators; cost = cost_linear * g + cost_quadratic * g^2, or the expression "
     "`cost` in g (kW).",
@@ -359,6 +360,6 @@ def _readme(name: str) -> str:
         for c in schemas[table].columns:
             kind = _range(c) or {"float": "number", "bool": "true or false"}.get(c.kind, c.kind)
             if not c.required:
-                kind += f"; default {_value(c.default)}"
+                kind += f"; default {f'`{c.default_of}`' if c.default_of else _value(c.default)}"
             lines.append(f"| `{c.name}` | {c.unit} | {kind} |")
     return "\n".join(lines) + "\n"

@@ -33,6 +33,7 @@ class ValueSpec:
     choices : values a text may take; empty for any
     required : whether the value must be given
     default : value taken when it is not given
+    default_of : column whose values are taken when this one is not given
     """
 
     name: str
@@ -44,6 +45,7 @@ class ValueSpec:
     choices: tuple[str, ...] = ()
     required: bool = True
     default: Any = None
+    default_of: str = ""
 
     def parse(self, text: str, where: Where) -> Any:
         """Value written as `text` in a table cell; raises DataError naming the place `where`."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model import DriverClass
@@ -20,6 +21,7 @@ from v2geq.players.paths import (
     PathSet,
     enumerate_paths,
     enumerate_routes,
+    reach,
     require_feasible,
 )
 from v2geq.roads.delay import TravelTime
@@ -29,7 +31,7 @@ from v2geq.scenario import Scenario
 
 @dataclass(frozen=True)
 class QueueTime:
-    """Smoothed queueing time at stations, h over veh/h, times `weight` ($/h).
+    """Smoothed queueing time of every queue, h over veh/h, times `weight` ($/h).
 
     wait(n) = base + slope (z + sqrt(z^2 + eps^2)) / 2 with z = n - piles.
     """
@@ -81,6 +83,12 @@ class Traffic:
     demand : class -> (od,) trips, veh/h; od_pairs : class -> (od, 2) node positions
     paths : class -> the paths its drivers choose from; the sets may grow
     station_node : (station,) node positions of the energised stations
+    station_power : (station,) largest charger power, kW
+    queue_of : (2, station) positions of the queues in which vehicles that charge and that discharge
+        wait; the same one where queues are shared
+    queues : labels of the queues: station, or (station, direction)
+    queue_time : waiting time of every queue
+    sellers : electric classes whose drivers may discharge at stations
     """
 
     graph: Graph
@@ -89,8 +97,12 @@ class Traffic:
     demand: Mapping[str, FloatArray]
     paths: dict[str, PathSet]
     station_node: IntArray
+    station_power: FloatArray
+    queue_of: IntArray
+    queues: tuple[tuple[str, ...], ...]
     travel_time: TravelTime
     queue_time: QueueTime
+    sellers: frozenset[str]
 
     @property
     def value_of_time(self) -> float:
@@ -109,6 +121,34 @@ class Traffic:
     def rules(self, name: str) -> EnergyRules:
         """Battery rules of an electric class."""
         return EnergyRules.from_class(self.classes[name])
+
+    @property
+    def shared_queues(self) -> bool:
+        """Whether vehicles that charge and that discharge wait in one queue."""
+        return bool((self.queue_of[0] == self.queue_of[1]).all())
+
+    def waits(self, queue_flow: FloatArray) -> FloatArray:
+        """(2, station) waiting time before charging and before discharging, h."""
+        return self.queue_time.time(queue_flow)[self.queue_of]
+
+    def queue_stops(self, name: str) -> sp.csr_array:
+        """(queue, path) one where a path of the class waits in the queue."""
+        paths = self.paths[name]
+        if self.shared_queues:
+            return paths.stop_count
+        return sp.csr_array(sp.vstack([paths.charge_stops, paths.discharge_stops], format="csr"))
+
+    def charger_power(self, name: str) -> FloatArray:
+        """(station,) power at which vehicles of an electric class plug in, kW."""
+        return np.minimum(self.classes[name].charger_power, self.station_power)
+
+    def plug_hours(self, name: str) -> FloatArray:
+        """(path,) time at the plug along every path of an electric class, h."""
+        paths = self.paths[name]
+        hours: FloatArray = (paths.charge_energy + paths.discharge_energy).T @ (
+            1.0 / self.charger_power(name)
+        )
+        return hours
 
     @property
     def energy_reach(self) -> float:
@@ -136,6 +176,11 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
     where = {n: i for i, n in enumerate(graph.nodes)}
     station_node = np.array([where[n] for n in scenario.stations["road_node"]], dtype=np.int64)
     names = list(scenario.stations.index)
+    sellers = frozenset(
+        name
+        for name, kind in case.drivers.items()
+        if scenario.v2g and kind.kind == "ev" and kind.v2g
+    )
     exact = case.paths.method == "exact"
     demand: dict[str, FloatArray] = {}
     pairs: dict[str, IntArray] = {}
@@ -159,13 +204,22 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
                 require_feasible(graph, rules, od, station_node)
             else:
                 first = enumerate_paths(
-                    graph, rules, od, station_node, case.paths.base_routes_ev, scenario.v2g
+                    graph, rules, od, station_node, case.paths.base_routes_ev, name in sellers
                 )
         else:
             wanted = first_paths and not exact
             first = enumerate_routes(graph, od, case.paths.base_routes_fv) if wanted else []
         paths[name] = PathSet(graph, len(od), len(names), first, stations=names)
     arcs, stations = case.road.arcs, scenario.stations
+    # without V2G nobody waits to discharge
+    apart = scenario.v2g and case.station_settings.queue == "direction"
+    one = np.arange(len(names), dtype=np.int64)
+    twice = 2 if apart else 1
+
+    def by_queue(charge: str, discharge: str) -> FloatArray:
+        columns = [stations[charge], stations[discharge]][:twice]
+        return np.concatenate([c.to_numpy(dtype=float) for c in columns])
+
     return Traffic(
         graph,
         dict(case.drivers),
@@ -173,6 +227,11 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
         demand,
         paths,
         station_node,
+        stations["charger_power_kw"].to_numpy(dtype=float),
+        np.stack([one, one + (twice - 1) * len(names)]),
+        tuple((n, w) for w in ("charge", "discharge") for n in names)
+        if apart
+        else tuple((n,) for n in names),
         TravelTime(
             graph.free_flow_h,
             arcs["bpr_b"].to_numpy(dtype=float),
@@ -180,24 +239,36 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
             arcs["capacity_veh_h"].to_numpy(dtype=float),
         ),
         QueueTime(
-            stations["base_wait_h"].to_numpy(dtype=float),
-            stations["queue_slope_h"].to_numpy(dtype=float),
-            stations["piles"].to_numpy(dtype=float),
+            by_queue("base_wait_h", "base_wait_h"),
+            by_queue("queue_slope_h", "queue_slope_h"),
+            by_queue("piles", "discharge_piles"),
             case.station_settings.queue_smoothing,
         ),
+        sellers,
     )
 
 
-def constant_cost(kind: DriverClass, paths: PathSet) -> FloatArray:
-    """Plug time, battery wear and energy of every path, $/veh: what no flow or price changes."""
+def out_of_reach(traffic: Traffic) -> list[str]:
+    """Stations at which no trip of any electric class can stop, whatever it costs."""
+    electric = [name for name, kind in traffic.classes.items() if kind.kind == "ev"]
+    usable = np.zeros(len(traffic.station_node), dtype=bool)
+    for name in electric:
+        pairs, rules = traffic.od_pairs[name], traffic.rules(name)
+        usable |= reach(traffic.graph, rules, pairs, traffic.station_node).usable
+    names = traffic.paths[electric[0]].stations if electric else ()
+    return [name for name, used in zip(names, usable, strict=False) if not used]
+
+
+def constant_cost(traffic: Traffic, name: str) -> FloatArray:
+    """Plug time, battery wear and energy of a class's paths, $/veh: no flow or price changes it."""
+    kind, paths = traffic.classes[name], traffic.paths[name]
     if kind.kind == "fv":
         return np.zeros(len(paths))
-    charged = np.asarray(paths.charge_energy.sum(axis=0)).ravel()
     discharged = np.asarray(paths.discharge_energy.sum(axis=0)).ravel()
     cost: FloatArray = (
-        kind.value_of_time * (charged + discharged) / kind.charger_power
+        kind.value_of_time * traffic.plug_hours(name)
         + kind.degradation * discharged
-        + kind.energy_value * (kind.battery - paths.arrival_kwh)
+        + kind.energy_value * (traffic.rules(name).start - paths.arrival_kwh)
     )
     return cost
 
@@ -207,18 +278,19 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
 
     Notes
     -----
-    Variables: `flow_<class>` by path, `arc_flow` by arc, `station_flow` by station, veh/h. Rows:
-    `demand_<class>` by OD pair, whose multiplier is the trip cost u_w in $/veh; `arc_time` and
-    `queue_time` define arc and station flows, their multipliers are the priced travel and waiting
-    times ($/veh). Energy is bought at the charging price and sold at the discharging price.
+    Variables: `flow_<class>` by path, `arc_flow` by arc, `station_flow` by queue (station, or
+    station and direction), veh/h. Rows: `demand_<class>` by OD pair, whose multiplier is the trip
+    cost u_w in $/veh; `arc_time` and `queue_time` define arc and station flows, their multipliers
+    are the priced travel and waiting times ($/veh). Energy is bought at the charging price and sold
+    at the discharging price.
     """
     p = Program("drivers", scenario.money_scale)
     omega = traffic.value_of_time
-    graph, stations = traffic.graph, list(scenario.stations.index)
+    graph, stations = traffic.graph, len(scenario.stations)
     flows: dict[str, Variable] = {}
     weight: dict[Variable, float] = {}
     arc_total = np.zeros(len(graph.arcs))
-    stop_total = np.zeros(len(stations))
+    stop_total = np.zeros(len(traffic.queues))
     for name, kind in traffic.classes.items():
         paths, demand = traffic.paths[name], traffic.demand[name]
         share = np.asarray(paths.od_incidence.sum(axis=1)).ravel()
@@ -235,13 +307,13 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         )
         flows[name] = flow
         weight[flow] = kind.value_of_time / omega if kind.kind == "ev" else 1.0
-        p.cost(flow, constant_cost(kind, paths))
+        p.cost(flow, constant_cost(traffic, name))
         arc_total += paths.arc_incidence @ begin
-        stop_total += paths.stop_count @ begin
+        stop_total += traffic.queue_stops(name) @ begin
         if kind.kind == "ev":
-            p.sell("charge_price", {flow: -paths.charge_energy}, len(stations))
-            if scenario.v2g:
-                p.sell("discharge_price", {flow: paths.discharge_energy}, len(stations))
+            p.sell("charge_price", {flow: -paths.charge_energy}, stations)
+            if name in traffic.sellers:
+                p.sell("discharge_price", {flow: paths.discharge_energy}, stations)
 
     total = sum(float(d.sum()) for d in traffic.demand.values())
     pairs = sum(len(d) for d in traffic.demand.values())
@@ -271,10 +343,11 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     )
     electric = {k: f for k, f in flows.items() if traffic.classes[k].kind == "ev"}
     station_scale = float(traffic.queue_time.piles.mean()) if stations else 1.0
+    by_queue = ("station",) if traffic.shared_queues else ("station", "direction")
     station_flow = p.variable(
         "station_flow",
-        ("station",),
-        stations,
+        by_queue,
+        traffic.queues,
         unit="veh/h",
         scale=station_scale,
         lower=-np.inf,
@@ -285,11 +358,11 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     p.separable_cost(station_flow, _priced(traffic.queue_time, omega))
     p.equality(
         "queue_time",
-        ("station",),
-        stations,
+        by_queue,
+        traffic.queues,
         terms={
             station_flow: 1.0,
-            **{f: -traffic.paths[k].stop_count for k, f in electric.items()},
+            **{f: -traffic.queue_stops(k) for k, f in electric.items()},
         },
         unit="veh/h",
         scale=station_scale,
@@ -299,7 +372,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     )
     for name, flow in flows.items():
         paths = traffic.paths[name]
-        cost = constant_cost(traffic.classes[name], paths)
+        cost = constant_cost(traffic, name)
         cost = cost + omega * (paths.arc_incidence.T @ traffic.travel_time.time(arc_total))
         cheapest = np.full(paths.od_count, np.inf)
         np.minimum.at(cheapest, paths.od, cost)

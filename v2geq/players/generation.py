@@ -39,7 +39,7 @@ class Cheapest:
 def price_all(
     traffic: Traffic,
     arc_flow: FloatArray,
-    station_flow: FloatArray,
+    queue_flow: FloatArray,
     prices: StationPrices,
     below: Mapping[str, FloatArray] | None = None,
 ) -> Cheapest:
@@ -47,14 +47,14 @@ def price_all(
 
     Parameters
     ----------
-    arc_flow, station_flow
-        Flows (veh/h) at which travel and waiting times are taken.
+    arc_flow, queue_flow
+        Flows of arcs and queues (veh/h) at which travel and waiting times are taken.
     below
         class -> (od,) cost in $/veh; only cheaper paths are returned. Fuel vehicles' costs are at
         the class's own value of time.
     """
     times = traffic.travel_time.time(arc_flow)
-    waits = traffic.queue_time.time(station_flow)
+    charge_wait, discharge_wait = traffic.waits(queue_flow)
     cost: dict[str, FloatArray] = {}
     paths: dict[str, list[Path]] = {}
     for name, kind in traffic.classes.items():
@@ -68,11 +68,11 @@ def price_all(
                 pairs,
                 traffic.station_node,
                 value_of_time=kind.value_of_time,
-                charge_wait_h=waits,
-                discharge_wait_h=waits,
+                charge_wait_h=charge_wait,
+                discharge_wait_h=discharge_wait,
                 charge_price=prices.charge,
-                discharge_price=prices.discharge,
-                charger_power=np.full(len(traffic.station_node), kind.charger_power),
+                discharge_price=prices.discharge if name in traffic.sellers else None,
+                charger_power=traffic.charger_power(name),
                 degradation=kind.degradation,
                 energy_value=kind.energy_value,
                 below=limit,
@@ -108,7 +108,7 @@ def price_energy(
             charge_wait_h=np.zeros(len(traffic.station_node)),
             discharge_wait_h=np.zeros(len(traffic.station_node)),
             charge_price=prices.charge,
-            discharge_price=prices.discharge,
+            discharge_price=prices.discharge if name in traffic.sellers else None,
             charger_power=np.full(len(traffic.station_node), np.inf),
             degradation=0.0,
             energy_value=0.0,
@@ -127,16 +127,17 @@ def seed(scenario: Scenario, traffic: Traffic) -> None:
     price = np.full(stations, scenario.price_scale)
     prices = StationPrices(price, price if scenario.v2g else None)
     arc_flow = np.zeros(len(traffic.graph.arcs))
-    station_flow = np.zeros(stations)
+    queue_flow = np.zeros(len(traffic.queues))
     for k in range(SEED_ROUNDS):
-        found = price_all(traffic, arc_flow, station_flow, prices)
-        arcs, stops = np.zeros_like(arc_flow), np.zeros_like(station_flow)
+        found = price_all(traffic, arc_flow, queue_flow, prices)
+        arcs, stops = np.zeros_like(arc_flow), np.zeros_like(queue_flow)
         for name, paths in found.paths.items():
             traffic.paths[name].extend(paths)
             for path in paths:
                 trips = traffic.demand[name][path.od]
                 np.add.at(arcs, list(path.arcs), trips)
-                np.add.at(stops, [s.station for s in path.stops], trips)
+                queues = [traffic.queue_of[int(s.kind == "D"), s.station] for s in path.stops]
+                np.add.at(stops, queues, trips)
         weight = 2.0 / (k + 2.0)
         arc_flow += weight * (arcs - arc_flow)
-        station_flow += weight * (stops - station_flow)
+        queue_flow += weight * (stops - queue_flow)

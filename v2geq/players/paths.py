@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from v2geq.arrays import FloatArray, IntArray
+from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError
 from v2geq.roads.graph import Graph, no_route, shortest_tree
 from v2geq.roads.routes import k_shortest_routes
@@ -65,7 +65,13 @@ class EnergyRules:
                 f"driver class of kind {c.kind!r} has no battery",
                 advice="use enumerate_routes and shortest_routes for fuel vehicles",
             )
-        return cls(c.battery, c.reserve * c.battery, c.discharge_level * c.battery, c.consumption)
+        return cls(
+            c.battery,
+            c.reserve * c.battery,
+            c.discharge_level * c.battery,
+            c.consumption,
+            c.start_level * c.battery,
+        )
 
     @property
     def start(self) -> float:
@@ -191,10 +197,10 @@ def make_path(
 ) -> Path | None:
     """Path along `arcs` with `stops`, or None if a rule of the battery forbids it.
 
-    Rules A1-A4 (section 2): departure with a full battery; charging fills it and adds energy;
-    discharging empties it to the low level and needs more than that on arrival; at most two stops,
-    at different stations, at most one of them discharging; on every arrival, anywhere, at least
-    the reserve. Energy comparisons have a slack of 1e-9 of the battery. A leg must not pass a
+    Rules A1-A4 (section 2): departure at the start level; charging adds energy until the battery is
+    full; discharging empties it to the low level and needs more than that on arrival; at most two
+    stops, at different stations, at most one of them discharging; on every arrival, anywhere, at
+    least the reserve. Energy comparisons have a slack of 1e-9 of the battery. A leg must not pass a
     node that is not `through`; a stop ends a leg.
 
     Parameters
@@ -355,16 +361,36 @@ def _append(
 # Whether a battery gets there at all
 
 
-def require_feasible(
+@dataclass(frozen=True)
+class Reach:
+    """How far the battery of a class gets, by legs of least energy.
+
+    Attributes
+    ----------
+    stops
+        (od,) least number of charging stops, 3 where no path is feasible.
+    need_kwh
+        (od,) energy of the shortest route, inf where there is none.
+    usable
+        (station,) whether a feasible path of some OD pair may stop there.
+
+    """
+
+    stops: IntArray
+    need_kwh: FloatArray
+    usable: BoolArray
+
+
+def reach(
     graph: Graph,
     rules: EnergyRules,
-    od_pairs: Sequence[tuple[int, int]],
+    od_pairs: Sequence[tuple[int, int]] | IntArray,
     station_node: IntArray,
-) -> None:
-    """Raise `DataError` for the first OD pair without any energy-feasible path over all routes.
+) -> Reach:
+    """Least stops of every OD pair and the stations in reach, over all routes.
 
-    Discharging never helps to get there, so only patterns none, C and CC are tried, each leg by
-    its least energy. The message names the pair, the energy of its shortest route and the budget.
+    Discharging never helps to get anywhere, and whoever may discharge at a station could charge
+    there, so patterns none, C and CC say it all.
     """
     pairs = np.asarray(od_pairs, dtype=np.int64).reshape(-1, 2)
     energy = rules.consumption * graph.length_km
@@ -372,20 +398,52 @@ def require_feasible(
     distance, _ = shortest_tree(graph, energy, sources)
     start, station = row[: len(pairs)], row[len(pairs) :]
     need = distance[start, pairs[:, 1]]
-    good = distance <= rules.full_budget + rules.tolerance
-    reach = good[start][:, station_node]
-    reach = reach | (reach @ good[station][:, station_node])
-    goal = good[station][:, pairs[:, 1]].T
-    feasible = good[start, pairs[:, 1]] | (reach & goal).any(axis=1)
-    for w in np.flatnonzero(~feasible):
+    at_start = distance <= rules.start_budget + rules.tolerance
+    full = distance <= rules.full_budget + rules.tolerance
+    first = at_start[start][:, station_node]
+    last = full[station][:, pairs[:, 1]].T
+    between = full[station][:, station_node]
+    between &= ~np.eye(len(station_node), dtype=bool)
+    # (od, station): whether it may be the second stop, or the first of two
+    second, before = first @ between, last @ between.T
+    stops = np.select(
+        [
+            at_start[start, pairs[:, 1]],
+            (first & last).any(axis=1),
+            (second & last).any(axis=1),
+        ],
+        [0, 1, 2],
+        3,
+    )
+    usable = ((first & (last | before)) | (second & last)).any(axis=0)
+    return Reach(stops.astype(np.int64), need, np.asarray(usable))
+
+
+def require_feasible(
+    graph: Graph,
+    rules: EnergyRules,
+    od_pairs: Sequence[tuple[int, int]] | IntArray,
+    station_node: IntArray,
+) -> None:
+    """Raise `DataError` for the first OD pair without any energy-feasible path over all routes.
+
+    The message names the pair, the energy of its shortest route and the battery's budgets.
+    """
+    pairs = np.asarray(od_pairs, dtype=np.int64).reshape(-1, 2)
+    found = reach(graph, rules, pairs, station_node)
+    for w in np.flatnonzero(found.stops > 2):
         origin, destination = int(pairs[w, 0]), int(pairs[w, 1])
-        if np.isinf(need[w]):
+        if np.isinf(found.need_kwh[w]):
             raise no_route(graph, origin, destination)
+        at_start = ""
+        if rules.start < rules.battery:
+            at_start = f"{rules.start_budget:.6g} kWh after departure and "
         raise DataError(
             f"OD pair {graph.nodes[origin]} -> {graph.nodes[destination]} has no energy-feasible "
-            f"path: its shortest route needs {need[w]:.6g} kWh, a full battery may spend "
-            f"{rules.full_budget:.6g} kWh between stops (battery {rules.battery:.6g} less reserve "
-            f"{rules.reserve:.6g}), and no two charging stops close the gap",
+            f"path: its shortest route needs {found.need_kwh[w]:.6g} kWh, the battery may spend "
+            f"{at_start}{rules.full_budget:.6g} kWh from full to the next stop (battery "
+            f"{rules.battery:.6g} less reserve {rules.reserve:.6g}), and no two charging stops "
+            "close the gap",
             advice="enlarge the battery, lower the reserve, add a station on the way or drop the "
             "OD pair",
         )
@@ -484,10 +542,10 @@ class PathSet:
                     columns.extend([p] * len(path.arcs))
                     continue
                 for stop in path.stops:
-                    if name == "count" or stop.kind == name:
+                    if stop.kind == name[0]:
                         rows.append(stop.station)
                         columns.append(p)
-                        values.append(1.0 if name == "count" else stop.energy_kwh)
+                        values.append(1.0 if name.endswith("stops") else stop.energy_kwh)
             data = np.array(values) if values else np.ones(len(rows))
             height = len(self.graph.arcs) if name == "arc" else self.station_count
             # an arc travelled twice, on two legs, adds up to 2
@@ -530,9 +588,22 @@ class PathSet:
         return self._matrix(DISCHARGE)
 
     @property
+    def charge_stops(self) -> sparse.csr_array:
+        """(station, path) one where the path charges at the station."""
+        return self._matrix(f"{CHARGE} stops")
+
+    @property
+    def discharge_stops(self) -> sparse.csr_array:
+        """(station, path) one where the path discharges at the station."""
+        return self._matrix(f"{DISCHARGE} stops")
+
+    @property
     def stop_count(self) -> sparse.csr_array:
         """(station, path) one where the path stops at the station."""
-        return self._matrix("count")
+        if "count" not in self._cache:
+            self._cache["count"] = self.charge_stops + self.discharge_stops
+        matrix: sparse.csr_array = self._cache["count"]
+        return matrix
 
     @property
     def arrival_kwh(self) -> FloatArray:

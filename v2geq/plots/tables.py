@@ -119,19 +119,18 @@ def path_terms(eq: Equilibrium, name: str) -> pd.DataFrame:
     kind, paths = traffic.classes[name], traffic.paths[name]
     times = traffic.travel_time.time(values["drivers.arc_flow"])
     waits = traffic.queue_time.time(values["drivers.station_flow"])
-    charged = np.asarray(paths.charge_energy.sum(axis=0)).ravel()
     discharged = np.asarray(paths.discharge_energy.sum(axis=0)).ravel()
     receipt = np.zeros(len(paths))
-    if eq.scenario.v2g:
+    if name in traffic.sellers:
         receipt = paths.discharge_energy.T @ values["discharge_price"]
-    plugged = (charged + discharged) / kind.charger_power
+    stopped = traffic.queue_stops(name).T @ waits + traffic.plug_hours(name)
     return pd.DataFrame(
         {
             "travel_usd": kind.value_of_time * (paths.arc_incidence.T @ times),
-            "waiting_usd": kind.value_of_time * (paths.stop_count.T @ waits + plugged),
+            "waiting_usd": kind.value_of_time * stopped,
             "charging_usd": paths.charge_energy.T @ values["charge_price"],
             "degradation_usd": kind.degradation * discharged,
-            "battery_usd": kind.energy_value * (kind.battery - paths.arrival_kwh),
+            "battery_usd": kind.energy_value * (traffic.rules(name).start - paths.arrival_kwh),
             "discharging_usd": -receipt,
         },
         columns=list(TRIP_TERMS),

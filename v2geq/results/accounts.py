@@ -73,14 +73,15 @@ def driver_costs(coupled: Coupled, values: Mapping[str, FloatArray]) -> dict[str
         if kind.kind == "ev":
             waits = traffic.queue_time.time(values["drivers.station_flow"])
             charged, discharged = paths.charge_energy @ flow, paths.discharge_energy @ flow
-            plug = float(charged.sum() + discharged.sum()) / kind.charger_power
-            used = float((kind.battery - paths.arrival_kwh) @ flow)
-            terms["waiting"] = kind.value_of_time * float(waits @ (paths.stop_count @ flow))
-            terms["plug"] = kind.value_of_time * plug
+            used = float((traffic.rules(name).start - paths.arrival_kwh) @ flow)
+            terms["waiting"] = kind.value_of_time * float(
+                waits @ (traffic.queue_stops(name) @ flow)
+            )
+            terms["plug"] = kind.value_of_time * float(traffic.plug_hours(name) @ flow)
             terms["degradation"] = kind.degradation * float(discharged.sum())
             terms["battery energy"] = kind.energy_value * used
             terms["charging"] = float(values["charge_price"] @ charged)
-            if coupled.scenario.v2g:
+            if name in traffic.sellers:
                 terms["discharging"] = -float(values["discharge_price"] @ discharged)
         out[name] = terms
     return out
@@ -91,12 +92,12 @@ def path_costs(coupled: Coupled, values: Mapping[str, FloatArray], name: str) ->
     traffic = coupled.traffic
     kind, paths = traffic.classes[name], traffic.paths[name]
     times = traffic.travel_time.time(values["drivers.arc_flow"])
-    cost = constant_cost(kind, paths) + kind.value_of_time * (paths.arc_incidence.T @ times)
+    cost = constant_cost(traffic, name) + kind.value_of_time * (paths.arc_incidence.T @ times)
     if kind.kind == "ev":
         waits = traffic.queue_time.time(values["drivers.station_flow"])
-        cost = cost + kind.value_of_time * (paths.stop_count.T @ waits)
+        cost = cost + kind.value_of_time * (traffic.queue_stops(name).T @ waits)
         cost = cost + paths.charge_energy.T @ values["charge_price"]
-        if coupled.scenario.v2g:
+        if name in traffic.sellers:
             cost = cost - paths.discharge_energy.T @ values["discharge_price"]
     return np.asarray(cost)
 

@@ -363,6 +363,8 @@ def _check_paths(traffic: Traffic, name: str, paths: PathSet) -> None:
             for s in path.stops
         ):
             raise ValueError(f"{label} stops where the station is not")
+        if "D" in path.pattern and name not in traffic.sellers:
+            raise ValueError(f"{label} sells energy, which its class does not do")
         rules = traffic.rules(name)
         stops = [(s.station, s.kind, s.after) for s in path.stops]
         exact = make_path(graph, rules, path.od, path.arcs, stops)

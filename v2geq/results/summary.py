@@ -10,6 +10,7 @@ import numpy as np
 from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
 from v2geq.errors import listed
+from v2geq.players.drivers import out_of_reach
 from v2geq.players.lse import demand_buses
 from v2geq.results.accounts import Accounts, responsive_sales
 from v2geq.results.path_flows import PathFlows
@@ -32,15 +33,14 @@ def summarise(
     loaded = [scenario.buses[i] for i in scenario.load_buses]
     dlmp = data["dlmp"].sel(bus=loaded).to_numpy()
     charge, discharge = float(data["charge_kw"].sum()), float(data["discharge_kw"].sum())
+    # stops times wait by direction where queues are apart: the same, as wait_h is their mean
     dwell = float((data["stops_veh_h"] * data["wait_h"]).sum())
     focus = float("nan")
     for name, kind in traffic.classes.items():
         if kind.kind != "ev":
             continue
-        paths = traffic.paths[name]
         flow = flows.least_squares[name]
-        plugged = paths.charge_energy @ flow + paths.discharge_energy @ flow
-        dwell += float(plugged.sum()) / kind.charger_power
+        dwell += float(traffic.plug_hours(name) @ flow)
         if FOCUS in traffic.od_names(name) and np.isnan(focus):
             focus = float(data[f"cost_{name}"].sel({f"od_{name}": "-".join(FOCUS)}))
     return {
@@ -68,24 +68,23 @@ def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatAr
     if shed > 1e-3:
         most = str(data["bus"].to_numpy()[int(np.nanargmax(data["shed_kw"].to_numpy()))])
         out.append(f"load is shed: {shed:.1f} kW, most at bus {most}")
-    stops = data["stops_veh_h"].to_numpy()
-    wait = data["wait_h"].to_numpy()
-    for name, n, hours in zip(data["station"].to_numpy(), stops, wait, strict=True):
+    traffic, stops = coupled.traffic, values["drivers.station_flow"]
+    for queue, n, hours in zip(traffic.queues, stops, traffic.queue_time.time(stops), strict=True):
         if n > 1e-6 and hours > case.station_settings.period:
+            to = f" to {queue[1]}" if len(queue) > 1 else ""
             out.append(
-                f"mean wait at station {name} is {hours:.2f} h, above the study period of "
+                f"mean wait{to} at station {queue[0]} is {hours:.2f} h, above the study period of "
                 f"{case.station_settings.period:g} h"
             )
+    out += [f"station {name}: no electric trip can stop there" for name in out_of_reach(traffic)]
     ratio = data["volume_capacity"].to_numpy()
     over = [f"{a} ({r:.1f})" for a, r in zip(data["arc"].to_numpy(), ratio, strict=True) if r > 2]
     if over:
         out.append(f"volume over capacity above 2 on arcs {listed(over)}")
-    for name, kind in coupled.traffic.classes.items():
-        if kind.kind == "ev" and kind.charger_power > 3.0 * kind.battery:
-            out.append(
-                f"charger power of class {name} is {kind.charger_power / kind.battery:.1f} C, "
-                "above 3 C"
-            )
+    for name, kind in traffic.classes.items():
+        power = traffic.charger_power(name).max(initial=0.0) if kind.kind == "ev" else 0.0
+        if power > 3.0 * kind.battery:
+            out.append(f"charger power of class {name} is {power / kind.battery:.1f} C, above 3 C")
     if "dso.rating" in values:
         sides = case.feeder_settings.rating_sides
         multipliers = values["dso.rating"].reshape(-1, sides).max(axis=1)

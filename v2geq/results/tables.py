@@ -141,9 +141,21 @@ def _stations(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> N
     put("discharge_traded", s, (discharge > small).astype("int8"), "", "1 where they discharge")
     put("charge_kw", s, charge, "kW", "energy sold to vehicles (c+)")
     put("discharge_kw", s, discharge, "kW", "energy bought from vehicles (c-)")
-    flow = values["drivers.station_flow"]
-    put("stops_veh_h", s, flow, "veh/h", "vehicles that stop")
-    put("wait_h", s, coupled.traffic.queue_time.time(flow), "h", "waiting time per stop")
+    flow, traffic = values["drivers.station_flow"], coupled.traffic
+    waits = traffic.waits(flow)
+    if traffic.shared_queues:
+        put("stops_veh_h", s, flow, "veh/h", "vehicles that stop")
+        put("wait_h", s, waits[0], "h", "waiting time per stop")
+        return
+    stops = flow[traffic.queue_of]
+    weight = np.maximum(stops, 0.0)
+    weight[0, weight.sum(axis=0) == 0.0] = 1.0
+    mean = (weight * waits).sum(axis=0) / weight.sum(axis=0)
+    put("stops_veh_h", s, stops.sum(axis=0), "veh/h", "vehicles that stop")
+    put("wait_h", s, mean, "h", "mean waiting time per stop; where nobody stops, of charging")
+    for word, n, wait in zip(("charge", "discharge"), stops, waits, strict=True):
+        put(f"{word}_stops_veh_h", s, n, "veh/h", f"vehicles that stop to {word}")
+        put(f"{word}_wait_h", s, wait, "h", f"waiting time per stop to {word}")
 
 
 def _market(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None:

@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from v2geq.arrays import BoolArray, IntArray
 from v2geq.data.case import available_cases, load_case, networks_folder
 from v2geq.data.model import Case
 from v2geq.data.values import BASES
 from v2geq.errors import DataError, listed
 from v2geq.players.drivers import traffic
-from v2geq.players.paths import EnergyRules
-from v2geq.roads.graph import Graph, shortest_tree
+from v2geq.players.paths import EnergyRules, reach
+from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario, resolve
 from v2geq.studies.study import Study, read_study
 
@@ -135,7 +134,8 @@ def _describe(report: Report, case: Case, plan: Study | None) -> None:
             "stations",
             f"{len(stations)}; charge up to {stations['charge_max_kw'].sum():,.0f} kW, "
             f"discharge up to {stations['discharge_max_kw'].sum():,.0f} kW, "
-            f"{stations['piles'].sum():g} piles",
+            f"{stations['piles'].sum():g} piles"
+            + ("; queues by direction" if case.station_settings.queue == "direction" else ""),
         ),
         ("LSEs", ", ".join(f"{k} ({v:.1%})" for k, v in case.lses["portion"].items())),
         (
@@ -151,9 +151,15 @@ def _describe(report: Report, case: Case, plan: Study | None) -> None:
         if kind.kind == "ev":
             span = (1.0 - kind.reserve) * kind.battery / kind.consumption
             text += f"; {kind.battery:g} kWh, {span:.4g} km between stops"
-            if kind.charger_power > FAST_CHARGER * kind.battery:
+            if kind.start_level < 1.0:
+                first = (kind.start_level - kind.reserve) * kind.battery / kind.consumption
+                text += f", {first:.4g} km to the first"
+            if not kind.v2g:
+                text += "; sells no energy"
+            power = min(kind.charger_power, stations["charger_power_kw"].max())
+            if power > FAST_CHARGER * kind.battery:
                 report.warn(
-                    f"charger power of class {name} is {kind.charger_power / kind.battery:.1f} C, "
+                    f"charger power of class {name} is {power / kind.battery:.1f} C, "
                     f"above {FAST_CHARGER:g} C"
                 )
         rows.append((f"class {name}", text))
@@ -198,9 +204,9 @@ def _trips(report: Report, case: Case) -> None:
             [[at[o], at[d]] for o, d in zip(table["origin"], table["destination"], strict=True)],
             dtype=np.int64,
         ).reshape(-1, 2)
-        stops, may_use = _stops_needed(graph, EnergyRules.from_class(kind), pairs, stations)
-        used |= may_use
-        number = Counter(stops.tolist())
+        found = reach(graph, EnergyRules.from_class(kind), pairs, stations)
+        used |= found.usable
+        number = Counter(found.stops.tolist())
         words = {0: "direct", 1: "with one stop", 2: "with two stops", 3: "NOT AT ALL"}
         text = ", ".join(f"{number[k]} {word}" for k, word in words.items() if number[k])
         rows.append((f"class {name}", f"{_many(len(pairs), 'OD pair')}: {text}"))
@@ -209,26 +215,6 @@ def _trips(report: Report, case: Case) -> None:
         report.table(rows)
         for station in case.stations.index[~used]:
             report.warn(f"station {station}: no electric trip can stop there")
-
-
-def _stops_needed(
-    graph: Graph, rules: EnergyRules, pairs: IntArray, stations: IntArray
-) -> tuple[IntArray, BoolArray]:
-    """Least charging stops of every OD pair, (od,), 3 for never; stations any path may stop at."""
-    places = np.concatenate((pairs[:, 0], stations))
-    sources, row = np.unique(places, return_inverse=True)
-    energy, _ = shortest_tree(graph, rules.consumption * graph.length_km, sources)
-    full = energy <= rules.full_budget + rules.tolerance
-    start, station = row[: len(pairs)], row[len(pairs) :]
-    direct = full[start, pairs[:, 1]]
-    first = full[start][:, stations]  # (od, station)
-    last = full[station][:, pairs[:, 1]].T  # (od, station)
-    between = full[station][:, stations] & ~np.eye(len(stations), dtype=bool)
-    after, before = first @ between, last @ between.T
-    one, two = (first & last).any(axis=1), (after & last).any(axis=1)
-    least = np.select([direct, one, two], [0, 1, 2], 3).astype(np.int64)
-    may_use = ((first & (last | before)) | (after & last)).any(axis=0)
-    return least, np.asarray(may_use)
 
 
 # ---------------------------------------------------------------------------------------------

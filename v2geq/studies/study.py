@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from v2geq.data.model import Case
 from v2geq.data.settings import flatten
 from v2geq.data.targets import resolve
 from v2geq.data.toml import TomlTable, read_toml
+from v2geq.data.trips import spread_trips
 from v2geq.errors import ConvergenceError, DataError, did_you_mean
 
 COLUMNS = (
@@ -147,6 +148,19 @@ def read_study(path: str | Path | None = None) -> Study:
     if not runs:
         raise table.error("the study has no runs", advice="list scenarios and v2g choices")
     return Study(case, tuple(runs), str(file))
+
+
+def over_all_pairs(study: Study) -> Study:
+    """The study with the trips of all electric classes spread over all OD pairs of the road.
+
+    Raises
+    ------
+    DataError
+        If the road has no trip table, or there is no electric class.
+    """
+    spread = spread_trips(study.case)
+    runs = tuple(replace(run, changes={**spread, **run.changes}) for run in study.runs)
+    return replace(study, runs=runs)
 
 
 def _case(table: TomlTable, folder: Path) -> Case:
