@@ -1,0 +1,202 @@
+"""Traffic assignment: user equilibrium of the roads alone, by gradient projection on paths.
+
+After R. Jayakrishnan, W. K. Tsai, J. N. Prashker, S. Rajadhyaksha, A faster path-based algorithm
+for traffic assignment, Transportation Research Record 1443 (1994) 75-83, in Gauss-Seidel order:
+times follow every step. Shortest-path trees reuse the order of nodes of the tree before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from v2geq.arrays import FloatArray, IntArray
+from v2geq.errors import ConvergenceError, DataError, listed
+from v2geq.roads.assignment import Assignment, Iteration
+from v2geq.roads.classes import UserClass
+from v2geq.roads.problem import Problem
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from v2geq.data.model import RoadNetwork
+    from v2geq.roads.kernels.assignment import Pool
+
+SWEEPS = 20
+"""Most sweeps over the paths at hand between two searches for new ones."""
+SWEEP_SHARE = 0.05
+"""Share of the excess cost at which they stop earlier."""
+STALLED = 50
+"""Iterations without a smaller gap after which rounding is taken to be all that is left."""
+
+
+def assign(
+    road: RoadNetwork,
+    demand: pd.DataFrame | Mapping[str, UserClass],
+    gap: float = 1e-6,
+    *,
+    start: Assignment | None = None,
+    max_iterations: int = 1000,
+    check: bool = True,
+    progress: Callable[[str], None] | None = None,
+) -> Assignment:
+    """User equilibrium (Wardrop) of trips on a road network.
+
+    Parameters
+    ----------
+    road
+        Arcs with delay functions; see `RoadNetwork` and `v2geq.roads.delay`. The optional column
+        `fixed_min` is a constant cost, `toll` the money a class with a value of time pays.
+    demand
+        Trips (columns origin, destination, trips_veh_h), or user classes by name. Trips within
+        one node are left out and reported as `intrazonal`.
+    gap
+        Relative gap to reach: (total cost - cost on cheapest routes) / total cost.
+    start
+        Assignment on the same roads to start from: its routes and shares serve where pairs agree.
+    max_iterations
+        Searches for new routes.
+    check
+        Raise where the gap is not reached; otherwise return the last point, which says so.
+    progress
+        Called with a line of text for every iteration.
+
+    Raises
+    ------
+    DataError
+        Bad parameters, trips at unknown nodes, or OD pairs without a route.
+    ConvergenceError
+        With `check`, where the gap is not reached.
+
+    Examples
+    --------
+    >>> import v2geq as vg
+    >>> road, demand = vg.read_tntp("SiouxFalls_net.tntp", "SiouxFalls_trips.tntp")
+    >>> vg.assign(road, demand, gap=1e-10).objective
+    """
+    if not (np.isfinite(gap) and gap > 0.0):
+        raise DataError(f"gap = {gap!r}", advice="give a small number above 0, for example 1e-6")
+    begin = time.perf_counter()
+    classes = demand if isinstance(demand, Mapping) else {"all": UserClass(demand)}
+    problem = Problem.build(road, classes)
+    from v2geq.roads.kernels import assignment as kernels
+
+    roads, trips, delay, state = problem.roads, problem.trips, problem.delay, problem.state
+    pool = _empty_pool(problem) if start is None else _pool_of(problem, start)
+    order = np.full((trips.source.size, len(problem.graph.nodes)), -1, dtype=np.int32)
+    cost = np.empty(trips.demand.size)
+    kernels.gap(roads, trips, pool, state, order, cost)
+    _refuse_unreachable(problem, cost)
+    if start is not None:
+        kernels.load(roads, trips, pool, state.flow)
+        problem.retime()
+
+    log: list[Iteration] = []
+    best, best_at = np.inf, 0
+    while True:
+        pool, excess, total, sweeps = kernels.improve(
+            roads, trips, delay, pool, state, order, SWEEPS, SWEEP_SHARE
+        )
+        relative = excess / total if total > 0.0 else np.inf
+        iteration = len(log) + 1
+        if relative < best:
+            best, best_at = relative, iteration
+        last = iteration >= max_iterations or iteration >= best_at + STALLED
+        judged = relative <= gap or last
+        if judged:
+            # so far costs were taken before and after steps: judge one point, with fresh sums
+            kernels.load(roads, trips, pool, state.flow)
+            problem.retime()
+            excess, total = kernels.gap(roads, trips, pool, state, order, cost)
+            relative = excess / total if total > 0.0 else 0.0
+        paths = int(pool.used[kernels.PATHS] - pool.used[kernels.DROPPED_PATHS])
+        log.append(Iteration(iteration, time.perf_counter() - begin, relative, paths, sweeps))
+        if progress:
+            progress(str(log[-1]))
+        if judged and (relative <= gap or last):
+            break
+        if 2 * pool.used[kernels.DROPPED_ARCS] > pool.used[kernels.ARCS]:
+            pool = kernels.compact(pool, 2)
+    result = Assignment(
+        problem=problem,
+        pool=kernels.compact(pool, 1),
+        pair_cost=cost,
+        target=gap,
+        relative_gap=relative,
+        excess_cost=excess,
+        total_cost=total,
+        iterations=tuple(log),
+    )
+    if check and not result.converged:
+        why = "allow more" if len(log) >= max_iterations else "rounding is all that is left"
+        raise ConvergenceError(
+            f"the relative gap is {relative:.2e} after {len(log)} iterations, not {gap:.0e}; {why}"
+        )
+    return result
+
+
+def _empty_pool(problem: Problem) -> Pool:
+    from v2geq.roads.kernels.assignment import Pool
+
+    pairs = problem.demand.trips.size
+    return Pool(
+        first=np.full(pairs, -1, dtype=np.int64),
+        next=np.empty(2 * pairs, dtype=np.int64),
+        start=np.empty(2 * pairs, dtype=np.int64),
+        size=np.empty(2 * pairs, dtype=np.int64),
+        flow=np.empty(2 * pairs),
+        fixed=np.empty(2 * pairs),
+        arc=np.empty(32 * pairs, dtype=np.int32),
+        used=np.zeros(4, dtype=np.int64),
+    )
+
+
+def _pool_of(problem: Problem, start: Assignment) -> Pool:
+    """Paths and flows of `start` for the OD pairs and classes both have."""
+    graph, theirs = problem.graph, start.problem
+    if graph.arcs != theirs.graph.arcs or graph.nodes != theirs.graph.nodes:
+        raise DataError(
+            "the assignment to start from is on other roads",
+            advice="nodes and arcs must have the same names in the same order",
+        )
+    nodes = len(graph.nodes)
+
+    def key(kind: IntArray, p: Problem) -> IntArray:
+        return (kind * nodes + p.demand.origin) * nodes + p.demand.destination
+
+    names = problem.demand.classes
+    kind_here = np.array([names.index(c) if c in names else -1 for c in theirs.demand.classes])
+    ours = key(problem.demand.kind, problem)
+    known = key(kind_here[theirs.demand.kind], theirs)
+    at = np.minimum(np.searchsorted(ours, known), ours.size - 1)
+    shared = ours[at] == known
+    old = start.pool
+    pool = old._replace(
+        first=np.full(ours.size, -1, dtype=np.int64),
+        next=old.next.copy(),
+        flow=old.flow.copy(),
+        used=old.used.copy(),
+    )
+    pool.first[at[shared]] = old.first[shared]
+    # what each arc on each path costs the pair's class now
+    kind = np.repeat(kind_here[theirs.demand.kind[start.path_pair]], old.size)
+    sums = np.add.reduceat(problem.roads.fixed[kind, old.arc], old.start)
+    left = ~shared[start.path_pair]
+    pool.used[2:] = left.sum(), old.size[left].sum()
+    return pool._replace(fixed=sums)
+
+
+def _refuse_unreachable(problem: Problem, cost: FloatArray) -> None:
+    bad = np.flatnonzero(np.isinf(cost))
+    if bad.size:
+        names = [problem.pair_name(int(w)) for w in bad]
+        raise DataError(
+            f"{bad.size} OD pairs with {problem.demand.trips[bad].sum():g} veh/h have no route: "
+            f"{listed(names)}",
+            where=problem.road.source,
+            advice="check the arcs around these zones and the nodes that may not be passed, or "
+            "drop the trips",
+        )

@@ -1,0 +1,108 @@
+"""One assignment problem in the arrays of the compiled loops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from v2geq.arrays import FloatArray, IntArray
+from v2geq.roads.classes import Demand, UserClass, gather_demand
+from v2geq.roads.delay import delay_arrays
+from v2geq.roads.graph import Graph
+
+if TYPE_CHECKING:
+    from v2geq.data.model import RoadNetwork
+    from v2geq.roads.kernels.assignment import Roads, State, Trips
+    from v2geq.roads.kernels.delay import DelayArrays
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Roads and demand of an assignment; in `roads`, `delay` and `state` arcs are sorted by tail.
+
+    Attributes
+    ----------
+    road, graph, classes, demand : as given, in arrays, by name, by OD pair
+    order : (arc,) position in `graph` of every arc in the kernels' order
+    roads, trips, delay, state : what the kernels work on; `state` changes
+    """
+
+    road: RoadNetwork
+    graph: Graph
+    classes: Mapping[str, UserClass]
+    demand: Demand
+    order: IntArray
+    roads: Roads
+    trips: Trips
+    delay: DelayArrays
+    state: State
+
+    @classmethod
+    def build(cls, road: RoadNetwork, classes: Mapping[str, UserClass]) -> Problem:
+        """Gather and check all data; raises `DataError` for what cannot be used."""
+        from v2geq.roads.kernels import assignment as kernels
+        from v2geq.roads.kernels.delay import BPR
+
+        graph = Graph.from_road(road)
+        demand = gather_demand(graph, classes)
+        order = np.argsort(graph.tail, kind="stable")
+        arcs, nodes = len(graph.arcs), len(graph.nodes)
+        fixed = np.array([c.fixed_minutes(road, name) for name, c in classes.items()])
+        tail = graph.tail[order]
+        roads = kernels.Roads(
+            np.searchsorted(tail, np.arange(nodes + 1)),
+            graph.head[order],
+            tail,
+            graph.through,
+            np.ascontiguousarray(fixed[:, order]),
+            np.array([c.pce for c in classes.values()], dtype=float),
+        )
+        groups, first = np.unique(demand.kind * nodes + demand.origin, return_index=True)
+        trips = kernels.Trips(
+            np.append(first, demand.trips.size),
+            groups % nodes,
+            groups // nodes,
+            demand.destination,
+            demand.trips,
+        )
+        whole = delay_arrays(road)
+        by_arc = {
+            name: np.ascontiguousarray(getattr(whole, name)[order])
+            for name in whole._fields
+            if name not in ("code", "operand")
+        }
+        delay = whole._replace(**by_arc)
+        fourth = (delay.kind == BPR) & (delay.power == 4.0)
+        state = kernels.State(
+            flow=np.zeros(arcs),
+            time=np.zeros(arcs),
+            slope=np.zeros(arcs),
+            quartic=np.where(fourth, delay.free_flow * delay.b / delay.capacity**4, -1.0),
+            mark=np.zeros(arcs, dtype=np.int8),
+            changed=np.zeros(2 * nodes, dtype=np.int32),
+            sign=np.zeros(2 * nodes),
+        )
+        problem = cls(road, graph, classes, demand, order, roads, trips, delay, state)
+        problem.retime()
+        return problem
+
+    def retime(self) -> None:
+        """Times and slopes of all arcs at their flows."""
+        from v2geq.roads.kernels.assignment import retime
+
+        arcs = np.arange(self.order.size, dtype=np.int32)
+        retime(self.delay, self.state, arcs, 0, arcs.size)
+
+    def by_arc(self, values: FloatArray) -> FloatArray:
+        """Values in the kernels' order as values in the graph's order."""
+        out = np.empty_like(values)
+        out[..., self.order] = values
+        return out
+
+    def pair_name(self, w: int) -> str:
+        """Origin and destination of an OD pair, for messages."""
+        nodes = self.graph.nodes
+        return f"{nodes[self.demand.origin[w]]} -> {nodes[self.demand.destination[w]]}"
