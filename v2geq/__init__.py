@@ -16,39 +16,51 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from v2geq.data.case import available_cases, load_case, with_parameters
     from v2geq.data.model import Case
+    from v2geq.data.tntp import read_tntp
     from v2geq.equilibrium import Equilibrium, load, solve
     from v2geq.errors import ConvergenceError, DataError, V2GError
+    from v2geq.roads.assign import assign
+    from v2geq.roads.assignment import Assignment
+    from v2geq.roads.classes import UserClass
     from v2geq.solvers.protocol import Options
     from v2geq.studies.study import read_study, run_study
 
 # imported on first use, so that the command line answers at once
 _HOME = {
+    "Assignment": "v2geq.roads.assignment",
     "Case": "v2geq.data.model",
     "ConvergenceError": "v2geq.errors",
     "DataError": "v2geq.errors",
     "Equilibrium": "v2geq.equilibrium",
     "Options": "v2geq.solvers.protocol",
+    "UserClass": "v2geq.roads.classes",
     "V2GError": "v2geq.errors",
+    "assign": "v2geq.roads.assign",
     "available_cases": "v2geq.data.case",
     "load": "v2geq.equilibrium",
     "load_case": "v2geq.data.case",
     "read_study": "v2geq.studies.study",
+    "read_tntp": "v2geq.data.tntp",
     "run_study": "v2geq.studies.study",
     "solve": "v2geq.equilibrium",
     "with_parameters": "v2geq.data.case",
 }
 
 __all__ = [
+    "Assignment",
     "Case",
     "ConvergenceError",
     "DataError",
     "Equilibrium",
     "Options",
+    "UserClass",
     "V2GError",
+    "assign",
     "available_cases",
     "load",
     "load_case",
     "read_study",
+    "read_tntp",
     "run_study",
     "solve",
     "with_parameters",
