@@ -403,10 +403,13 @@ def test_leg_front_of_two_routes() -> None:
         np.ones(3, dtype=np.bool_),
     )
     fronts = LegFronts(graph, RULES, graph.free_flow_h, np.array([0]), np.array([0, 2]))
-    assert fronts.label_count.tolist() == [[1, 2]]
-    assert fronts.time_h[0, 1].tolist() == [0.1, 0.2]
-    assert fronts.energy_kwh[0, 1].tolist() == [7.0, 2.0]
-    assert fronts.route(0, 1, 0) == (0,) and fronts.route(0, 1, 1) == (1, 2)
+    found = fronts.fronts
+    assert found.start.tolist() == [0, 1, 3]
+    assert found.time[1:].tolist() == [0.1, 0.2]
+    assert found.energy[1:].tolist() == [7.0, 2.0]
+    fast, short = found.label[1:].tolist()
+    assert (found.by[fast], found.before[fast]) == (0, found.label[0])
+    assert (found.by[short], found.by[found.before[short]]) == (2, 1)
     closed = Graph(
         **{
             f: getattr(graph, f)
@@ -415,7 +418,7 @@ def test_leg_front_of_two_routes() -> None:
         through=np.array([True, False, True]),
     )
     fronts = LegFronts(closed, RULES, graph.free_flow_h, np.array([0, 1]), np.array([1, 2]))
-    assert fronts.label_count.tolist() == [[1, 1], [1, 1]]
+    assert np.diff(fronts.fronts.start).tolist() == [1, 1, 1, 1]
     with pytest.raises(ValueError, match="lack a source"):
         fronts.rows(np.array([2]))
     with pytest.raises(ValueError, match="lack a target"):

@@ -6,8 +6,8 @@ flows (Beckmann); several values of time give a variational inequality of the sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,6 +24,7 @@ from v2geq.players.paths import (
     reach,
     require_feasible,
 )
+from v2geq.players.pricing import LegFronts
 from v2geq.roads.delay import TravelTime
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario
@@ -89,6 +90,7 @@ class Traffic:
     queues : labels of the queues: station, or (station, direction)
     queue_time : waiting time of every queue
     sellers : electric classes whose drivers may discharge at stations
+    fronts : leg fronts of the latest travel times by battery, kept by `generation`
     """
 
     graph: Graph
@@ -103,6 +105,7 @@ class Traffic:
     travel_time: TravelTime
     queue_time: QueueTime
     sellers: frozenset[str]
+    fronts: dict[Hashable, LegFronts] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def value_of_time(self) -> float:

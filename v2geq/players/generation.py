@@ -14,7 +14,7 @@ import numpy as np
 from v2geq.arrays import FloatArray
 from v2geq.players.drivers import Traffic
 from v2geq.players.paths import Path
-from v2geq.players.pricing import price_paths, shortest_routes
+from v2geq.players.pricing import LegFronts, price_paths, shortest_routes
 from v2geq.scenario import Scenario
 
 SEED_ROUNDS = 6
@@ -75,6 +75,7 @@ def price_all(
                 charger_power=traffic.charger_power(name),
                 degradation=kind.degradation,
                 energy_value=kind.energy_value,
+                fronts=_fronts(traffic, name, times),
                 below=limit,
             )
         else:
@@ -88,6 +89,29 @@ def price_all(
     return Cheapest(cost, paths)
 
 
+def _fronts(traffic: Traffic, name: str, times_h: FloatArray) -> LegFronts:
+    """Leg fronts of an electric class, kept until times change and shared by equal batteries."""
+
+    def battery(name: str) -> tuple[float, float, float]:
+        rules = traffic.rules(name)
+        return rules.battery, rules.reserve, rules.consumption
+
+    kept, own = traffic.fronts, battery(name)
+    if own in kept:
+        kept[own] = kept[own].at(times_h)
+    else:
+        electric = [k for k, c in traffic.classes.items() if c.kind == "ev"]
+        pairs = [traffic.od_pairs[k] for k in electric if battery(k) == own]
+        kept[own] = LegFronts.for_pairs(
+            traffic.graph,
+            traffic.rules(name),
+            times_h,
+            np.concatenate(pairs),
+            traffic.station_node,
+        )
+    return kept[own]
+
+
 def price_energy(
     traffic: Traffic, prices: StationPrices, below: Mapping[str, FloatArray]
 ) -> dict[str, list[Path]]:
@@ -97,21 +121,23 @@ def price_energy(
     are the paths that help to resolve it, and without any no path does.
     """
     found: dict[str, list[Path]] = {}
+    times, waits = np.zeros(len(traffic.graph.arcs)), np.zeros(len(traffic.station_node))
     for name, limit in below.items():
         _, found[name] = price_paths(
             traffic.graph,
             traffic.rules(name),
-            np.zeros(len(traffic.graph.arcs)),
+            times,
             traffic.od_pairs[name],
             traffic.station_node,
             value_of_time=1.0,
-            charge_wait_h=np.zeros(len(traffic.station_node)),
-            discharge_wait_h=np.zeros(len(traffic.station_node)),
+            charge_wait_h=waits,
+            discharge_wait_h=waits,
             charge_price=prices.charge,
             discharge_price=prices.discharge if name in traffic.sellers else None,
             charger_power=np.full(len(traffic.station_node), np.inf),
             degradation=0.0,
             energy_value=0.0,
+            fronts=_fronts(traffic, name, times),
             below=limit,
         )
     return found
