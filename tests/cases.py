@@ -93,7 +93,12 @@ SETTINGS = {
 
 
 def _frame(schema: TableSchema, rows: Sequence[Row]) -> Any:
-    return schema.frame({c.name: [r[c.name] for r in rows] for c in schema.columns})
+    return schema.frame(
+        {
+            c.name: [r[c.name] if c.required else r.get(c.name, c.default) for r in rows]
+            for c in schema.columns
+        }
+    )
 
 
 def make_feeder(

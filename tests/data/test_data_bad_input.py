@@ -36,8 +36,8 @@ BAD = {
     "bus twice": ("feeder/buses.csv", "\n149,", "\n150,", ["bus '150' appears twice"]),
     # road
     "capacity zero": (ARCS, "25900.20064", "0", ["line 2, column capacity_veh_h", "above 0"]),
-    "length zero": (ARCS, "25900.20064,6,6", "25900.2,0,6", ["column length_km", "above 0 km"]),
-    "time zero": (ARCS, "25900.20064,6,6", "25900.2,6,0", ["column free_flow_min"]),
+    "negative length": (ARCS, "25900.20064,6,6", "25900.2,-1,6", ["column length_km", "at least 0"]),
+    "negative time": (ARCS, "25900.20064,6,6", "25900.2,6,-1", ["column free_flow_min", "at least"]),
     "negative bpr": (ARCS, "25900.20064,6,6,0.15", "25900.2,6,6,-0.1", ["column bpr_b"]),
     "bpr power": (ARCS, "25900.20064,6,6,0.15,4", "25900.2,6,6,0.15,0.5", ["bpr_power = 0.5"]),
     "arc node": (ARCS, "1-2,1,2", "1-2,1,25", ["column to_node", "unknown node '25'"]),

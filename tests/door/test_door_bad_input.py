@@ -109,7 +109,7 @@ BAD = {
         edits=[(ARCS, "25900.20064", "-25900.20064")],
     ),
     "negative length": Bad(
-        ["arcs.csv, line 2, column length_km", "-6.0 km", "must be above 0"],
+        ["arcs.csv, line 2, column length_km", "-6.0 km", "must be at least 0"],
         edits=[(ARCS, "25900.20064,6", "25900.20064,-6")],
     ),
     "negative line length": Bad(

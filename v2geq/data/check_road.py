@@ -1,4 +1,4 @@
-"""Checks of a road network beyond single values: known names, simple arcs, routes for trips."""
+"""Checks of a road network beyond single values: known names, travel times, routes for trips."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections import deque
 
 import pandas as pd
 
+from v2geq.data.check_delay import check_delays
 from v2geq.data.model import RoadNetwork
 from v2geq.data.origin import NO_ORIGIN, Origin
 from v2geq.errors import DataError, did_you_mean
 
 
 def check_road(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> None:
-    """Raise DataError unless names are known, arcs are simple and every trip has a route."""
+    """Raise DataError unless names are known, arcs are simple, times fit, trips have routes."""
     nodes, arcs = road.nodes.index, road.arcs
     ends: dict[tuple[str, str], str] = {}
-    for arc, start, end, power in zip(
-        arcs.index, arcs["from_node"], arcs["to_node"], arcs["bpr_power"], strict=True
-    ):
+    for arc, start, end in zip(arcs.index, arcs["from_node"], arcs["to_node"], strict=True):
         for column, node in (("from_node", start), ("to_node", end)):
             if node not in nodes:
                 raise DataError(
@@ -31,19 +30,15 @@ def check_road(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> None:
                 where=origin.at("road.arcs", arc, "to_node"),
                 advice="remove it, or give two different nodes",
             )
+        # paths are told apart by their nodes
         if (start, end) in ends:
             raise DataError(
                 f"arcs {ends[start, end]!r} and {arc!r} both go from {start!r} to {end!r}",
                 where=origin.at("road.arcs", arc),
                 advice="merge them, or put a node in the middle of one",
             )
-        if 0.0 < power < 1.0:
-            raise DataError(
-                f"bpr_power = {power!r} of arc {arc!r} has no slope at zero flow",
-                where=origin.at("road.arcs", arc, "bpr_power"),
-                advice="use 0 (constant time) or at least 1",
-            )
         ends[start, end] = arc
+    check_delays(road, origin)
     check_trips(road, road.trips, "road.trips", origin)
 
 

@@ -217,13 +217,15 @@ class Feeder:
 
 @dataclass(frozen=True)
 class RoadNetwork:
-    """A directed road network with BPR travel times and a trip table.
+    """A directed road network with travel times and a trip table.
 
     Attributes
     ----------
     nodes : index node; columns x, y, through (whether a route may pass it)
     arcs : index arc ('from-to'); columns from_node, to_node, capacity_veh_h, length_km,
-        free_flow_min, bpr_b, bpr_power
+        free_flow_min, bpr_b, bpr_power, and if need be toll (in any unit of money), fixed_min
+        (part of the generalised cost that no flow changes, min), delay ('bpr', 'conical' or an
+        expression, see `v2geq.roads.delay`; 'bpr' if left out), conical_alpha
     trips : columns origin, destination, trips_veh_h; no zero rows, no intrazonal rows
     """
 

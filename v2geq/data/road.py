@@ -23,8 +23,8 @@ def read_road(folder: str | Path) -> RoadNetwork:
     Raises
     ------
     DataError
-        If a file is missing or malformed, a value out of range, a name unknown, two arcs join the
-        same nodes, or a trip has no route.
+        If a file is missing or malformed, a value out of range, a name unknown, an expression no
+        travel time, two arcs join the same nodes, or a trip has no route.
     """
     return read_road_with_origin(folder)[0]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy.typing as npt
 import pandas as pd
 
 from v2geq.data.values import BASES, ValueSpec
@@ -43,7 +44,7 @@ class TableSchema:
         """Columns of the frame, the index left out."""
         return tuple(c.name for c in self.columns if not (self.indexed and c.name in self.key))
 
-    def frame(self, values: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+    def frame(self, values: Mapping[str, Sequence[Any] | npt.NDArray[Any]]) -> pd.DataFrame:
         """Frame of checked values by column, with the schema's dtypes and order."""
         specs = self.spec
         data = {
@@ -129,10 +130,14 @@ ARCS = TableSchema(
         text("from_node"),
         text("to_node"),
         _positive("capacity_veh_h", "veh/h"),
-        _positive("length_km", "km"),
-        _positive("free_flow_min", "min"),
+        _not_negative("length_km", "km"),
+        _not_negative("free_flow_min", "min"),
         _not_negative("bpr_b"),
         _not_negative("bpr_power"),
+        _not_negative("toll", required=False, default=0.0),
+        _not_negative("fixed_min", "min", required=False, default=0.0),
+        _not_negative("conical_alpha", required=False, default=0.0),
+        text("delay", required=False, default="bpr"),
     ),
 )
 TRIPS = TableSchema(

@@ -158,7 +158,8 @@ _WORDS = {
     "loads": "Household load, three-phase totals, at load factor one.",
     "capacitors": "Capacitor banks.",
     "nodes": "Road nodes; where `through` is false routes may only start or end.",
-    "arcs": "Directed arcs; time = free_flow_min * (1 + bpr_b * (flow / capacity) ^ bpr_power).",
+    "arcs": "Directed arcs; time = free_flow_min * (1 + bpr_b * (flow / capacity) ^ bpr_power), or "
+    "as `delay` says: 'conical' or minutes as an expression in x (flow), t0, c, b, p, l.",
     "stations": "Charging stations, each at a road node and a bus; `discharge_piles` count where "
     "the setting `queue` is 'direction'.",
     "lses": "Load serving entities; the portions of the firm load sum to 1.",
@@ -222,7 +223,8 @@ def _schemas() -> dict[str, TableSchema]:
 def _csv(schema: TableSchema, rows: Rows) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([c.name for c in schema.columns])
+    # optional columns at the end may be left out
+    writer.writerow([c.name for c in schema.columns[: len(rows[0])]])
     for row in rows:
         writer.writerow([str(v).lower() if isinstance(v, bool) else v for v in row])
     return out.getvalue()

@@ -41,7 +41,8 @@ class Formula:
     variable : name of the argument in the text
     parameters : named arrays, one value per position
     value, first : value (of a cost: up to a constant) and first derivative, in + - * / ** exp
-        log sqrt max and the names; without `first` it is the derivative of `value`
+        log sqrt max and the names; without `first` it is the derivative of `value`; a cost with
+        `first` may leave out its value
     """
 
     positions: IntArray

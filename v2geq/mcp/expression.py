@@ -6,6 +6,7 @@ import keyword
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,20 +48,11 @@ class Expression:
         DataError
             Unknown names or characters, or text that is not one expression.
         """
-        names = (variable, *parameters)
-        _check_tokens(text, names, where)
         import sympy
 
+        names = (variable, *parameters)
+        parsed = parse_tree(text, names, where)
         symbols = {name: sympy.Symbol(name, real=True) for name in names}
-        try:
-            # only the names, numbers and operators let through above reach the parser
-            parsed = sympy.sympify(text, locals=symbols, rational=False)
-        except (sympy.SympifyError, TypeError, SyntaxError) as error:
-            raise DataError(
-                f"{text!r} is not an expression", where=where, advice="check brackets and operators"
-            ) from error
-        if not isinstance(parsed, sympy.Expr):
-            raise DataError(f"{text!r} is not a scalar expression", where=where)
         x = symbols[variable]
         forms = (parsed, sympy.diff(parsed, x), sympy.diff(parsed, x, 2))
         order = [symbols[name] for name in names]
@@ -132,6 +124,30 @@ class Expression:
                 where=self.where,
                 advice="give a function that is twice differentiable on the whole range",
             )
+
+
+def parse_tree(text: str, names: tuple[str, ...], where: str) -> Any:
+    """sympy expression of `text` in real symbols `names`; raises as `Expression.parse`."""
+    _check_tokens(text, names, where)
+    import sympy
+
+    symbols = {name: sympy.Symbol(name, real=True) for name in names}
+    try:
+        # only the names, numbers and operators let through above reach the parser
+        parsed = sympy.sympify(text, locals=symbols, rational=False)
+    except (sympy.SympifyError, TypeError, SyntaxError) as error:
+        raise DataError(
+            f"{text!r} is not an expression", where=where, advice="check brackets and operators"
+        ) from error
+    if not isinstance(parsed, sympy.Expr):
+        raise DataError(f"{text!r} is not a scalar expression", where=where)
+    if parsed.has(sympy.I, sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
+        raise DataError(
+            f"{text!r} is not a real number anywhere",
+            where=where,
+            advice="check divisions by zero, and roots and logarithms of negative numbers",
+        )
+    return parsed
 
 
 def _check_tokens(text: str, names: tuple[str, ...], where: str) -> None:

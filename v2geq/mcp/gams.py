@@ -234,15 +234,15 @@ def _gradient(formula: Formula, cournot: bool) -> Any:
     names = {n: sympy.Symbol(n, real=True) for n in (formula.variable, *formula.parameters)}
     known = {**names, "max": sympy.Max, "exp": sympy.exp, "log": sympy.log, "sqrt": sympy.sqrt}
     x = names[formula.variable]
-    value = sympy.sympify(formula.value, locals=known, rational=False)
-    if formula.first:
-        first = sympy.sympify(formula.first, locals=known, rational=False)
-    else:
-        first = sympy.diff(value, x)
+
+    def read(text: str) -> Any:
+        return sympy.sympify(text, locals=known, rational=False)
+
+    first = read(formula.first) if formula.first else sympy.diff(read(formula.value), x)
     if not cournot:
         return first
     total = sympy.Symbol(_TOTAL, real=True)
-    return -value.subs(x, total) - first.subs(x, total) * x
+    return -read(formula.value).subs(x, total) - first.subs(x, total) * x
 
 
 # -- expressions -----------------------------------------------------------------------------------

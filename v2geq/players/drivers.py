@@ -213,7 +213,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
             wanted = first_paths and not exact
             first = enumerate_routes(graph, od, case.paths.base_routes_fv) if wanted else []
         paths[name] = PathSet(graph, len(od), len(names), first, stations=names)
-    arcs, stations = case.road.arcs, scenario.stations
+    stations = scenario.stations
     # without V2G nobody waits to discharge
     apart = scenario.v2g and case.station_settings.queue == "direction"
     one = np.arange(len(names), dtype=np.int64)
@@ -235,12 +235,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
         tuple((n, w) for w in ("charge", "discharge") for n in names)
         if apart
         else tuple((n,) for n in names),
-        TravelTime(
-            graph.free_flow_h,
-            arcs["bpr_b"].to_numpy(dtype=float),
-            arcs["bpr_power"].to_numpy(dtype=float),
-            arcs["capacity_veh_h"].to_numpy(dtype=float),
-        ),
+        TravelTime.from_road(case.road),
         QueueTime(
             by_queue("base_wait_h", "base_wait_h"),
             by_queue("queue_slope_h", "queue_slope_h"),

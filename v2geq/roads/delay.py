@@ -1,68 +1,224 @@
-"""Travel times of arcs as functions of their flow."""
+"""Travel times of arcs as functions of their flow.
+
+Three kinds, by arc, with t0 the free-flow time, c the capacity and r = x / c:
+
+- BPR: t = t0 (1 + b r^p)
+- conical (H. Spiess, Conical volume-delay functions, Transportation Science 24 (1990) 153-158):
+  t = t0 (2 + sqrt(a^2 (1 - r)^2 + b^2) - a (1 - r) - b) with b = (2a - 1) / (2a - 2), a > 1
+- an expression in x, t0, c, b, p and the length l, in minutes
+
+Below zero flow the time is continued as that at zero, so that an iterate outside the feasible set
+still has a monotone time. All are evaluated by `v2geq.roads.kernels.delay`.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import FloatArray, IntArray
+from v2geq.data.check_delay import DELAY_NAMES, check_delays, delay_texts
+from v2geq.data.model import RoadNetwork
+from v2geq.errors import DataError
 from v2geq.mcp.curves import Formula
+from v2geq.mcp.expression import parse_tree
+
+if TYPE_CHECKING:
+    from v2geq.roads.kernels.delay import DelayArrays
 
 
-@dataclass(frozen=True)
+def delay_arrays(road: RoadNetwork) -> DelayArrays:
+    """Delay functions of all arcs for compiled loops, times in minutes.
+
+    Raises
+    ------
+    DataError
+        A parameter out of range, or an expression that is no travel time.
+    """
+    from v2geq.roads.kernels import delay as kernels
+
+    check_delays(road)
+    texts = delay_texts(road).to_numpy()
+    kind = np.full(len(texts), kernels.EXPRESSION, dtype=np.int64)
+    kind[texts == "bpr"] = kernels.BPR
+    kind[texts == "conical"] = kernels.CONICAL
+    begin, end = np.zeros_like(kind), np.zeros_like(kind)
+    program: list[tuple[int, float]] = []
+    for text in np.unique(texts[kind == kernels.EXPRESSION]):
+        begin[texts == text] = len(program)
+        program += _instructions(parse_tree(text, ("x", *DELAY_NAMES), "road.arcs"))
+        end[texts == text] = len(program)
+    columns = {n: np.array(road.arcs[column], dtype=float) for n, column in DELAY_NAMES.items()}
+    alpha = road.arcs.get("conical_alpha", np.zeros(len(texts)))
+    return kernels.DelayArrays(
+        kind=kind,
+        free_flow=columns["t0"],
+        b=columns["b"],
+        power=columns["p"],
+        capacity=columns["c"],
+        length=columns["l"],
+        alpha=np.array(alpha, dtype=float),
+        begin=begin,
+        end=end,
+        code=np.array([code for code, _ in program], dtype=np.int64),
+        operand=np.array([operand for _, operand in program], dtype=float),
+    )
+
+
+def _instructions(tree: Any) -> Iterator[tuple[int, float]]:
+    """Postfix program of a sympy expression: (instruction, operand) pairs."""
+    from v2geq.roads.kernels import delay as kernels
+
+    functions = {"exp": kernels.EXP, "log": kernels.LOG, "Abs": kernels.ABS}
+    if tree.is_Symbol:
+        names = ("x", *DELAY_NAMES)
+        codes = (
+            kernels.FLOW,
+            kernels.FREE_FLOW,
+            kernels.CAPACITY,
+            kernels.B,
+            kernels.POWER,
+            kernels.LENGTH,
+        )
+        yield codes[names.index(tree.name)], 0.0
+    elif tree.is_number:
+        yield kernels.CONSTANT, float(tree)
+    elif tree.is_Add or tree.is_Mul:
+        yield from _instructions(tree.args[0])
+        for part in tree.args[1:]:
+            yield from _instructions(part)
+            yield (kernels.ADD if tree.is_Add else kernels.MULTIPLY), 0.0
+    elif tree.is_Pow:
+        yield from _instructions(tree.base)
+        if tree.exp.is_number and float(tree.exp).is_integer():
+            yield kernels.WHOLE_POWER, float(tree.exp)
+        elif tree.exp.is_number and float(tree.exp) == 0.5:
+            yield kernels.SQRT, 0.0
+        else:
+            yield from _instructions(tree.exp)
+            yield kernels.RAISE, 0.0
+    elif tree.func.__name__ in functions:
+        yield from _instructions(tree.args[0])
+        yield functions[tree.func.__name__], 0.0
+    else:
+        raise DataError(
+            f"{tree.func.__name__} is not allowed in a travel time", advice=f"rewrite {tree}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class TravelTime:
-    """BPR travel time of arcs, h over veh/h, times `weight` ($/h): a curve of its integral.
+    """Travel time of arcs, h over veh/h, times `weight` ($/h): a curve of its integral.
 
-    t(x) = t0 (1 + b (x / capacity)^power); below zero flow it is continued as t0, so that an
-    iterate outside the feasible set still has a monotone, differentiable time.
+    Attributes
+    ----------
+    delay : the delay functions, in minutes
+    texts : (arc,) 'bpr', 'conical' or the expression
     """
 
-    free_flow_h: FloatArray
-    b: FloatArray
-    power: FloatArray
-    capacity: FloatArray
+    delay: DelayArrays
+    texts: tuple[str, ...]
     weight: float = 1.0
+
+    @classmethod
+    def from_road(cls, road: RoadNetwork) -> TravelTime:
+        """Travel times of a road network.
+
+        Raises
+        ------
+        DataError
+            A parameter out of range, an expression that is no travel time, or costs of arcs other
+            than time (`fixed_min`), which the coupled equilibrium does not know.
+        """
+        if "fixed_min" in road.arcs and (road.arcs["fixed_min"] != 0.0).any():
+            arc = road.arcs.index[road.arcs["fixed_min"] != 0.0][0]
+            raise DataError(
+                f"arc {arc!r} of road network {road.name!r} has fixed_min = "
+                f"{road.arcs.loc[arc, 'fixed_min']:g}, a cost that is no travel time",
+                advice="set fixed_min to 0: here drivers pay for time and energy only",
+            )
+        return cls(delay_arrays(road), tuple(delay_texts(road)))
+
+    @property
+    def capacity(self) -> FloatArray:
+        """(arc,) capacities, veh/h."""
+        return self.delay.capacity
 
     def time(self, x: FloatArray) -> FloatArray:
         """Travel time in h."""
-        ratio = np.maximum(x, 0.0) / self.capacity
-        return self.free_flow_h * (1.0 + self.b * ratio**self.power)
+        return self._evaluate(x)[0] / 60.0
 
     def value(self, x: FloatArray) -> FloatArray:
-        ratio = np.maximum(x, 0.0) / self.capacity
-        congested = self.b * self.capacity * ratio ** (self.power + 1.0) / (self.power + 1.0)
-        return self.weight * self.free_flow_h * (x + congested)
+        from v2geq.roads.kernels.delay import integrals
+
+        return self.weight / 60.0 * integrals(self.delay, np.array(x, dtype=float))
 
     def first(self, x: FloatArray) -> FloatArray:
-        return self.weight * self.time(x)
+        return self.weight / 60.0 * self._evaluate(x)[0]
 
     def second(self, x: FloatArray) -> FloatArray:
-        ratio = np.maximum(x, 0.0) / self.capacity
-        slope = np.zeros_like(ratio)
-        steep = (self.power > 0) & ((ratio > 0) | (self.power == 1.0))
-        slope[steep] = ratio[steep] ** (self.power[steep] - 1.0)
-        return self.weight * self.free_flow_h * self.b * self.power / self.capacity * slope
+        return self.weight / 60.0 * self._evaluate(x)[1]
+
+    def _evaluate(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        from v2geq.roads.kernels.delay import times_and_slopes
+
+        # a copy: compiled code tells arrays apart that may not be written or are not contiguous
+        return times_and_slopes(self.delay, np.array(x, dtype=float))
 
     def formulas(self, n: int) -> list[Formula]:
-        """One formula per distinct power, so that whole powers can be written as such."""
+        """One formula per function and distinct power, so that whole powers are written as such."""
+        texts, power = np.array(self.texts), self.delay.power
         written = []
-        for power in np.unique(self.power):
-            k = np.flatnonzero(self.power == power)
-            named = {
-                "priced": self.weight * self.free_flow_h[k],
-                "b": self.b[k],
-                "capacity": self.capacity[k],
-            }
-            p = repr(int(power)) if power == int(power) else repr(float(power))
-            ratio = "(max(x, 0)/capacity)"
-            written.append(
-                Formula(
-                    k,
-                    "x",
-                    named,
-                    f"priced*(x + b*capacity*{ratio}**({p} + 1)/({p} + 1))",
-                    f"priced*(1 + b*{ratio}**{p})",
-                )
-            )
+        for text in np.unique(texts):
+            own = texts == text
+            if text == "conical":
+                written.append(self._conical(np.flatnonzero(own)))
+                continue
+            for p in np.unique(power[own]):
+                k = np.flatnonzero(own & (power == p))
+                exponent = repr(int(p)) if p == int(p) else repr(float(p))
+                if text == "bpr":
+                    written.append(self._bpr(k, exponent))
+                else:
+                    written.append(self._expression(k, text, exponent))
         return written
+
+    @cached_property
+    def _priced(self) -> FloatArray:
+        return self.weight / 60.0 * self.delay.free_flow
+
+    def _bpr(self, k: IntArray, power: str) -> Formula:
+        d = self.delay
+        named = {"priced": self._priced[k], "b": d.b[k], "capacity": d.capacity[k]}
+        ratio = "(max(x, 0)/capacity)"
+        return Formula(
+            k,
+            "x",
+            named,
+            f"priced*(x + b*capacity*{ratio}**({power} + 1)/({power} + 1))",
+            f"priced*(1 + b*{ratio}**{power})",
+        )
+
+    def _conical(self, k: IntArray) -> Formula:
+        a = self.delay.alpha[k]
+        named = {
+            "priced": self._priced[k],
+            "a": a,
+            "b": (2.0 * a - 1.0) / (2.0 * a - 2.0),
+            "capacity": self.delay.capacity[k],
+        }
+        free = "(a*(1 - max(x, 0)/capacity))"
+        return Formula(k, "x", named, "", f"priced*(2 - b + sqrt({free}**2 + b**2) - {free})")
+
+    def _expression(self, k: IntArray, text: str, power: str) -> Formula:
+        d = self.delay
+        columns = {"t0": d.free_flow, "c": d.capacity, "b": d.b, "l": d.length}
+        named = {n: values[k] for n, values in columns.items() if re.search(rf"\b{n}\b", text)}
+        text = re.sub(r"\bx\b", "max(x, 0)", re.sub(r"\bp\b", power, text))
+        named["hourly"] = np.full(k.size, self.weight / 60.0)
+        return Formula(k, "x", named, "", f"hourly*({text})")
