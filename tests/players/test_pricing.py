@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise, product
 from typing import Any
 
@@ -40,6 +41,7 @@ class Problem:
         charge: tuple[float, float] = (0.05, 0.5),
         closed: int = 0,
         partial: bool = False,
+        instant: float = 0.0,
     ) -> None:
         ends = [(i, j) for i in range(nodes) for j in range(nodes) if i != j]
         chosen = rng.choice(len(ends), size=arcs, replace=False)
@@ -48,6 +50,8 @@ class Problem:
             # steps of 0.1 km meet budgets with equality up to rounding; some arcs have no length
             km = np.where(rng.random(arcs) < 0.1, 0.0, rng.integers(3, 45, arcs) * 0.1)
         self.times = rng.uniform(0.01, 0.2, arcs)
+        if instant:
+            self.times *= rng.random(arcs) > instant
         through = np.ones(nodes, dtype=np.bool_)
         through[rng.choice(nodes, closed, replace=False)] = False
         self.graph = Graph(
@@ -155,6 +159,8 @@ class Problem:
         np.testing.assert_allclose(cost, self.brute_force(), rtol=1e-11, atol=1e-12)
         assert [p.od for p in paths] == np.flatnonzero(np.isfinite(cost)).tolist()
         for path in paths:
+            again = make_path(self.graph, self.rules, path.od, path.arcs, path.key[2])
+            assert path == again
             ends = [self.graph.tail[path.arcs[0]], self.graph.head[path.arcs[-1]]]
             assert tuple(ends) == self.pairs[path.od]
             for stop in path.stops:
@@ -176,6 +182,7 @@ def test_pricing_random_networks() -> None:
             integer=seed % 5 == 0,
             closed=int(seed % 6 == 0),
             partial=seed % 7 > 3,
+            instant=0.2 * (seed % 8 == 3),
         )
         cost, paths = problem.check()
         infeasible += int(np.isinf(cost).sum())
@@ -201,6 +208,7 @@ def test_pricing_negative_charge_weights() -> None:
             energy_value=0.1 * (seed % 2),
             closed=int(seed % 5 == 0),
             partial=seed % 7 > 3,
+            instant=0.2 * (seed % 8 == 3),
         )
         if seed % 3 == 1:
             problem.prices["discharge_price"] = rng.uniform(-0.3, 0.1, 3)
@@ -318,21 +326,24 @@ def price_line(
     stations: list[int],
     charge: list[float],
     discharge: list[float] | None,
+    rules: EnergyRules = RULES,
     **changes: Any,
 ) -> tuple[float, Path | None]:
     last = len(graph.nodes) - 1
+    terms = {
+        "charge_wait_h": np.full(len(stations), 0.02),
+        "discharge_wait_h": np.full(len(stations), 0.02),
+        "charger_power": np.full(len(stations), 100.0),
+    }
     cost, paths = price_paths(
         graph,
-        RULES,
+        rules,
         graph.free_flow_h,
         [(0, last)],
         np.array(stations, dtype=np.int64),
-        charge_wait_h=np.full(len(stations), 0.02),
-        discharge_wait_h=np.full(len(stations), 0.02),
-        charger_power=np.full(len(stations), 100.0),
         charge_price=np.array(charge),
         discharge_price=None if discharge is None else np.array(discharge),
-        **(PRICES | changes),
+        **(PRICES | terms | changes),
     )
     assert len(paths) == np.isfinite(cost[0])
     return float(cost[0]), paths[0] if paths else None
@@ -376,6 +387,61 @@ def test_budgets_at_equality() -> None:
     assert path is not None and path.pattern == ""
     _, path = price_line(line(5.0, 1.0), [1], [0.3], [9.0])
     assert path is not None and path.pattern == ""
+
+
+def test_arcs_of_no_time_and_length_do_not_loop() -> None:
+    # 1 and 2 are joined both ways by nothing, twice
+    graph = Graph(
+        ("0", "1", "2", "3"),
+        ("in", "there", "back", "there too", "out"),
+        np.array([0, 1, 2, 1, 2]),
+        np.array([1, 2, 1, 2, 3]),
+        np.array([1.0, 0.0, 0.0, 0.0, 2.0]),
+        np.array([0.1, 0.0, 0.0, 0.0, 0.2]),
+        np.ones(4, dtype=np.bool_),
+    )
+    for charge in (0.3, -0.5):
+        cost, path = price_line(graph, [2], [charge], None)
+        assert path is not None and len(path.arcs) == 3
+        assert cost == pytest.approx(3.0 if charge > 0 else 3.0 + 0.2 - 0.4)
+    fronts = LegFronts(graph, RULES, graph.free_flow_h, np.arange(4), np.arange(4))
+    assert np.diff(fronts.fronts.start).max() == 1
+
+
+def test_departure_below_full() -> None:
+    # 4 kWh at departure spend 2 before the reserve: a charge at the origin takes 6, at node 1 it
+    # takes 7, and energy is worth nothing
+    rules = replace(RULES, departure=4.0)
+    graph = line(1.0, 2.0)
+    assert price_line(graph, [], [], None, rules=rules) == (np.inf, None)
+    cost, path = price_line(graph, [0], [0.3], None, rules=rules)
+    assert path is not None and path.stops[0].energy_kwh == 6.0 and path.arrival_kwh == 7.0
+    assert cost == pytest.approx(2.0 + 0.2 + 6 * 0.4)
+    # against the start, arrival with 8 earns 4 at 0.1 $/kWh
+    cost, path = price_line(graph, [1], [0.3], None, rules=rules, energy_value=0.1)
+    assert path is not None and path.stops[0].energy_kwh == 7.0
+    assert cost == pytest.approx(2.0 + 0.2 + 7 * 0.4 - 0.4)
+    # the budget binds with equality, also where it is met only up to rounding
+    assert price_line(line(0.1, 0.2, 1.7), [], [], None, rules=rules)[0] == pytest.approx(3.0)
+    # below the low level nothing can be sold; above it, what is left of the start
+    _, path = price_line(line(1.0, 1.0), [1], [0.3], [9.0], rules=rules)
+    assert path is not None and path.stops == ()
+    rules = replace(RULES, departure=7.0)
+    _, path = price_line(line(1.0, 1.0), [1], [0.3], [9.0], rules=rules)
+    assert path is not None and path.pattern == "D" and path.stops[0].energy_kwh == 1.0
+
+
+def test_waits_by_direction_and_power_by_station() -> None:
+    graph = line(1.0, 7.0)
+    terms = {
+        "charge_wait_h": np.array([0.3, 0.01]),
+        "discharge_wait_h": np.array([0.02, 0.4]),
+        "charger_power": np.array([20.0, 200.0]),
+    }
+    # both stations at node 1: selling at the first is quick to start, charging at the second
+    cost, path = price_line(graph, [1, 1], [0.1, 0.1], [2.05, 2.05], **terms)
+    assert path is not None and path.key[2] == ((0, "D", 1), (1, "C", 1))
+    assert cost == pytest.approx(2.0 + 0.2 + 0.1 - 4 * (2.0 - 0.5) + 5 * (0.1 + 0.05))
 
 
 def test_two_stations_at_one_node_sell_and_refill() -> None:
@@ -439,9 +505,20 @@ def test_fronts_serve_other_prices_and_below() -> None:
         bound[0] += 1.0
         _, cheaper = problem.price(charge_price=charge, fronts=fronts, below=bound)
         assert cheaper == [p for p in paths if p.od == 0]
+    assert fronts.at(problem.times.copy()) is fronts
     problem.times = problem.times + 0.01
     with pytest.raises(ValueError, match="other travel times"):
         problem.price(fronts=fronts)
+    cost, paths = problem.price()
+    again, same = problem.price(fronts=fronts.at(problem.times))
+    assert np.array_equal(cost, again) and paths == same
+    # departure and low level need no fronts of their own; another reserve does
+    problem.rules = replace(problem.rules, departure=6.0, low=4.0)
+    cost, _ = problem.price()
+    assert np.array_equal(cost, problem.price(fronts=fronts.at(problem.times))[0])
+    problem.rules = replace(problem.rules, reserve=1.0)
+    with pytest.raises(ValueError, match="another battery"):
+        problem.price(fronts=fronts.at(problem.times))
 
 
 def test_never_dearer_than_any_enumerated_path() -> None:

@@ -70,7 +70,7 @@ class LegFronts:
         self.graph, self.rules = graph, rules
         self.sources, self._row = _numbered(sources, len(graph.nodes))
         self.targets, self._column = _numbered(targets, len(graph.nodes))
-        self.star = graph_star(graph)
+        self.star = _star(graph)
         self.step_energy_kwh = (rules.consumption * graph.length_km)[self.star.arc]
         self._label(times_h)
 
@@ -126,7 +126,7 @@ class LegFronts:
         return columns
 
     def _label(self, times_h: FloatArray) -> None:
-        self.times_h = checked_times(self.graph, times_h)
+        self.times_h = _checked_times(self.graph, times_h)
         self.step_time_h = self.times_h[self.star.arc]
         self.fronts: Fronts = label_setting(
             self.star,
@@ -149,7 +149,7 @@ def _numbered(nodes: IntArray, count: int) -> tuple[IntArray, IntArray]:
     return kept, number
 
 
-def graph_star(graph: Graph) -> Star:
+def _star(graph: Graph) -> Star:
     """The graph with its arcs sorted by tail, for compiled loops."""
     order = np.argsort(graph.tail, kind="stable")
     leaving = np.bincount(graph.tail, minlength=len(graph.nodes))
@@ -157,7 +157,7 @@ def graph_star(graph: Graph) -> Star:
     return Star(start, graph.head[order], order, graph.through)
 
 
-def checked_times(graph: Graph, times_h: FloatArray) -> FloatArray:
+def _checked_times(graph: Graph, times_h: FloatArray) -> FloatArray:
     """Copy of (arc,) travel times; raises `DataError` where one is negative or not finite."""
     times = np.array(times_h, dtype=np.float64)
     if times.shape != (len(graph.arcs),):
@@ -412,9 +412,9 @@ def shortest_routes(
     DataError
         If a travel time is negative or not finite.
     """
-    times = checked_times(graph, times_h)
+    times = _checked_times(graph, times_h)
     pairs = np.asarray(od_pairs, dtype=np.int64).reshape(-1, 2)
-    star = graph_star(graph)
+    star = _star(graph)
     origins, row_of = _numbered(pairs[:, 0], len(graph.nodes))
     distance, by = shortest_trees(star, times[star.arc], origins)
     row = row_of[pairs[:, 0]]
