@@ -10,7 +10,9 @@ import sympy
 from cases import make_road
 from scipy.integrate import quad
 
+import v2geq as vg
 from v2geq.data.road import read_road
+from v2geq.data.template import write_template
 from v2geq.errors import DataError
 from v2geq.roads.delay import TravelTime, delay_arrays
 from v2geq.roads.kernels.delay import integral, time_and_slope
@@ -246,3 +248,26 @@ def test_a_road_folder_with_every_kind(tmp_path):
     arcs.write_text(head + rows.replace(",4,conical", ",1,conical"))
     with pytest.raises(DataError, match=r"arcs\.csv, line 3, column conical_alpha"):
         read_road(tmp_path)
+
+
+def test_a_market_on_every_kind_and_on_arcs_without_time(tmp_path):
+    folder = tmp_path / "market"
+    write_template(folder)
+    file = folder / "road" / "arcs.csv"
+    head, *rows = [line.split(",") for line in file.read_text(encoding="utf-8").splitlines()]
+    length, time = head.index("length_km"), head.index("free_flow_min")
+    for k, row in enumerate(rows):
+        if k < 2:  # there and back without time or length
+            row[length] = row[time] = "0"
+        row += ["4.5", ("bpr", "conical", "t0*(1 + b*(x/c)**p) + x/1000")[k % 3]]
+    lines = [",".join(row) for row in [[*head, "conical_alpha", "delay"], *rows]]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    case = vg.load_case(folder)
+    eq = vg.solve(case, scenario="peak")
+    assert eq.certificate.holds
+    road, flow = case.road, eq.data["flow_veh_h"].to_numpy()
+    minutes = [
+        by_hand(delay, arc, x)
+        for delay, (_, arc), x in zip(road.arcs["delay"], road.arcs.iterrows(), flow, strict=True)
+    ]
+    assert eq.data["time_h"].to_numpy() * 60.0 == pytest.approx(minutes, rel=1e-9, abs=1e-12)
