@@ -72,7 +72,8 @@ def peer(road: Any, demand: Any, gap: float) -> tuple[float, float] | None:
             "b_node": arcs["to_node"].astype(int).to_numpy(),
             "direction": 1,
             "capacity": arcs["capacity_veh_h"].to_numpy(),
-            "free_flow_time": arcs["free_flow_min"].to_numpy(),
+            # it refuses links without free-flow time; a ten-thousandth of a minute changes nothing
+            "free_flow_time": arcs["free_flow_min"].clip(lower=1e-4).to_numpy(),
             "b": arcs["bpr_b"].to_numpy(),
             "power": arcs["bpr_power"].to_numpy(),
             "fixed": arcs["fixed_min"].to_numpy() if "fixed_min" in arcs else 0.0,

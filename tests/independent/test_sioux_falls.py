@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import v2geq as vg
+from v2geq.data.folders import networks_folder
 from v2geq.solvers.protocol import Options
 
-FLOWS = Path(__file__).parents[1] / "reference" / "sioux_falls_best_known_flows.csv"
+FLOWS = networks_folder() / "sioux_falls" / "best_known_flows.csv"
 OBJECTIVE = 42.31335287107440e5  # vehicle-minutes
 
 
