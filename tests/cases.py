@@ -267,3 +267,76 @@ def fuel_only(**changes: Any) -> Case:
             **changes,
         }
     )
+
+
+def fleet(value_of_time: Sequence[float] = (12.0, 12.0, 12.0), **changes: Any) -> Case:
+    """Three electric classes that differ in everything, of which one sells no energy, and fuel.
+
+    Stations differ in charger power and in piles by direction; energy is scarce, so that vehicles
+    queue to discharge.
+    """
+    first, second, third = value_of_time
+    lengths = {"1-2": 5, "2-3": 6, "3-4": 5, "1-5": 7, "5-4": 7, "2-5": 4, "3-6": 4, "6-4": 4}
+    arcs = {
+        "-".join(ends): {
+            "length_km": float(km),
+            "free_flow_min": float(km),
+            "capacity_veh_h": 20.0,
+        }
+        for name, km in lengths.items()
+        for ends in (name.split("-"), name.split("-")[::-1])
+    }
+    settings: dict[str, Any] = {
+        "road": make_road(arcs),
+        "feeder": make_feeder(
+            {"r-a": {}, "a-b": {"rating_kva": 150.0}}, {"a": (180.0, 40.0), "b": (300.0, 80.0)}
+        ),
+        "stations": {
+            "s2": {
+                "road_node": "2",
+                "bus": "a",
+                "piles": 3.0,
+                "discharge_piles": 2.0,
+                "charger_power_kw": 50.0,
+            },
+            "s5": {"road_node": "5", "bus": "b", "piles": 4.0, "discharge_piles": 5.0},
+            "s3": {"road_node": "3", "bus": "b", "piles": 2.0, "charger_power_kw": 22.0},
+        },
+        "drivers": {
+            "small": {
+                "value_of_time": first,
+                "battery": 30.0,
+                "start_level": 0.9,
+                "consumption": 0.6,
+                "charger_power": 60.0,
+            },
+            "big": {
+                "value_of_time": second,
+                "battery": 60.0,
+                "consumption": 1.5,
+                "discharge_level": 0.4,
+                "reserve": 0.1,
+                "charger_power": 120.0,
+                "degradation": 0.02,
+                "energy_value": 0.05,
+            },
+            "taxi": {
+                "value_of_time": third,
+                "battery": 30.0,
+                "v2g": False,
+                "start_level": 0.5,
+                "charger_power": 80.0,
+            },
+            "fv": {"kind": "fv", "value_of_time": 20.0},
+        },
+        "trips": {
+            "small": {"1-4": 25.0, "2-4": 6.0},
+            "big": {"1-4": 4.0, "4-1": 2.0},
+            "taxi": {"1-4": 9.0, "1-6": 5.0},
+            "fv": {"1-4": 10.0},
+        },
+        "import_max": 100.0,
+        "firm_share": 0.9,
+        "voll": 3.0,
+    }
+    return make_case(**{**settings, **changes})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from v2geq.data.case import with_parameters
+from v2geq.data.trips import spread_trips
 from v2geq.errors import DataError
 
 
@@ -80,6 +81,24 @@ def test_trips_follow_factor_and_pairs(reference):
     assert reference.trips["fv"]["trips_veh_h"].sum() == 12 * 12100.0
 
 
+def test_trips_spread_over_all_pairs(reference):
+    """The road's table in proportion, the class's own total, and who follows its pairs follows."""
+    ev, road = reference.trips["ev"], reference.road.trips
+    spread = with_parameters(reference, {"drivers.ev.trips_spread": True})
+    mine = spread.trips["ev"]
+    assert len(mine) == len(road) == 528
+    assert mine["trips_veh_h"].sum() == pytest.approx(ev["trips_veh_h"].sum(), rel=1e-12)
+    share = mine["trips_veh_h"] / road["trips_veh_h"]
+    assert share.to_numpy() == pytest.approx(ev["trips_veh_h"].sum() / road["trips_veh_h"].sum())
+    # fuel vehicles keep the pairs of the electric class: now all
+    assert spread.trips["fv"]["trips_veh_h"].sum() == 12 * 360600.0
+    back = with_parameters(spread, {"drivers.ev.trips_spread": False})
+    assert all(back.trips[k].equals(reference.trips[k]) for k in ("ev", "fv"))
+    twice = with_parameters(spread, {"drivers.ev.trips_factor": 2.0})
+    assert twice.trips["ev"]["trips_veh_h"].sum() == pytest.approx(2 * ev["trips_veh_h"].sum())
+    assert spread_trips(reference) == {"drivers.ev.trips_spread": True}
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -121,6 +140,10 @@ def test_trips_follow_factor_and_pairs(reference):
         ({"drivers.ev.trips_factor": 0}, ["'ev' has no trips"]),
         ({"drivers.ev.trips_of": "fv"}, ["trips_of"]),
         ({"drivers.fv.battery": 3.0}, ["fuel class"]),
+        ({"drivers.fv.start_level": 0.5}, ["start_level = 0.5", "fuel class"]),
+        ({"drivers.ev.start_level": 0.1}, ["start_level = 0.1", "reserve = 0.2"]),
+        ({"drivers.fv.trips_spread": True}, ["trips_of", "trips_spread", "leave one"]),
+        ({"stations.s5.charger_power_kw": float("inf")}, ["not finite", "large number"]),
         ({"drivers.taxi.battery": 3.0}, ["unknown parameter 'drivers.taxi.battery'"]),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from v2geq.data.schema import BRANCHES, LOADS, TRIPS
+from v2geq.data.schema import BRANCHES, LOADS, NO_LIMIT_KW, STATIONS, TRIPS
 from v2geq.data.tables import read_table
 from v2geq.errors import DataError
 
@@ -37,6 +37,20 @@ def test_same_table_however_written(tmp_path, content):
     assert frame.columns.tolist() == ["load_kw", "load_kvar"]
     assert frame.to_numpy().tolist() == [[40.0, 20.0], [20.0, 10.0]]
     assert origin.lines == {"1": 2, "2": 3}
+
+
+def test_columns_left_out(tmp_path):
+    """As many piles to discharge as there are piles, and no limit of power, unless said."""
+    head = "station,road_node,bus,charge_max_kw,discharge_max_kw,piles,base_wait_h,queue_slope_h"
+    rows = [(head, ""), ("s,1,b,9,9,4,0,0", ",3"), ("t,1,b,9,9,5,0,0", ",2")]
+    short = "\n".join(row for row, _ in rows)
+    frame, _ = read_table(write(tmp_path, short), STATIONS)
+    assert frame["discharge_piles"].tolist() == [4.0, 5.0]
+    assert frame["charger_power_kw"].tolist() == [NO_LIMIT_KW, NO_LIMIT_KW]
+    full = "\n".join(row + (more or ",discharge_piles") for row, more in rows)
+    frame, _ = read_table(write(tmp_path, full), STATIONS)
+    assert frame["discharge_piles"].tolist() == [3.0, 2.0]
+    assert frame["piles"].tolist() == [4.0, 5.0]
 
 
 @pytest.mark.parametrize(

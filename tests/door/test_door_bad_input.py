@@ -39,6 +39,43 @@ BAD = {
         ["case.toml: scenario 'base'", "OD pair 1 -> 20", "22 kWh", "enlarge the battery"],
         edits=[(CASE, "battery = { value = 24.0", "battery = { value = 3.0")],
     ),
+    "no energy-feasible path for a battery not full at departure": Bad(
+        [
+            "case.toml: scenario 'base'",
+            "OD pair 1 -> 20",
+            "22 kWh",
+            "2.4 kWh after departure and 19.2 kWh from full",
+            "battery 24 less reserve 4.8",
+        ],
+        edits=[(CASE, "[drivers.ev]", "[drivers.ev]\nstart_level = 0.3")],
+    ),
+    "departure with the reserve": Bad(
+        ["case.toml, line", "start_level = 0.2 of driver class 'ev'", "not above reserve = 0.2"],
+        edits=[(CASE, "[drivers.ev]", "[drivers.ev]\nstart_level = 0.2")],
+    ),
+    "departure above full": Bad(
+        ["start_level = 1.2 is out of range", "at most 1"], sets=["drivers.ev.start_level=1.2"]
+    ),
+    "willingness as a number": Bad(["v2g = 1 is a whole number", "true or false"], sets=["v2g=1"]),
+    "fuel vehicles that sell nothing": Bad(
+        ["v2g = False is given for the fuel class 'fv'"], sets=["drivers.fv.v2g=false"]
+    ),
+    "charger without power": Bad(
+        ["charger_power_kw = 0.0 kW is out of range", "above 0"],
+        sets=["stations.s5.charger_power_kw=0"],
+    ),
+    "no piles to discharge": Bad(
+        ["discharge_piles = 0.0 is out of range", "above 0"],
+        sets=["stations.s5.discharge_piles=0"],
+    ),
+    "unknown queue": Bad(
+        ["queue = 'directions' is not one of shared, direction", "did you mean 'direction'"],
+        sets=["queue=directions"],
+    ),
+    "trips over all pairs and over some": Bad(
+        ["driver class 'fv' has trips_of, which keeps some OD pairs, and trips_spread"],
+        sets=["drivers.fv.trips_spread=true"],
+    ),
     "demand for an unknown node": Bad(
         ["ev_trips.csv, line 2, column origin", "unknown node '100'", "did you mean '10'"],
         edits=[("ev_trips.csv", "1,20,30", "100,20,30")],
@@ -230,6 +267,20 @@ def test_solve_refuses(small: SmallCase, run: Callable[..., Answer], name: str) 
     assert answer.code == 2, answer
     assert_one_error(answer, bad.said)
     assert left_over(small.root) == before
+
+
+@pytest.mark.parametrize("command", ["solve", "study"])
+def test_all_od_needs_a_trip_table(
+    small: SmallCase, run: Callable[..., Answer], command: str
+) -> None:
+    # the fuel vehicles' own table is the road's file
+    small.edit(CASE, "../sioux_falls/trips.csv", "fv_trips.csv")
+    small.path("road/trips.csv").rename(small.path("fv_trips.csv"))
+    more = ["--scenario", "base"] if command == "solve" else ["--out", small.root / "out"]
+    answer = run(command, small.folder, "--all-od", *more)
+    assert answer.code == 2
+    assert_one_error(answer, ["case.toml: trips cannot be spread", "the road has no trip table"])
+    assert not (small.root / "out").exists()
 
 
 @pytest.mark.parametrize("name", [n for n, bad in BAD.items() if bad.edits])

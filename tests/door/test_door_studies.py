@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from door import Answer, SmallCase, left_over
 
+from v2geq.equilibrium import load
 from v2geq.errors import ConvergenceError, DataError
 from v2geq.studies import study as studies
 from v2geq.studies.study import read_study, run_study
@@ -65,6 +67,33 @@ def test_table_and_files(small: SmallCase, run: Callable[..., Answer]) -> None:
     assert len(lines) == 2 + 4
     assert len({len(line) for line in lines[2:]}) == 1
     assert run("certify", out / "stress_v2g.nc").code == 0
+
+
+def test_all_od(small: SmallCase, run: Callable[..., Answer]) -> None:
+    """One option: the same study on all OD pairs; its files certify, also one by one."""
+    small.edit("case.toml", 'value = "enumerate"', 'value = "exact"')
+    # the fuel vehicles of all pairs, not twelve times as many
+    small.edit("case.toml", "trips_factor = { value = 12.0", "trips_factor = { value = 1.0")
+    small.study(
+        "[study]\nscenarios = ['stress']\nv2g = [true]\n"
+        "[[study.variant]]\nname = 'valued'\nset = { 'drivers.ev.energy_value' = 0.15 }\n"
+    )
+    out = small.root / "out"
+    answer = run("study", small.folder, "--all-od", "--out", out, "--jobs", "1")
+    assert answer.code == 0, answer.err
+    assert "2 of 2 runs certified" in answer.err
+    one = small.root / "one.nc"
+    answer = run(
+        *("solve", small.folder, "--scenario", "stress", "--all-od", "--out", one),
+        *("--set", "drivers.ev.energy_value=0.15"),
+    )
+    assert answer.code == 0, answer.err
+    for path in (out / "stress_v2g.nc", out / "valued" / "stress_v2g.nc", one):
+        assert run("certify", path).code == 0
+        eq = load(path)
+        assert eq.data.sizes["od_ev"] == eq.data.sizes["od_fv"] == 528
+        assert eq.scenario.changes["drivers.ev.trips_spread"] is True
+    assert np.array_equal(load(one).z, load(out / "valued" / "stress_v2g.nc").z)
 
 
 def test_jobs_make_no_difference(small: SmallCase) -> None:

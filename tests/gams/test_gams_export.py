@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import fuel_only, make_case
+from cases import fleet, fuel_only, make_case
 from gams_models import charging_case, curved_case, odd_labels, problem
 from gams_reader import GamsModel
 
@@ -21,6 +21,7 @@ PROBLEMS = {
     "charging": lambda: problem(charging_case()).coupled.mcp,
     "charging, no V2G": lambda: problem(charging_case(), v2g=False).coupled.mcp,
     "expressions": lambda: problem(curved_case(), check=False).coupled.mcp,
+    "queues by direction": lambda: problem(fleet(queue="direction")).coupled.mcp,
     "power market": lambda: problem(fuel_only()).coupled.mcp,
     "odd labels": odd_labels,
 }

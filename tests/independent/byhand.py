@@ -281,9 +281,9 @@ class Trips:
                 charge = charge + d["charge"] @ flow
                 discharge = discharge + d["discharge"] @ flow
                 each = (
-                    kind.value_of_time * (d["charge"] + d["discharge"]).sum(0) / kind.charger_power
+                    kind.value_of_time * d["plug"]
                     + kind.degradation * d["discharge"].sum(0)
-                    + kind.energy_value * (kind.battery - d["arrival"])
+                    + kind.energy_value * d["used"]
                 )
                 self.money = self.money + each @ flow
         none = np.zeros(len(s))
@@ -300,13 +300,11 @@ class Trips:
         self.power = road["bpr_power"].to_numpy()
         self.waits = bool(len(s) and first_ev)
         if self.waits:
+            self.base, self.slope, self.piles, self.eps = queues(f)
             if expand:
-                self._expanded.append(_Expansion(len(s)))
-            self.n = self._expanded[1].x if expand else cp.Variable(len(s))
+                self._expanded.append(_Expansion(len(self.piles)))
+            self.n = self._expanded[1].x if expand else cp.Variable(len(self.piles))
             self.constraints.append(self.n == stops)
-            self.piles, self.slope = s["piles"].to_numpy(), s["queue_slope_h"].to_numpy()
-            self.base = s["base_wait_h"].to_numpy()
-            self.eps = f.case.station_settings.queue_smoothing
         self.waiting = 0
         if expand:
             self.travel = self._expanded[0].model
@@ -351,11 +349,9 @@ class Trips:
 
     def _waiting_of_none(self, eps2: float) -> float:
         """The integral's value without vehicles, so that it counts from there."""
-        s = self.f.stations
-        z = -s["piles"].to_numpy()
+        z = -self.piles
         w = (np.sqrt(z**2 + 4 * eps2) - z) / 2
-        slope = s["queue_slope_h"].to_numpy()
-        return float((slope * ((z + w) ** 2 / 2 - eps2 * np.log(w))).sum())
+        return float((self.slope * ((z + w) ** 2 / 2 - eps2 * np.log(w))).sum())
 
     @property
     def time_and_money(self) -> Any:
@@ -392,39 +388,79 @@ class _Expansion:
         self.centre.value = x0
 
 
+def by_direction(f: Facts) -> bool:
+    """Whether vehicles that charge and that discharge wait apart."""
+    return f.v2g and f.case.station_settings.queue == "direction"
+
+
+def queues(f: Facts) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Base wait, slope and piles of every queue, and the smoothing.
+
+    One queue for each station, or those of vehicles that charge before those that discharge.
+    """
+    s, twice = f.stations, 2 if by_direction(f) else 1
+    base, slope, piles = (s[c].to_numpy() for c in ("base_wait_h", "queue_slope_h", "piles"))
+    if twice == 2:
+        piles = np.concatenate([piles, s["discharge_piles"].to_numpy()])
+    return (
+        np.tile(base, twice),
+        np.tile(slope, twice),
+        piles,
+        f.case.station_settings.queue_smoothing,
+    )
+
+
+def stops_of(eq: Equilibrium) -> np.ndarray:
+    """Reported stops of every queue, in the order of `queues`."""
+    if "charge_stops_veh_h" not in eq.data:
+        return eq.stops_veh_h.to_numpy()
+    return np.concatenate([eq.charge_stops_veh_h, eq.discharge_stops_veh_h])
+
+
 def path_data(f: Facts, kind, paths) -> dict[str, np.ndarray]:
-    """Matrices of a class's paths; energies follow the battery along the route, by hand."""
+    """Matrices of a class's paths; energies follow the battery along the route, by hand.
+
+    Rows of `stop` are queues, of `charge` and `discharge` stations; `plug` is the time at the plug
+    (h), `used` the battery energy a trip costs (kWh).
+    """
     arcs = f.case.road.arcs
     length = arcs["length_km"].to_numpy()
     s = len(f.stations)
+    power = np.minimum(kind.charger_power, f.stations["charger_power_kw"].to_numpy())
     out = {
         "arc": np.zeros((len(arcs), len(paths))),
-        "stop": np.zeros((s, len(paths))),
+        "stop": np.zeros((s * (1 + by_direction(f)), len(paths))),
         "charge": np.zeros((s, len(paths))),
         "discharge": np.zeros((s, len(paths))),
-        "arrival": np.zeros(len(paths)),
+        "plug": np.zeros(len(paths)),
+        "used": np.zeros(len(paths)),
     }
     for k, path in enumerate(paths):
-        level = kind.battery
+        start = level = kind.start_level * kind.battery
         stops = {}
         for stop in path.stops:
             stops.setdefault(stop.after, []).append(stop)
         for position in range(len(path.arcs) + 1):
             for stop in stops.get(position, []):
-                out["stop"][stop.station, k] += 1
+                assert stop.kind == "C" or (f.v2g and kind.v2g)
+                queue = stop.station + s * (by_direction(f) and stop.kind == "D")
+                out["stop"][queue, k] += 1
                 if stop.kind == "C":
-                    out["charge"][stop.station, k] = kind.battery - level
+                    energy = kind.battery - level
+                    out["charge"][stop.station, k] = energy
                     level = kind.battery
                 else:
                     low = kind.discharge_level * kind.battery
-                    out["discharge"][stop.station, k] = level - low
+                    energy = level - low
+                    out["discharge"][stop.station, k] = energy
                     level = low
+                out["plug"][k] += energy / power[stop.station]
             if position < len(path.arcs):
                 out["arc"][path.arcs[position], k] += 1
                 level -= kind.consumption * length[path.arcs[position]]
                 if kind.kind == "ev":
                     assert level >= kind.reserve * kind.battery - 1e-9
-        out["arrival"][k] = level
+        out["used"][k] = start - level
     return out
 
 
@@ -661,7 +697,8 @@ def potential_value(eq_values, mcp, f: Facts, paths) -> float:
         phi -= a * s - b * s**2 / 2 - b * squares[bus] / 2
     road = case.road.arcs
     x = np.zeros(len(road))
-    n = np.zeros(len(f.stations))
+    base, slope, piles, eps = queues(f)
+    n = np.zeros(len(piles))
     omega = next(
         (d.value_of_time for d in case.drivers.values() if d.kind == "ev"),
         next(iter(case.drivers.values())).value_of_time,
@@ -672,22 +709,14 @@ def potential_value(eq_values, mcp, f: Facts, paths) -> float:
         x += d["arc"] @ flow
         if kind.kind == "ev":
             n += d["stop"] @ flow
-            charged, given = (d["charge"] @ flow).sum(), (d["discharge"] @ flow).sum()
-            phi += omega * (charged + given) / kind.charger_power + kind.degradation * given
-            phi += kind.energy_value * float((kind.battery - d["arrival"]) @ flow)
+            phi += omega * float(d["plug"] @ flow) + kind.energy_value * float(d["used"] @ flow)
+            phi += kind.degradation * float((d["discharge"] @ flow).sum())
     cap, b, e = (road[c].to_numpy() for c in ("capacity_veh_h", "bpr_b", "bpr_power"))
     t0 = road["free_flow_min"].to_numpy() / 60
     phi += omega * float((t0 * (x + b * cap * (x / cap) ** (e + 1) / (e + 1))).sum())
-    s = f.stations
-    if len(s):
-        eps = case.station_settings.queue_smoothing
-        z = n - s["piles"].to_numpy()
 
-        def queue(z):
-            return (z**2 + z * np.sqrt(z**2 + eps**2) + eps**2 * np.arcsinh(z / eps)) / 4
+    def queue(z):
+        return (z**2 + z * np.sqrt(z**2 + eps**2) + eps**2 * np.arcsinh(z / eps)) / 4
 
-        g = queue(z) - queue(-s["piles"].to_numpy())
-        phi += omega * float(
-            (s["base_wait_h"].to_numpy() * n + s["queue_slope_h"].to_numpy() * g).sum()
-        )
-    return phi
+    g = queue(n - piles) - queue(-piles)
+    return phi + omega * float((base * n + slope * g).sum())

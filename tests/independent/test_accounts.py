@@ -17,28 +17,26 @@ def own_costs(eq: vg.Equilibrium, name: str) -> np.ndarray:
     kind = eq.original.drivers[name]
     paths = byhand.path_lists(eq)
     d = byhand.path_data(f, kind, paths[name])
-    x, n = np.zeros(len(d["arc"])), np.zeros(len(f.stations))
+    x, n = np.zeros(len(d["arc"])), np.zeros(len(d["stop"]))
     for other, list_ in paths.items():
         o = byhand.path_data(f, eq.original.drivers[other], list_)
         x += o["arc"] @ eq.values[f"drivers.flow_{other}"]
         n += o["stop"] @ eq.values[f"drivers.flow_{other}"]
-    arcs, s = eq.original.road.arcs, f.stations
+    arcs = eq.original.road.arcs
     ratio = x / arcs["capacity_veh_h"].to_numpy()
     power, b = arcs["bpr_power"].to_numpy(), arcs["bpr_b"].to_numpy()
     hours = arcs["free_flow_min"].to_numpy() / 60 * (1 + b * ratio**power)
-    z = n - s["piles"].to_numpy()
-    eps = eq.original.station_settings.queue_smoothing
-    wait = s["base_wait_h"].to_numpy() + s["queue_slope_h"].to_numpy() / 2 * (
-        z + np.sqrt(z**2 + eps**2)
-    )
+    base, slope, piles, eps = byhand.queues(f)
+    z = n - piles
+    wait = base + slope / 2 * (z + np.sqrt(z**2 + eps**2))
     cost = kind.value_of_time * (d["arc"].T @ hours)
     if kind.kind == "ev":
         price = byhand.prices_of(eq, f)
         cost += kind.value_of_time * (d["stop"].T @ wait)
-        cost += kind.value_of_time * (d["charge"] + d["discharge"]).sum(0) / kind.charger_power
+        cost += kind.value_of_time * d["plug"]
         cost += price["rho_c"] @ d["charge"] - price["rho_d"] @ d["discharge"]
         cost += kind.degradation * d["discharge"].sum(0)
-        cost += kind.energy_value * (kind.battery - d["arrival"])
+        cost += kind.energy_value * d["used"]
     return cost
 
 

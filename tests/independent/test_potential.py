@@ -46,7 +46,8 @@ def compare(eq: vg.Equilibrium, scenario: str, v2g: bool, *, rel: float = 1e-6) 
     flow = program.trips.ratio.value * arcs["capacity_veh_h"].to_numpy()
     close(flow, eq.flow_veh_h, float(eq.flow_veh_h.max()), "arc flow")
     if len(f.stations) and program.trips.waits:
-        close(program.trips.n.value, eq.stops_veh_h, float(eq.stops_veh_h.max()) + 1, "stops")
+        stops = byhand.stops_of(eq)
+        close(program.trips.n.value, stops, float(stops.max()) + 1, "stops")
     close(program.c.value.sum(), eq.charge_kw.sum(), kw, "charge")
     close(program.d.value.sum(), eq.discharge_kw.sum(), kw, "discharge")
     for name in eq.original.drivers:

@@ -247,9 +247,9 @@ def rows_by_hand(case, v2g: bool, mcp, paths, inverse_demand=price_of, cost_of=N
                 c, d = data["charge"][i, k], data["discharge"][i, k]
                 charge[s] += c * v
                 discharge[s] += d * v
-                lagrangian += omega * (c + d) / kind.charger_power * v + kind.degradation * d * v
+                lagrangian += kind.degradation * d * v
                 lagrangian += one("charge_price", s) * c * v - one("discharge_price", s) * d * v
-            lagrangian += kind.energy_value * (kind.battery - data["arrival"][k]) * v
+            lagrangian += (omega * data["plug"][k] + kind.energy_value * data["used"][k]) * v
     lagrangian += rule("drivers.arc_time", arc_rows) + rule("drivers.queue_time", stop_rows)
     stationary(lagrangian, "drivers")
 

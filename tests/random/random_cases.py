@@ -73,6 +73,8 @@ def markets(draw: Any) -> Market:
             "charge_max_kw": d.of(1000.0, 1000.0, 200.0, 30.0, 0.0),
             "discharge_max_kw": d.of(1000.0, 1000.0, 20.0, 0.0),
             "piles": d.of(10.0, 0.5, 3.0),
+            "discharge_piles": d.of(10.0, 0.5, 3.0),
+            "charger_power_kw": d.of(1e6, 1e6, 50.0, 11.0),
             "base_wait_h": d.number(0, 0.1, 3),
             "queue_slope_h": d.of(0.02, 0.0, 0.3),
         }
@@ -129,6 +131,7 @@ def markets(draw: Any) -> Market:
         inverse_demand=curve,
         demand_range=3.0 if curve == "linear" else 2.0,
         queue_smoothing=d.of(1.0, 0.1),
+        queue=d.of("shared", "direction"),
         method=d.of("exact", "exact", "enumerate"),
         base_routes_ev=d.of(8, 2, 40),
     )
@@ -224,7 +227,7 @@ def _drivers(
     trips: dict[str, dict[str, float]] = {}
     routes = [(o, e) for o in road.nodes.index for e in sorted(reachable(road, o) - {o})]
     assume(routes)
-    for k in range(d.of(1, 1, 1, 2, 2, 0)):
+    for k in range(d.of(1, 1, 1, 2, 3, 0)):
         reserve = d.of(0.2, 0.1, 0.0)
         row = {
             # two values of time are a variational inequality without potential
@@ -236,10 +239,12 @@ def _drivers(
             "energy_value": d.of(0.0, 0.05, 0.15) * money,
             "charger_power": d.of(150.0, 22.0),
             "degradation": d.of(0.05, 0.0, 0.2) * money,
+            "start_level": d.of(1.0, 1.0, reserve + 0.25, 0.9),
+            "v2g": not d.rarely(),
         }
         name = f"ev{k}"
         drivers[name] = row
-        legs = Legs(road, DriverClass(**{**EV, **row}), at)
+        legs = Legs(road, DriverClass(**{**EV, **row}), at, [1e6] * len(at))
         able = [pair for pair in routes if legs.feasible(*pair)]
         pairs = routes if d.rarely() or not able else able
         chosen = {d.of(*pairs) for _ in range(d.count(1, 3))}

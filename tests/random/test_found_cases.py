@@ -8,6 +8,7 @@ import judge
 import numpy as np
 import pytest
 from cases import fuel_only, make_case, make_feeder, make_road
+from drivers_byhand import check_wardrop
 from random_cases import Market
 
 import v2geq as vg
@@ -39,7 +40,7 @@ def test_paths_that_make_a_case_feasible_are_found() -> None:
     eq = vg.solve(must_run(), v2g=False)
     assert eq.certificate.holds, eq.certificate
     assert float(eq.charge_kw.sum()) == pytest.approx(6.0, abs=1e-6)
-    judge.check_wardrop(eq)
+    check_wardrop(eq)
 
 
 def test_a_case_no_path_makes_feasible_is_refused() -> None:

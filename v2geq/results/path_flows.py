@@ -127,7 +127,7 @@ def _polytope(
                 sp.vstack(
                     [
                         paths.arc_incidence,
-                        paths.stop_count,
+                        traffic.queue_stops(name),
                         paths.charge_energy,
                         paths.discharge_energy,
                     ],

@@ -12,8 +12,10 @@ from functools import cached_property
 from itertools import permutations, product
 from typing import Any
 
+import byhand
 import numpy as np
 
+import v2geq as vg
 from v2geq.data.model import DriverClass, RoadNetwork
 
 
@@ -54,11 +56,16 @@ def ways(road: RoadNetwork, start: str, goal: str) -> list[list[int]]:
 
 
 class Legs:
-    """Times and energies of all legs of a class; `at` are the stations' nodes."""
+    """Times and energies of all legs of a class; `at` and `power` are the stations' nodes and kW."""
 
-    def __init__(self, road: RoadNetwork, kind: DriverClass, at: list[str]) -> None:
+    def __init__(
+        self, road: RoadNetwork, kind: DriverClass, at: list[str], power: list[float]
+    ) -> None:
         self.road, self.kind, self.at = road, kind, at
+        self.power = [min(kind.charger_power, p) for p in power]
         self.tol = 1e-9 * kind.battery
+        self.start = kind.start_level * kind.battery
+        self.first = self.start - kind.reserve * kind.battery
         self.full = (1.0 - kind.reserve) * kind.battery
         self.low_level = kind.discharge_level * kind.battery
         self.low = self.low_level - kind.reserve * kind.battery
@@ -89,24 +96,27 @@ class Legs:
         def ends(e: np.ndarray) -> list[float]:
             return [float(e.min()), float(e.max())] if len(e) else []
 
-        b, tol = self.kind.battery, self.tol
-        if len(self.energies(origin, goal, self.full)):
+        v2g = v2g and self.kind.v2g
+        b, tol, begin = self.kind.battery, self.tol, self.start
+        if len(self.energies(origin, goal, self.first)):
             out.append({})
         stations = range(len(self.at))
         last_full = [bool(len(self.energies(n, goal, self.full))) for n in self.at]
         last_low = [bool(len(self.energies(n, goal, self.low))) for n in self.at]
+
+        def at_first(s: int) -> tuple[list[float], list[float]]:
+            used = self.energies(origin, self.at[s], self.first)
+            filled, given = b - begin + used, begin - self.low_level - used
+            return ends(filled[filled > tol]), ends(given[given > tol])
+
         for s in stations:
-            first = self.energies(origin, self.at[s], self.full)
-            charge = ends(first[first > tol])
-            sold = ends(first[b - self.low_level - first > tol])
+            charge, sold = at_first(s)
             if last_full[s]:
                 out += [{s: e} for e in charge]
             if v2g and last_low[s]:
-                out += [{s: -(b - self.low_level - e)} for e in sold]
+                out += [{s: -e} for e in sold]
         for s, t in permutations(stations, 2):
-            first = self.energies(origin, self.at[s], self.full)
-            charge = ends(first[first > tol])
-            sold = ends(first[b - self.low_level - first > tol])
+            charge, sold = at_first(s)
             after_full = self.energies(self.at[s], self.at[t], self.full)
             after_low = self.energies(self.at[s], self.at[t], self.low)
             if last_full[t]:
@@ -117,10 +127,7 @@ class Legs:
                 out += [{s: e, t: -(b - self.low_level - f)} for e, f in product(charge, then)]
             if v2g and last_full[t]:
                 then = ends(after_low)
-                out += [
-                    {s: -(b - self.low_level - e), t: b - self.low_level + f}
-                    for e, f in product(sold, then)
-                ]
+                out += [{s: -e, t: b - self.low_level + f} for e, f in product(sold, then)]
         return out
 
     def cheapest(
@@ -128,13 +135,17 @@ class Legs:
         origin: str,
         goal: str,
         hours: np.ndarray,
-        wait: np.ndarray,
+        waits: tuple[np.ndarray, np.ndarray],
         charge_price: np.ndarray,
         discharge_price: np.ndarray | None,
     ) -> float:
-        """Least cost of a path from `origin` to `goal` at given times and prices, $."""
+        """Least cost of a path from `origin` to `goal` at given times and prices, $.
+
+        `waits` are those before charging and before discharging.
+        """
         k, b, tol = self.kind, self.kind.battery, self.tol
-        room = b - self.low_level
+        if not k.v2g:
+            discharge_price = None
 
         def least(start: str, end: str, budget: float, cost: Any) -> float:
             found = self.leg(start, end)
@@ -146,48 +157,81 @@ class Legs:
             return float(np.where(e <= budget + tol, total, np.inf).min())
 
         def to_goal(start: str, level: float, budget: float) -> float:
-            return least(start, goal, budget, lambda e: k.energy_value * (b - level + e))
+            return least(start, goal, budget, lambda e: k.energy_value * (self.start - level + e))
 
         def to_charge(start: str, s: int, level: float, budget: float) -> float:
-            price = charge_price[s] + k.value_of_time / k.charger_power
+            price = charge_price[s] + k.value_of_time / self.power[s]
 
             def cost(e: np.ndarray) -> np.ndarray:
                 filled = b - level + e
-                paid = k.value_of_time * wait[s] + price * filled
+                paid = k.value_of_time * waits[0][s] + price * filled
                 return np.where(filled > tol, paid, np.inf)
 
             return least(start, self.at[s], budget, cost)
 
-        def to_discharge(start: str, s: int) -> float:
-            gain = discharge_price[s] - k.degradation - k.value_of_time / k.charger_power
+        def to_discharge(start: str, s: int, level: float, budget: float) -> float:
+            gain = discharge_price[s] - k.degradation - k.value_of_time / self.power[s]
 
             def cost(e: np.ndarray) -> np.ndarray:
-                given = room - e
-                return np.where(given > tol, k.value_of_time * wait[s] - gain * given, np.inf)
+                given = level - self.low_level - e
+                return np.where(given > tol, k.value_of_time * waits[1][s] - gain * given, np.inf)
 
-            return least(start, self.at[s], self.full, cost)
+            return least(start, self.at[s], budget, cost)
 
         stations = range(len(self.at))
-        best = to_goal(origin, b, self.full)
+        best = to_goal(origin, self.start, self.first)
         end_full = [to_goal(n, b, self.full) for n in self.at]
         end_low = [to_goal(n, self.low_level, self.low) for n in self.at]
-        filled = [to_charge(origin, s, b, self.full) for s in stations]
+        filled = [to_charge(origin, s, self.start, self.first) for s in stations]
         best = min([best, *(filled[s] + end_full[s] for s in stations)])
         sold = []
         if discharge_price is not None:
-            sold = [to_discharge(origin, s) for s in stations]
+            sold = [to_discharge(origin, s, self.start, self.first) for s in stations]
             best = min([best, *(sold[s] + end_low[s] for s in stations)])
         for s, t in permutations(stations, 2):
             best = min(best, filled[s] + to_charge(self.at[s], t, b, self.full) + end_full[t])
             if discharge_price is not None:
-                best = min(best, filled[s] + to_discharge(self.at[s], t) + end_low[t])
+                then = to_discharge(self.at[s], t, b, self.full)
+                best = min(best, filled[s] + then + end_low[t])
                 again = to_charge(self.at[s], t, self.low_level, self.low)
                 best = min(best, sold[s] + again + end_full[t])
         return best
 
 
 def legs_of(
-    road: RoadNetwork, drivers: Mapping[str, DriverClass], at: list[str]
+    road: RoadNetwork, drivers: Mapping[str, DriverClass], stations: Any
 ) -> dict[str, Legs]:
-    """Legs of every electric class."""
-    return {name: Legs(road, kind, at) for name, kind in drivers.items() if kind.kind == "ev"}
+    """Legs of every electric class; `stations` is the table of a case, or rows of it."""
+    at, power = list(stations["road_node"]), list(stations["charger_power_kw"])
+    return {
+        name: Legs(road, kind, at, power) for name, kind in drivers.items() if kind.kind == "ev"
+    }
+
+
+def check_wardrop(eq: vg.Equilibrium) -> None:
+    """Nobody has a cheaper path, among all paths of the road enumerated by hand."""
+    case = eq.original
+    stations = eq.scenario.stations
+    x = np.maximum(eq.flow_veh_h.to_numpy(), 0.0)
+    arcs = case.road.arcs
+    hours = arcs["free_flow_min"].to_numpy() / 60
+    hours = hours * (
+        1 + arcs["bpr_b"].to_numpy() * (x / arcs["capacity_veh_h"]) ** arcs["bpr_power"].to_numpy()
+    )
+    hours = hours.to_numpy()
+    base, slope, piles, eps = byhand.queues(byhand.facts(case, "base", eq.scenario.v2g))
+    z = byhand.stops_of(eq) - piles
+    wait = base + slope * (z + np.sqrt(z**2 + eps**2)) / 2
+    # before charging, before discharging
+    waits = (wait[: len(stations)], wait[-len(stations) :])
+    selling = eq.discharge_price.to_numpy() if eq.scenario.v2g else None
+    legs = legs_of(case.road, case.drivers, stations)
+    for name, known in legs.items():
+        t = case.trips[name]
+        for o, d, u in zip(t["origin"], t["destination"], eq.data[f"cost_{name}"], strict=True):
+            least = known.cheapest(o, d, hours, waits, eq.charge_price.to_numpy(), selling)
+            gap = (float(u) - least) / (1.0 + abs(least))
+            if case.paths.method == "exact":
+                assert abs(gap) <= 1e-6, (name, o, d, float(u), least)
+            else:  # base routes hold some of all paths
+                assert gap >= -1e-6, (name, o, d, float(u), least)
