@@ -6,14 +6,14 @@ all paths is a statement about `price_all`: no path of any class costs less than
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from v2geq.arrays import FloatArray
 from v2geq.players.drivers import Traffic
-from v2geq.players.paths import Path
+from v2geq.players.paths import DISCHARGE, Path
 from v2geq.players.pricing import LegFronts, price_paths, shortest_routes
 from v2geq.scenario import Scenario
 
@@ -159,11 +159,20 @@ def seed(scenario: Scenario, traffic: Traffic) -> None:
         arcs, stops = np.zeros_like(arc_flow), np.zeros_like(queue_flow)
         for name, paths in found.paths.items():
             traffic.paths[name].extend(paths)
-            for path in paths:
-                trips = traffic.demand[name][path.od]
-                np.add.at(arcs, list(path.arcs), trips)
-                queues = [traffic.queue_of[int(s.kind == "D"), s.station] for s in path.stops]
-                np.add.at(stops, queues, trips)
+            trips = traffic.demand[name][[p.od for p in paths]]
+            arcs += _loads([p.arcs for p in paths], trips, arcs.size)
+            queues = [
+                [int(traffic.queue_of[int(s.kind == DISCHARGE), s.station]) for s in p.stops]
+                for p in paths
+            ]
+            stops += _loads(queues, trips, stops.size)
         weight = 2.0 / (k + 2.0)
         arc_flow += weight * (arcs - arc_flow)
         queue_flow += weight * (stops - queue_flow)
+
+
+def _loads(places: Sequence[Sequence[int]], trips: FloatArray, size: int) -> FloatArray:
+    """(place,) sum of the trips of the paths that pass it, as often as they do."""
+    flat = np.array([i for p in places for i in p], dtype=np.int64)
+    count = np.array([len(p) for p in places], dtype=np.int64)
+    return np.bincount(flat, np.repeat(trips, count), size).astype(np.float64)

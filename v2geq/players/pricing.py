@@ -198,8 +198,10 @@ def price_paths(
 
     Charge weights rho+ + omega / Pbar are usually positive; then it never pays to discharge at a
     station with m = rho- - kdeg - omega / Pbar <= 0, which is skipped. If a charge weight is
-    negative all legs to stations are found by listing the elementary routes within range, see
-    `ELEMENTARY_LIMIT`; legs to the destination still come from the fronts, as vB >= 0.
+    negative more energy is better and no front helps: legs to stations are then searched among all
+    elementary routes within range (elementary within the leg, else a driver paid for charging would
+    circle), at most `ELEMENTARY_LIMIT` steps; legs to the destination still come from the fronts,
+    as vB >= 0.
 
     Parameters
     ----------
