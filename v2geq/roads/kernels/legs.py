@@ -58,7 +58,7 @@ class Legs(NamedTuple):
 class Traced(NamedTuple):
     """Paths as flat arrays.
 
-    start : (path, 4) bounds of up to three legs in `arc`; legs there are not have no arcs
+    start : (path, 4) bounds of up to three legs in `arc`; legs a path lacks have no arcs
     arc : arcs in travel order
     energy : (path, 3) energy of the legs, kWh
     """
