@@ -97,6 +97,14 @@ def test_social_cost_claims_follow_the_terms() -> None:
     assert verdict[13] == "no"
 
 
+def test_a_saving_of_rounding_has_no_sources() -> None:
+    facts = copy.deepcopy(paper())
+    facts["stress", False]["social_cost_terms"]["lost load"] = 1e-9
+    claim = {c.number: c for c in check_claims(facts)}[13]
+    assert claim.here == "supply and lost load make nothing (stress) and 100% (island) of the saving"
+    assert claim.met == "no"
+
+
 def test_changes_by_term_and_totals() -> None:
     table = social_cost_changes(paper())
     assert list(table.columns) == list(SCENARIOS)

@@ -47,11 +47,11 @@ BAD = {
             "2.4 kWh after departure and 19.2 kWh from full",
             "battery 24 less reserve 4.8",
         ],
-        edits=[(CASE, "[drivers.ev]", "[drivers.ev]\nstart_level = 0.3")],
+        edits=[(CASE, "start_level = { value = 1.0", "start_level = { value = 0.3")],
     ),
     "departure with the reserve": Bad(
         ["case.toml, line", "start_level = 0.2 of driver class 'ev'", "not above reserve = 0.2"],
-        edits=[(CASE, "[drivers.ev]", "[drivers.ev]\nstart_level = 0.2")],
+        edits=[(CASE, "start_level = { value = 1.0", "start_level = { value = 0.2")],
     ),
     "departure above full": Bad(
         ["start_level = 1.2 is out of range", "at most 1"], sets=["drivers.ev.start_level=1.2"]

@@ -26,6 +26,8 @@ NO_SHED = 1e-3
 """Load shed (kW) that counts as none."""
 MARGINAL = 5e-3
 """Relative change of the social cost that counts as marginal."""
+SAVING = 1e-9
+"""Share of the social cost below which a change of it is rounding."""
 POWER_TERMS = ("generation", "TSO purchase", "lost load")
 PAPER_ROUTES = {False: "1-2-6-8-7-18-20", True: "1-3-12-13-24-21-20"}
 
@@ -313,14 +315,20 @@ class _View:
             before, after = (self.facts[scenario, v]["social_cost_terms"] for v in (False, True))
             saving = sum(before.values()) - sum(after.values())
             power = sum(before[k] - after[k] for k in POWER_TERMS)
-            shares.append(_ratio(power, saving))
+            # rounding of the two costs is no saving
+            saved = saving if abs(saving) > SAVING * sum(map(abs, before.values())) else 0.0
+            shares.append(_ratio(power, saved))
             penalties.append(before["lost load"] - after["lost load"])
         return Claim(
             13,
             "the saving comes from generation cost and shortage penalty",
             "generation and penalty",
-            f"supply and lost load make {shares[0]:.0%} (stress) and {shares[1]:.0%} (island) of "
-            "the saving",
+            "supply and lost load make "
+            + " and ".join(
+                f"{f'{share:.0%}' if share == share else 'nothing'} ({scenario})"
+                for share, scenario in zip(shares, SCENARIOS[1:], strict=True)
+            )
+            + " of the saving",
             _word(min(shares) > 0.5 and min(penalties) > 0),
             f"lost load alone falls by {penalties[0]:,.0f} and {penalties[1]:,.0f} $/h; above "
             "100 % drivers give some of it back",
