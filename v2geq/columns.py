@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.coupling import Coupled
+from v2geq.coupling import Coupled, couple
 from v2geq.mcp.relaxation import least_relaxation
 from v2geq.players.drivers import Traffic
 from v2geq.players.generation import StationPrices, price_all, price_energy
-from v2geq.players.paths import make_path
+from v2geq.players.paths import PathSet, make_path
 from v2geq.scenario import Scenario
 
 NEW_PATH_GAIN = 1e-10
@@ -17,8 +19,21 @@ NEW_PATH_GAIN = 1e-10
 
 
 def path_count(roads: Traffic) -> int:
-    """Paths of all classes together."""
+    """Paths of all classes together; of legs, their routes."""
     return sum(len(paths) for paths in roads.paths.values())
+
+
+def by_paths(coupled: Coupled, z: FloatArray) -> tuple[Coupled, FloatArray]:
+    """The problem over paths, and its point, that belong to a point of one over legs."""
+    roads, values = coupled.traffic, coupled.mcp.split(z)
+    paths, flow = dict(roads.paths), dict(values)
+    for name, legs in roads.legs.items():
+        found = legs.join(values[f"drivers.route_{name}"], values[f"drivers.plan_{name}"])
+        stations = legs.routes.stations
+        paths[name] = PathSet(roads.graph, len(legs.pairs), len(stations), found, stations=stations)
+        flow[f"drivers.flow_{name}"] = np.array(list(found.values()))
+    whole = couple(coupled.scenario, replace(roads, paths=paths, legs={}))
+    return whole, whole.mcp.join(flow)
 
 
 def borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> None:
@@ -28,7 +43,7 @@ def borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> None:
         scenario.stations.index
     ):
         return
-    for name, own in roads.paths.items():
+    for name in roads.paths:
         if name not in theirs.paths or theirs.od_names(name) != roads.od_names(name):
             continue
         used = theirs.paths[name].paths
@@ -40,7 +55,7 @@ def borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> None:
                 if name in roads.sellers or "D" not in p.pattern
             ]
             used = tuple(p for p in again if p is not None)
-        own.extend(used)
+        roads.add(name, used)
 
 
 def extend(coupled: Coupled, z: FloatArray) -> bool:
@@ -55,7 +70,7 @@ def extend(coupled: Coupled, z: FloatArray) -> bool:
     found = price_all(
         roads, values["drivers.arc_flow"], values["drivers.station_flow"], prices, below=limit
     )
-    return any([len(roads.paths[name].extend(paths)) for name, paths in found.paths.items()])
+    return any([roads.add(name, paths) for name, paths in found.paths.items()])
 
 
 def reconcile(coupled: Coupled) -> bool:
@@ -77,4 +92,4 @@ def reconcile(coupled: Coupled) -> bool:
             cost = price[f"drivers.demand_{name}"]
             below[name] = cost - NEW_PATH_GAIN * (kind.battery * highest + np.abs(cost))
     found = price_energy(roads, prices, below)
-    return any([len(roads.paths[name].extend(paths)) for name, paths in found.items()])
+    return any([roads.add(name, paths) for name, paths in found.items()])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.columns import borrow_paths, extend, path_count, reconcile
+from v2geq.columns import borrow_paths, by_paths, extend, path_count, reconcile
 from v2geq.coupling import Coupled, couple
 from v2geq.data.model import Case
 from v2geq.errors import ConvergenceError, DataError
@@ -125,6 +125,8 @@ def solve(
         last, coupled = coupled, couple(resolved, roads)
         few = result.status.ok and path_count(roads) - before <= WARM_PATHS
         near = coupled.mcp.carry(last.mcp, z) if few else None
+    if roads.legs and result.status is not Status.INTERRUPTED:
+        coupled, z = by_paths(coupled, z)
     end = time.perf_counter()
     if not result.status.ok:
         _refuse_infeasible(coupled)

@@ -99,6 +99,13 @@ def _check_settings(case: Case, origin: Origin) -> None:
                 where=origin.place(f"substation.{low}"),
                 advice="swap them",
             )
+    if case.paths.form == "legs" and case.paths.method != "exact":
+        raise DataError(
+            f"form = 'legs' does not go with method = {case.paths.method!r}: legs join to paths "
+            "outside the list",
+            where=origin.place("paths.form"),
+            advice="use method = 'exact', or form = 'paths'",
+        )
     if not case.market.inverse_demand.strip():
         raise DataError(
             "inverse_demand is empty",

@@ -134,6 +134,13 @@ class PathSettings:
         default="exact",
         choices=("exact", "enumerate"),
     )
+    form: str = setting(
+        "",
+        "flows solved for, of electric vehicles: by path, or by leg between stops and plan of "
+        "stops (needs method 'exact'; results are by path in both)",
+        default="paths",
+        choices=("paths", "legs"),
+    )
     base_routes_ev: int = setting(
         "", "base routes per OD pair, electric vehicles", default=8, lower=1
     )

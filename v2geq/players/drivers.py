@@ -6,7 +6,7 @@ flows (Beckmann); several values of time give a variational inequality of the sa
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,8 +16,10 @@ from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model import DriverClass
 from v2geq.mcp.curves import Formula
 from v2geq.mcp.program import Program, Variable
+from v2geq.players.legs import LegSet
 from v2geq.players.paths import (
     EnergyRules,
+    Path,
     PathSet,
     enumerate_paths,
     enumerate_routes,
@@ -90,6 +92,7 @@ class Traffic:
     queues : labels of the queues: station, or (station, direction)
     queue_time : waiting time of every queue
     sellers : electric classes whose drivers may discharge at stations
+    legs : electric class -> its legs, where those are the commodities; `paths` has their routes
     fronts : leg fronts of the latest travel times by battery, kept by `generation`
     """
 
@@ -105,6 +108,7 @@ class Traffic:
     travel_time: TravelTime
     queue_time: QueueTime
     sellers: frozenset[str]
+    legs: Mapping[str, LegSet] = field(default_factory=dict)
     fronts: dict[Hashable, LegFronts] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -115,6 +119,12 @@ class Traffic:
         """
         electric = [c.value_of_time for c in self.classes.values() if c.kind == "ev"]
         return electric[0] if electric else next(iter(self.classes.values())).value_of_time
+
+    def add(self, name: str, paths: Iterable[Path]) -> int:
+        """Let drivers of a class choose from more paths; how many columns that adds."""
+        if name in self.legs:
+            return self.legs[name].extend(paths)
+        return len(self.paths[name].extend(paths))
 
     def od_names(self, name: str) -> list[tuple[str, str]]:
         """(origin, destination) names of a class's OD pairs."""
@@ -167,7 +177,8 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
     """Road data, demand and the first path sets of a scenario.
 
     With ``paths.method = "enumerate"`` the sets are final; with ``"exact"``, or without
-    `first_paths`, they are empty and filled later.
+    `first_paths`, they are empty and filled later. Legs are the commodities where
+    ``paths.form = "legs"``, but not without `first_paths`.
 
     Raises
     ------
@@ -188,6 +199,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
     demand: dict[str, FloatArray] = {}
     pairs: dict[str, IntArray] = {}
     paths: dict[str, PathSet] = {}
+    legs: dict[str, LegSet] = {}
     for name, kind in case.drivers.items():
         table = case.trips[name]
         table = table[table["trips_veh_h"] > 0]
@@ -212,7 +224,11 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
         else:
             wanted = first_paths and not exact
             first = enumerate_routes(graph, od, case.paths.base_routes_fv) if wanted else []
-        paths[name] = PathSet(graph, len(od), len(names), first, stations=names)
+        if kind.kind == "ev" and first_paths and case.paths.form == "legs":
+            legs[name] = LegSet(graph, EnergyRules.from_class(kind), pairs[name], names)
+            paths[name] = legs[name].routes
+        else:
+            paths[name] = PathSet(graph, len(od), len(names), first, stations=names)
     stations = scenario.stations
     # without V2G nobody waits to discharge
     apart = scenario.v2g and case.station_settings.queue == "direction"
@@ -243,6 +259,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
             case.station_settings.queue_smoothing,
         ),
         sellers,
+        legs,
     )
 
 
@@ -291,17 +308,21 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     stop_total = np.zeros(len(traffic.queues))
     for name, kind in traffic.classes.items():
         paths, demand = traffic.paths[name], traffic.demand[name]
-        share = np.asarray(paths.od_incidence.sum(axis=1)).ravel()
-        begin = (demand / share)[paths.od]
+        legs, wanted = traffic.legs.get(name), demand
+        if legs is not None:
+            wanted = legs.plan_incidence @ _evenly(legs.od_incidence, demand)
+        begin = _evenly(paths.od_incidence, wanted)
         flow = p.variable(
-            f"flow_{name}",
+            f"flow_{name}" if legs is None else f"route_{name}",
             ("path",),
-            paths.labels,
+            paths.labels if legs is None else legs.route_labels(),
             unit="veh/h",
             scale=float(demand.mean()),
             start=begin,
-            reach=demand[paths.od],
-            meaning=f"path flow of class {name} (f)",
+            reach=wanted[paths.od],
+            meaning=f"path flow of class {name} (f)"
+            if legs is None
+            else f"flow of class {name} on a route of a leg",
         )
         flows[name] = flow
         weight[flow] = kind.value_of_time / omega if kind.kind == "ev" else 1.0
@@ -374,11 +395,14 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         cost = cost + omega * (paths.arc_incidence.T @ traffic.travel_time.time(arc_total))
         cheapest = np.full(paths.od_count, np.inf)
         np.minimum.at(cheapest, paths.od, cost)
+        trips, serves = flow, paths.od_incidence
+        if name in traffic.legs:
+            trips, serves, cheapest = _plans(p, traffic, name, flow, cheapest)
         p.equality(
             f"demand_{name}",
             ("origin", "destination"),
             traffic.od_names(name),
-            terms={flow: paths.od_incidence},
+            terms={trips: serves},
             rhs=traffic.demand[name],
             unit="veh/h",
             scale=float(traffic.demand[name].mean()),
@@ -386,6 +410,48 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
             meaning=f"path flows of class {name} meet the demand (u)",
         )
     return p
+
+
+def _evenly(serves: sp.csr_array, wanted: FloatArray) -> FloatArray:
+    """(column,) what every row wants, spread evenly over the columns that serve it."""
+    share: FloatArray = serves.T @ (wanted / np.asarray(serves.sum(axis=1)).ravel())
+    return share
+
+
+def _plans(
+    p: Program, traffic: Traffic, name: str, route: Variable, cost: FloatArray
+) -> tuple[Variable, sp.csr_array, FloatArray]:
+    """Flow of plans of stops, made of legs whose routes carry it.
+
+    `cost` (leg,) starts the price of a leg; returns the variable, the OD pairs it serves and the
+    start of their trip costs.
+    """
+    legs, demand = traffic.legs[name], traffic.demand[name]
+    serves, uses = legs.od_incidence, legs.plan_incidence
+    od = np.array(legs.plan_od, dtype=np.int64)
+    plan = p.variable(
+        f"plan_{name}",
+        ("plan",),
+        legs.plan_labels,
+        unit="veh/h",
+        scale=float(demand.mean()),
+        start=_evenly(serves, demand),
+        reach=demand[od],
+        meaning=f"trips of class {name} by stops",
+    )
+    p.equality(
+        f"leg_{name}",
+        ("leg",),
+        legs.labels,
+        terms={route: traffic.paths[name].od_incidence, plan: -uses},
+        unit="veh/h",
+        scale=float(demand.mean()),
+        start=cost,
+        meaning=f"routes of a leg carry the plans of class {name} that have it",
+    )
+    least = np.full(demand.size, np.inf)
+    np.minimum.at(least, od, uses.T @ cost)
+    return plan, serves, least
 
 
 def _priced(curve: TravelTime | QueueTime, omega: float) -> TravelTime | QueueTime:

@@ -158,7 +158,7 @@ def seed(scenario: Scenario, traffic: Traffic) -> None:
         found = price_all(traffic, arc_flow, queue_flow, prices)
         arcs, stops = np.zeros_like(arc_flow), np.zeros_like(queue_flow)
         for name, paths in found.paths.items():
-            traffic.paths[name].extend(paths)
+            traffic.add(name, paths)
             trips = traffic.demand[name][[p.od for p in paths]]
             arcs += _loads([p.arcs for p in paths], trips, arcs.size)
             queues = [
