@@ -78,6 +78,14 @@ def test_joining_survives_rounding() -> None:
     assert list(flow.values()) == [1.0]
 
 
+def test_joining_leaves_every_pair_a_path() -> None:
+    graph = road()
+    legs = LegSet(graph, RULES, np.array([[0, 4]]), ["s"])
+    legs.extend([a_path(graph, "1-3 3-5", [(0, "C", 1)])])
+    flow = legs.join(np.zeros(2), np.array([-1e-9]))
+    assert list(flow.values()) == [0.0]
+
+
 @cache
 def solved(scenario: str, v2g: bool, form: str) -> vg.Equilibrium:
     case = vg.load_case("ieee123_sioux_falls_binding")

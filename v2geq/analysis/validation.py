@@ -71,7 +71,7 @@ class Comparison:
         from v2geq.roads.kernels.delay import integrals
 
         problem = self.result.problem
-        flow = self.flow[problem.order]
+        flow = self.flow[problem.graph.star.arc]
         times = integrals(problem.delay, flow).sum()
         return float(times + problem.roads.fixed[0] @ flow)
 

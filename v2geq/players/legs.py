@@ -144,14 +144,19 @@ class LegSet:
         left = route_flow.copy()
         queue: list[list[int]] = [[] for _ in self._legs]
         for r, route in enumerate(self.routes.paths):
-            if left[r] > 0.0:
+            if left[r] > 0.0 or not queue[route.od]:
                 queue[route.od].append(r)
         flow: dict[Path, float] = {}
+        served = {od for (od, _), f in zip(self._plans, plan_flow, strict=True) if f > 0.0}
         for (od, plan), wanted in zip(self._plans, plan_flow.tolist(), strict=True):
-            rest = wanted
-            while rest > 0.0:
+            rest = max(wanted, 0.0)
+            if not rest and od in served:
+                continue
+            # a pair keeps a path even if the point has no flow for it
+            served.add(od)
+            while True:
                 # the last route of a leg takes what rounding leaves
-                step = min([rest, *(left[queue[g][0]] for g in plan if len(queue[g]) > 1)])
+                step = min([rest, *(max(left[queue[g][0]], 0.0) for g in plan if queue[g][1:])])
                 chosen = [queue[g][0] for g in plan]
                 path = self._path(od, chosen)
                 flow[path] = flow.get(path, 0.0) + step
@@ -160,6 +165,8 @@ class LegSet:
                     left[r] -= step
                     if left[r] <= 0.0 and len(queue[leg]) > 1:
                         queue[leg].pop(0)
+                if rest <= 0.0:
+                    break
         return flow
 
     def _path(self, od: int, routes: Sequence[int]) -> Path:

@@ -18,7 +18,7 @@ from v2geq.arrays import FloatArray, IntArray
 from v2geq.errors import DataError, V2GError
 from v2geq.players.paths import CHARGE, DISCHARGE, EnergyRules, Path, Stop
 from v2geq.roads.graph import Graph
-from v2geq.roads.kernels.labels import Fronts, Star, label_setting
+from v2geq.roads.kernels.labels import Fronts, label_setting
 from v2geq.roads.kernels.legs import Terms, compose, elementary_legs, front_legs, trace
 from v2geq.roads.kernels.shortest import shortest_trees, trace_routes
 
@@ -70,7 +70,7 @@ class LegFronts:
         self.graph, self.rules = graph, rules
         self.sources, self._row = _numbered(sources, len(graph.nodes))
         self.targets, self._column = _numbered(targets, len(graph.nodes))
-        self.star = _star(graph)
+        self.star = graph.star
         self.step_energy_kwh = (rules.consumption * graph.length_km)[self.star.arc]
         self._label(times_h)
 
@@ -147,14 +147,6 @@ def _numbered(nodes: IntArray, count: int) -> tuple[IntArray, IntArray]:
     kept = np.flatnonzero(number == 0)
     number[kept] = np.arange(kept.size)
     return kept, number
-
-
-def _star(graph: Graph) -> Star:
-    """The graph with its arcs sorted by tail, for compiled loops."""
-    order = np.argsort(graph.tail, kind="stable")
-    leaving = np.bincount(graph.tail, minlength=len(graph.nodes))
-    start = np.concatenate(([0], np.cumsum(leaving)))
-    return Star(start, graph.head[order], order, graph.through)
 
 
 def _checked_times(graph: Graph, times_h: FloatArray) -> FloatArray:
@@ -416,13 +408,13 @@ def shortest_routes(
     """
     times = _checked_times(graph, times_h)
     pairs = np.asarray(od_pairs, dtype=np.int64).reshape(-1, 2)
-    star = _star(graph)
+    star = graph.star
     origins, row_of = _numbered(pairs[:, 0], len(graph.nodes))
     distance, by = shortest_trees(star, times[star.arc], origins)
     row = row_of[pairs[:, 0]]
     time: FloatArray = distance[row, pairs[:, 1]]
     wanted = np.flatnonzero(np.isfinite(time) if below is None else time < below)
-    start, arc = trace_routes(star, graph.tail, by, row[wanted], pairs[wanted, 1])
+    start, arc = trace_routes(star, by, row[wanted], pairs[wanted, 1])
     bounds, arcs = start.tolist(), arc.tolist()
     paths = [
         Path(w, tuple(arcs[i:j]), (), 0.0)

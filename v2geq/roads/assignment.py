@@ -137,7 +137,7 @@ class Assignment:
 
     def _flow_of(self, paths: BoolArray) -> FloatArray:
         """Vehicles by arc of the kernels' order on the paths chosen, veh/h."""
-        pool, arcs = self.pool, self.problem.order.size
+        pool, arcs = self.pool, len(self.problem.graph.arcs)
         weight = np.repeat(np.where(paths, pool.flow, 0.0), pool.size)
         return np.bincount(pool.arc, weights=weight, minlength=arcs).astype(float)
 
@@ -186,10 +186,10 @@ class Assignment:
         import pandas as pd
 
         pool, problem = self.pool, self.problem
-        length = problem.graph.length_km[problem.order]
+        length = problem.graph.length_km[problem.graph.star.arc]
         time = np.add.reduceat(problem.state.time[pool.arc], pool.start)
         nodes = problem.graph.nodes
-        heads = problem.roads.head[pool.arc].tolist()
+        heads = problem.graph.star.head[pool.arc].tolist()
         first = problem.demand.origin[self.path_pair].tolist()
         routes = [
             "-".join([nodes[o], *(nodes[n] for n in heads[begin : begin + size])])
@@ -258,7 +258,7 @@ class Assignment:
         arcs = problem.road.arcs
         toll = arcs["toll"].to_numpy(dtype=float) if "toll" in arcs else np.zeros(len(arcs))
         amounts = {"length": problem.graph.length_km, "toll": toll}
-        amount = amounts[what][problem.order] if what in amounts else problem.state.time
+        amount = amounts[what][problem.graph.star.arc] if what in amounts else problem.state.time
         cost, sums = skim(
             problem.roads, problem.state.time, names.index(user), at, at, amount[None, :].copy()
         )
@@ -285,8 +285,9 @@ class Assignment:
                 f"select_link({', '.join(map(repr, arcs))}, how={how!r})",
                 advice="name one or more arcs, and how='any' or 'all'",
             )
-        inverse = np.empty_like(self.problem.order)
-        inverse[self.problem.order] = np.arange(inverse.size)
+        order = self.problem.graph.star.arc
+        inverse = np.empty_like(order)
+        inverse[order] = np.arange(order.size)
         counts = np.zeros(self.pool.flow.size, dtype=np.int64)
         of_path = np.repeat(np.arange(counts.size), self.pool.size)
         for arc in dict.fromkeys(arcs):

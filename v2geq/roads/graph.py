@@ -17,6 +17,7 @@ from v2geq.errors import DataError
 
 if TYPE_CHECKING:
     from v2geq.data.model import RoadNetwork
+    from v2geq.roads.kernels.trees import Star
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,15 @@ class Graph:
             else np.ones(len(nodes), dtype=np.bool_)
         )
         return cls(nodes, arcs, ends[0], ends[1], length_km, free_flow_h, through)
+
+    @cached_property
+    def star(self) -> Star:
+        """The graph with its arcs sorted by tail, for compiled loops."""
+        from v2geq.roads.kernels.trees import Star
+
+        arc = np.argsort(self.tail, kind="stable")
+        bounds = np.searchsorted(self.tail[arc], np.arange(len(self.nodes) + 1))
+        return Star(bounds, self.tail[arc], self.head[arc], arc, self.through)
 
     @cached_property
     def route_minutes(self) -> list[float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from v2geq.arrays import FloatArray, IntArray
+from v2geq.arrays import FloatArray
 from v2geq.roads.classes import Demand, UserClass, gather_demand
 from v2geq.roads.delay import delay_arrays
 from v2geq.roads.graph import Graph
@@ -26,7 +26,6 @@ class Problem:
     Attributes
     ----------
     road, graph, classes, demand : as given, in arrays, by name, by OD pair
-    order : (arc,) position in `graph` of every arc in the kernels' order
     roads, trips, delay, state : what the kernels work on; `state` changes
     """
 
@@ -34,7 +33,6 @@ class Problem:
     graph: Graph
     classes: Mapping[str, UserClass]
     demand: Demand
-    order: IntArray
     roads: Roads
     trips: Trips
     delay: DelayArrays
@@ -48,15 +46,11 @@ class Problem:
 
         graph = Graph.from_road(road)
         demand = gather_demand(graph, classes)
-        order = np.argsort(graph.tail, kind="stable")
+        order = graph.star.arc
         arcs, nodes = len(graph.arcs), len(graph.nodes)
         fixed = np.array([c.fixed_minutes(road, name) for name, c in classes.items()])
-        tail = graph.tail[order]
         roads = kernels.Roads(
-            np.searchsorted(tail, np.arange(nodes + 1)),
-            graph.head[order],
-            tail,
-            graph.through,
+            graph.star,
             np.ascontiguousarray(fixed[:, order]),
             np.array([c.pce for c in classes.values()], dtype=float),
         )
@@ -85,7 +79,7 @@ class Problem:
             changed=np.zeros(2 * nodes, dtype=np.int32),
             sign=np.zeros(2 * nodes),
         )
-        problem = cls(road, graph, classes, demand, order, roads, trips, delay, state)
+        problem = cls(road, graph, classes, demand, roads, trips, delay, state)
         problem.retime()
         return problem
 
@@ -93,13 +87,13 @@ class Problem:
         """Times and slopes of all arcs at their flows."""
         from v2geq.roads.kernels.assignment import retime
 
-        arcs = np.arange(self.order.size, dtype=np.int32)
+        arcs = np.arange(len(self.graph.arcs), dtype=np.int32)
         retime(self.delay, self.state, arcs, 0, arcs.size)
 
     def by_arc(self, values: FloatArray) -> FloatArray:
         """Values in the kernels' order as values in the graph's order."""
         out = np.empty_like(values)
-        out[..., self.order] = values
+        out[..., self.graph.star.arc] = values
         return out
 
     def pair_name(self, w: int) -> str:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from v2geq.arrays import BoolArray, FloatArray, IntArray
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.roads.kernels.compiled import compiled
 from v2geq.roads.kernels.delay import DelayArrays, time_and_slope
-from v2geq.roads.kernels.trees import first_tree, next_tree
+from v2geq.roads.kernels.trees import Star, first_tree, next_tree
 
 PATHS, ARCS, DROPPED_PATHS, DROPPED_ARCS = 0, 1, 2, 3  # entries of Pool.used
 NEW_PATH = 1e-13
@@ -27,10 +27,7 @@ PathArcs = NDArray[np.int32]
 class Roads(NamedTuple):
     """Graph and costs: `fixed` (class, arc) min, `pce` (class,) passenger car equivalents."""
 
-    out_start: IntArray
-    head: IntArray
-    tail: IntArray
-    through: BoolArray
+    star: Star
     fixed: FloatArray
     pce: FloatArray
 
@@ -132,9 +129,9 @@ def tree(
 ) -> None:
     """Shortest-path tree; `order` (node,) helps the next one, with -1 in front it is the first."""
     if order[0] < 0:
-        first_tree(source, roads.out_start, roads.head, roads.through, length, distance, by, order)
+        first_tree(roads.star, source, length, distance, by, order)
     else:
-        next_tree(source, roads.out_start, roads.head, roads.through, length, distance, by, order)
+        next_tree(roads.star, source, length, distance, by, order)
 
 
 @compiled
@@ -203,7 +200,7 @@ def add_paths(
         node = trips.destination[wanted[k]]
         while by[node] >= 0:
             arcs += 1
-            node = roads.tail[by[node]]
+            node = roads.star.tail[by[node]]
     pool = grown(pool, count, arcs)
     path_arcs = pool.arc
     for k in range(count):
@@ -216,7 +213,7 @@ def add_paths(
             arc = by[node]
             path_arcs[end] = arc
             fixed += roads.fixed[kind, arc]
-            node = roads.tail[arc]
+            node = roads.star.tail[arc]
             end += 1
         path_arcs[begin:end] = path_arcs[begin:end][::-1].copy()
         pool.next[p], pool.first[w] = pool.first[w], p
@@ -389,8 +386,8 @@ def generate(
     The pool, and at the costs met on the way: the excess cost over the cheapest paths (infinite
     where a pair had no path), and the total cost, veh min/h.
     """
-    n = roads.through.size
-    length = np.empty(roads.head.size)
+    n = roads.star.through.size
+    length = np.empty(roads.star.head.size)
     distance, by = np.empty(n), np.empty(n, dtype=np.int64)
     cost = np.empty(trips.demand.size)
     wanted = np.empty(trips.demand.size, dtype=np.int64)
@@ -445,7 +442,7 @@ def gap(
     Fills `cost` (od,), min, infinite where there is no route. Nothing is moved; pairs without
     paths count for nothing.
     """
-    n = roads.through.size
+    n = roads.star.through.size
     distance, by = np.empty(n), np.empty(n, dtype=np.int64)
     wanted = np.empty(trips.demand.size, dtype=np.int64)
     excess = total = 0.0
@@ -506,7 +503,7 @@ def skim(
 
     Returns (source, target), infinite where there is no route, and (what, source, target).
     """
-    n = roads.through.size
+    n = roads.star.through.size
     length = time + roads.fixed[kind]
     distance, by = np.empty(n), np.empty(n, dtype=np.int64)
     order = np.full(n, -1, dtype=np.int32)
@@ -520,7 +517,7 @@ def skim(
         total[:, sources[s]] = 0.0
         for node in order:
             if by[node] >= 0:
-                total[:, node] = total[:, roads.tail[by[node]]] + amounts[:, by[node]]
+                total[:, node] = total[:, roads.star.tail[by[node]]] + amounts[:, by[node]]
         costs[s] = distance[targets]
         for k in range(amounts.shape[0]):
             sums[k, s] = total[k][targets]

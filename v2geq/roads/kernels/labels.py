@@ -1,7 +1,6 @@
 """Bi-criteria label setting: Pareto fronts of (time, energy) from one source to many targets.
 
-Arcs are sorted by tail (forward star): those that leave node n are out_start[n] up to
-out_start[n + 1]. Nodes that are not `through` are left only by routes that start there.
+Nodes that are not `through` are left only by routes that start there.
 """
 
 from __future__ import annotations
@@ -10,22 +9,9 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from v2geq.arrays import BoolArray, FloatArray, IntArray
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.roads.kernels.compiled import compiled
-
-
-class Star(NamedTuple):
-    """A road graph whose arcs are sorted by tail.
-
-    out_start : (node + 1,) bounds of the arcs that leave a node
-    head, arc : (arc,) head, and position of the arc in the graph's own order
-    through : (node,) whether a route may pass the node
-    """
-
-    out_start: IntArray
-    head: IntArray
-    arc: IntArray
-    through: BoolArray
+from v2geq.roads.kernels.trees import Star
 
 
 class Fronts(NamedTuple):
@@ -108,7 +94,7 @@ def _grow(
     `newest` receives the last entry of every target; `least` and `last`, energy of the last label
     that left the heap and last label made for each node, are scratch.
     """
-    out_start, heads, arcs, through = star
+    out_start, _, heads, arcs, through = star
     node_of, time_of, energy_of, before, by, entry, chain, heap, heap_time, heap_energy = tree
     newest[:] = -1
     least[:] = np.inf

@@ -13,7 +13,8 @@ import numpy as np
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.roads.kernels.compiled import compiled
-from v2geq.roads.kernels.labels import Fronts, Star, longer
+from v2geq.roads.kernels.labels import Fronts, longer
+from v2geq.roads.kernels.trees import Star
 
 CHARGE, SELL = 0, 1
 

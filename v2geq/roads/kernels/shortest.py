@@ -6,8 +6,8 @@ import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.roads.kernels.compiled import compiled
-from v2geq.roads.kernels.labels import Star, longer
-from v2geq.roads.kernels.trees import first_tree
+from v2geq.roads.kernels.labels import longer
+from v2geq.roads.kernels.trees import Star, first_tree
 
 
 @compiled
@@ -18,34 +18,22 @@ def shortest_trees(star: Star, time: FloatArray, sources: IntArray) -> tuple[Flo
     by = np.empty((sources.size, nodes), dtype=np.int64)
     order = np.empty(nodes, dtype=np.int32)
     for row in range(sources.size):
-        first_tree(
-            sources[row],
-            star.out_start,
-            star.head,
-            star.through,
-            time,
-            distance[row],
-            by[row],
-            order,
-        )
+        first_tree(star, sources[row], time, distance[row], by[row], order)
     return distance, by
 
 
 @compiled
 def trace_routes(
-    star: Star, tail: IntArray, by: IntArray, rows: IntArray, ends: IntArray
+    star: Star, by: IntArray, rows: IntArray, ends: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """Routes from the source of `rows` to `ends`: bounds (route + 1,), arcs in the graph's order.
-
-    `tail` has the arcs in the graph's own order.
-    """
+    """Routes from the source of `rows` to `ends`: bounds (route + 1,), arcs in graph order."""
     start = np.zeros(rows.size + 1, dtype=np.int64)
     arc = np.empty(max(16 * rows.size, 16), dtype=np.int64)
     size = 0
     for i in range(rows.size):
         row, node, length = rows[i], ends[i], 0
         while by[row, node] >= 0:
-            node = tail[star.arc[by[row, node]]]
+            node = star.tail[by[row, node]]
             length += 1
         while size + length > arc.size:
             arc = longer(arc)
@@ -53,6 +41,6 @@ def trace_routes(
         node = ends[i]
         for k in range(size - 1, size - length - 1, -1):
             arc[k] = star.arc[by[row, node]]
-            node = tail[arc[k]]
+            node = star.tail[by[row, node]]
         start[i + 1] = size
     return start, arc[:size].copy()

@@ -1,10 +1,11 @@
 """Shortest-path trees on graphs whose arcs are sorted by tail (forward star).
 
-Arcs that leave node n are out_start[n] .. out_start[n + 1] - 1. Nodes that are not `through` are
-left only by the source's own tree. Lengths are zero or more.
+Nodes that are not `through` are left only by the source's own tree. Lengths are zero or more.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +14,32 @@ from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.roads.kernels.compiled import compiled
 
 
+class Star(NamedTuple):
+    """A road graph whose arcs are sorted by tail.
+
+    out_start : (node + 1,) arcs that leave node n are out_start[n] .. out_start[n + 1] - 1
+    tail, head, arc : (arc,) ends, and position of the arc in the graph's own order
+    through : (node,) whether a route may pass the node
+    """
+
+    out_start: IntArray
+    tail: IntArray
+    head: IntArray
+    arc: IntArray
+    through: BoolArray
+
+
 @compiled
 def first_tree(
+    star: Star,
     source: int,
-    out_start: IntArray,
-    head: IntArray,
-    through: BoolArray,
     length: FloatArray,
     distance: FloatArray,
     by: IntArray,
     order: NDArray[np.int32],
 ) -> None:
     """Dijkstra's tree: fills distance, entering arc (-1: none) and nodes in settled order."""
+    out_start, head, through = star.out_start, star.head, star.through
     n = distance.size
     heap_node = np.empty(n, dtype=np.int64)
     place = np.full(n, -1, dtype=np.int64)  # in the heap; -2 once settled
@@ -85,10 +100,8 @@ def first_tree(
 
 @compiled
 def next_tree(
+    star: Star,
     source: int,
-    out_start: IntArray,
-    head: IntArray,
-    through: BoolArray,
     length: FloatArray,
     distance: FloatArray,
     by: IntArray,
@@ -100,6 +113,7 @@ def next_tree(
     after its own arcs were relaxed; else another pass follows. After small changes of the lengths
     this takes one or two passes and no heap.
     """
+    out_start, head, through = star.out_start, star.head, star.through
     n = distance.size
     scanned = np.empty(n, dtype=np.bool_)
     distance[:] = np.inf
