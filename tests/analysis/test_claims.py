@@ -101,7 +101,9 @@ def test_a_saving_of_rounding_has_no_sources() -> None:
     facts = copy.deepcopy(paper())
     facts["stress", False]["social_cost_terms"]["lost load"] = 1e-9
     claim = {c.number: c for c in check_claims(facts)}[13]
-    assert claim.here == "supply and lost load make nothing (stress) and 100% (island) of the saving"
+    assert (
+        claim.here == "supply and lost load make nothing (stress) and 100% (island) of the saving"
+    )
     assert claim.met == "no"
 
 

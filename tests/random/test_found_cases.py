@@ -130,6 +130,71 @@ def test_prices_whose_sum_alone_is_determined_may_be_large() -> None:
     assert regrets.max() < 1e-5
 
 
+def test_dso_alone_where_a_voltage_limit_is_dear() -> None:
+    """Power and squared voltages in one program: tolerances in kW once let a voltage be off."""
+    case = fuel_only(
+        feeder=make_feeder(
+            {
+                "r-a": {"r_ohm": 0.07, "x_ohm": 0.15},
+                "r-b": {"kind": "switch", "r_ohm": 0.0, "x_ohm": 0.0},
+                "c-r": {
+                    "kind": "regulator",
+                    "r_ohm": 0.34,
+                    "x_ohm": 0.02,
+                    "rating_kva": 500.0,
+                    "ratio": 0.982,
+                },
+                "c-d": {"r_ohm": 0.23, "x_ohm": 0.33},
+                "d-e": {"r_ohm": 0.05, "x_ohm": 0.32},
+                "d-f": {"kind": "switch", "r_ohm": 0.0, "x_ohm": 0.0, "rating_kva": 250.0},
+            },
+            {"r": (198.0, 6.0), "c": (13.0, 38.0), "d": (119.0, 35.0), "f": (166.0, 5.0)},
+        ),
+        lses={"A": 0.5, "B": 0.3, "C": 0.2},
+        generators={
+            "g0": {
+                "lse": "C",
+                "bus": "d",
+                "min_kw": 14.0,
+                "max_kw": 70.0,
+                "cost": "0.1*exp(g/100)",
+            },
+            "g1": {
+                "lse": "C",
+                "bus": "d",
+                "max_kw": 50.0,
+                "cost_linear": 49.35,
+                "cost_quadratic": 0.15,
+                "max_kvar": 100.0,
+            },
+            "g2": {
+                "lse": "C",
+                "bus": "c",
+                "min_kw": 123.0,
+                "max_kw": 123.0,
+                "cost_linear": 31.8,
+                "cost_quadratic": 0.0,
+                "max_kvar": 100.0,
+            },
+        },
+        vmin=0.97,
+        vmax=1.03,
+        root_voltage=1.02,
+        line_rating="box",
+        price=45.0,
+        reference_price=22.5,
+        voll=75.0,
+        elasticity=-2.0,
+        inverse_demand="p0*(1.5 - 0.25*q/q0 - 0.25*(q/q0)**2)",
+        demand_range=2.0,
+        import_min=20.0,
+        reactive_max=200.0,
+    )
+    eq = vg.solve(case, v2g=False)
+    assert float(eq.voltage_pu.max()) == pytest.approx(1.03)
+    assert eq.certificate.holds, eq.certificate
+
+
 def cycling() -> Case:
     """From a far start predictor-corrector steps threw g1 from one of its bounds to the other."""
     lines = {

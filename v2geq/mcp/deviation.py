@@ -60,12 +60,11 @@ def best_deviation(
     rows = program_rows(program)
     # on the equalities this changes the objective by a constant. Where only the sum of two prices
     # is determined both may be large, and their difference would drown in rounding
-    multipliers = [
-        np.broadcast_to(values.get(c.key, 0.0), (len(c),))
-        for c in program.constraints
-        if c.equality
-    ]
-    reduced = linear - rows.equal.T @ np.concatenate([np.zeros(0), *multipliers])
+    equalities = [c for c in program.constraints if c.equality]
+    multipliers = [np.broadcast_to(values.get(c.key, 0.0), (len(c),)) for c in equalities]
+    scaled = [m * c.scale for m, c in zip(multipliers, equalities, strict=True)]
+    scale = np.concatenate([np.full(len(v), v.scale) for v in program.variables])
+    reduced = linear - (rows.equal.T @ np.concatenate([np.zeros(0), *scaled])) / scale
     best: dict[str, FloatArray] = {k: values[k] for k in at}
     everyone = dict(values)
     x = np.concatenate([values[v.key] for v in program.variables])
@@ -84,12 +83,12 @@ def best_deviation(
             hessian[where] += curvature
             gradient[where] += term.gradient(x[where], others)
         last = x
-        x = quadratic_program(
-            hessian,
-            gradient - hessian * x,
+        x = scale * quadratic_program(
+            hessian * scale**2 / program.money_scale,
+            (gradient - hessian * x) * scale / program.money_scale,
             rows,
-            low,
-            high,
+            low / scale,
+            high / scale,
             what=f"the deviation problem of player {program.player!r}",
         )
         everyone.update({k: x[s] for k, s in at.items()})

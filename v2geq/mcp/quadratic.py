@@ -23,7 +23,11 @@ class Rows:
 
 
 def program_rows(program: Program) -> Rows:
-    """Constraints of a program over its variables side by side."""
+    """Constraints of a program over its variables side by side, each divided by its scale.
+
+    Variables count in their own scales too: rows in kW and in squared voltages then weigh alike,
+    and a tolerance means the same in all of them.
+    """
     kinds: dict[bool, tuple[list[sp.csr_array], list[FloatArray]]] = {
         True: ([], []),
         False: ([], []),
@@ -31,12 +35,12 @@ def program_rows(program: Program) -> Rows:
     n = sum(len(v) for v in program.variables)
     for c in program.constraints:
         parts = [
-            c.terms[v] if v in c.terms else sp.csr_array((len(c), len(v)))
+            c.terms[v] * (v.scale / c.scale) if v in c.terms else sp.csr_array((len(c), len(v)))
             for v in program.variables
         ]
         matrices, sides = kinds[c.equality]
         matrices.append(sp.csr_array(sp.hstack(parts, format="csr")))
-        sides.append(c.rhs)
+        sides.append(c.rhs / c.scale)
 
     def stack(equality: bool) -> tuple[sp.csr_array, FloatArray]:
         matrices, sides = kinds[equality]
