@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled
+from v2geq.roads.kernels.compiled import compiled, longer, reverse
 from v2geq.roads.kernels.delay import DelayArrays, time_and_slope
 from v2geq.roads.kernels.trees import Star, first_tree, next_tree
 
@@ -119,6 +119,13 @@ def load(roads: Roads, trips: Trips, pool: Pool, arc_flow: FloatArray) -> None:
 
 
 @compiled
+def set_lengths(length: FloatArray, time: FloatArray, fixed: FloatArray, kind: int) -> None:
+    """Costs of arcs for one class, min."""
+    for arc in range(length.size):
+        length[arc] = time[arc] + fixed[kind, arc]
+
+
+@compiled
 def tree(
     roads: Roads,
     source: int,
@@ -178,15 +185,11 @@ def grown(pool: Pool, paths: int, arcs: int) -> Pool:
     """The pool, copied to at least twice the size where so many more would not fit."""
     after, start, size = pool.next, pool.start, pool.size
     flow, fixed, arc = pool.flow, pool.fixed, pool.arc
-    if pool.used[PATHS] + paths > after.size:
-        more = np.empty(max(after.size, paths), dtype=np.int64)
-        after = np.concatenate((after, more))
-        start = np.concatenate((start, more))
-        size = np.concatenate((size, more))
-        flow = np.concatenate((flow, np.empty(more.size)))
-        fixed = np.concatenate((fixed, np.empty(more.size)))
-    if pool.used[ARCS] + arcs > arc.size:
-        arc = np.concatenate((arc, np.empty(max(arc.size, arcs), dtype=np.int32)))
+    while pool.used[PATHS] + paths > after.size:
+        after, start, size = longer(after), longer(start), longer(size)
+        flow, fixed = longer(flow), longer(fixed)
+    while pool.used[ARCS] + arcs > arc.size:
+        arc = longer(arc)
     return Pool(pool.first, after, start, size, flow, fixed, arc, pool.used)
 
 
@@ -215,7 +218,7 @@ def add_paths(
             fixed += roads.fixed[kind, arc]
             node = roads.star.tail[arc]
             end += 1
-        path_arcs[begin:end] = path_arcs[begin:end][::-1].copy()
+        reverse(path_arcs, begin, end)
         pool.next[p], pool.first[w] = pool.first[w], p
         pool.start[p], pool.size[p], pool.fixed[p], pool.flow[p] = begin, end - begin, fixed, 0.0
         pool.used[PATHS] += 1
@@ -395,7 +398,7 @@ def generate(
     for g in range(trips.source.size):
         kind = trips.kind[g]
         weight = roads.pce[kind]
-        length[:] = state.time + roads.fixed[kind]
+        set_lengths(length, state.time, roads.fixed, kind)
         tree(roads, trips.source[g], length, order[g], distance, by)
         more, spent, count = measure(trips, pool, state.time, g, distance, cost, wanted)
         if count:
@@ -443,11 +446,12 @@ def gap(
     paths count for nothing.
     """
     n = roads.star.through.size
+    length = np.empty(roads.star.head.size)
     distance, by = np.empty(n), np.empty(n, dtype=np.int64)
     wanted = np.empty(trips.demand.size, dtype=np.int64)
     excess = total = 0.0
     for g in range(trips.source.size):
-        length = state.time + roads.fixed[trips.kind[g]]
+        set_lengths(length, state.time, roads.fixed, trips.kind[g])
         tree(roads, trips.source[g], length, order[g], distance, by)
         more, spent, _ = measure(trips, pool, state.time, g, distance, cost, wanted)
         excess += more
@@ -478,12 +482,12 @@ def compact(pool: Pool, room: int) -> Pool:
         new.first[w] = p if pool.first[w] >= 0 else -1
         old = pool.first[w]
         while old >= 0:
-            end = used + pool.size[old]
             begin = pool.start[old]
             new.start[p], new.size[p] = used, pool.size[old]
             new.flow[p], new.fixed[p] = pool.flow[old], pool.fixed[old]
-            new.arc[used:end] = pool.arc[begin : begin + pool.size[old]]
-            used = end
+            for i in range(pool.size[old]):
+                new.arc[used + i] = pool.arc[begin + i]
+            used += pool.size[old]
             old = pool.next[old]
             new.next[p] = p + 1 if old >= 0 else -1
             p += 1
@@ -504,7 +508,8 @@ def skim(
     Returns (source, target), infinite where there is no route, and (what, source, target).
     """
     n = roads.star.through.size
-    length = time + roads.fixed[kind]
+    length = np.empty(time.size)
+    set_lengths(length, time, roads.fixed, kind)
     distance, by = np.empty(n), np.empty(n, dtype=np.int64)
     order = np.full(n, -1, dtype=np.int32)
     total = np.empty((amounts.shape[0], n))

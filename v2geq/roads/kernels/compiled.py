@@ -1,8 +1,9 @@
-"""The one way functions are compiled here: to machine code, cached on disk.
+"""The one way functions are compiled here: to machine code, cached on disk; array chores.
 
 A compiled function is built at its first call after installation and read from the cache after
 that. The cache notices changes of the file a function is in, not of files it calls: after editing
-a kernel that others call, remove the `__pycache__` folder beside it.
+a kernel that others call, remove the `__pycache__` folder beside it. Slices are assigned in loops:
+the check of their shapes alone takes seconds to compile.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, cast
 
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
+N = TypeVar("N", bound=np.generic)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -36,3 +40,20 @@ def _compiled(function: F, inline: Literal["always", "never"] = "never") -> F:
         if "no locator" not in str(error):
             raise
         return cast(F, njit(error_model="numpy", inline=inline)(function))
+
+
+@compiled
+def longer(values: NDArray[N]) -> NDArray[N]:
+    """Copy of twice the length; the second half is not set."""
+    twice = np.empty(2 * values.size, dtype=values.dtype)
+    for i in range(values.size):
+        twice[i] = values[i]
+    return twice
+
+
+@compiled
+def reverse(values: NDArray[N], begin: int, end: int) -> None:
+    """Turn values[begin:end] around in place."""
+    for i in range((end - begin) // 2):
+        here, there = begin + i, end - 1 - i
+        values[here], values[there] = values[there], values[here]

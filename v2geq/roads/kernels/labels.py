@@ -5,12 +5,12 @@ Nodes that are not `through` are left only by routes that start there.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled
+from v2geq.roads.kernels.compiled import compiled, longer
 from v2geq.roads.kernels.trees import Star
 
 
@@ -46,17 +46,6 @@ class _Tree(NamedTuple):
     heap: IntArray
     heap_time: FloatArray
     heap_energy: FloatArray
-
-
-Numbers = TypeVar("Numbers", FloatArray, IntArray)
-
-
-@compiled
-def longer(values: Numbers) -> Numbers:
-    """Copy of twice the length; the second half is not set."""
-    twice = np.empty(2 * values.size, dtype=values.dtype)
-    twice[: values.size] = values
-    return twice
 
 
 @compiled

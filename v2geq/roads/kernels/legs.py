@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled
-from v2geq.roads.kernels.labels import Fronts, longer
+from v2geq.roads.kernels.compiled import compiled, longer, reverse
+from v2geq.roads.kernels.labels import Fronts
 from v2geq.roads.kernels.trees import Star
 
 CHARGE, SELL = 0, 1
@@ -437,7 +437,7 @@ def trace(
                 arc[size] = fronts.by[label]
                 size += 1
                 label = fronts.before[label]
-            arc[begin:size] = arc[begin:size][::-1].copy()
+            reverse(arc, begin, size)
             leg += 1
             start[w, leg:] = size
     return Traced(start, arc[:size].copy(), energy)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled
-from v2geq.roads.kernels.labels import longer
+from v2geq.roads.kernels.compiled import compiled, longer
 from v2geq.roads.kernels.trees import Star, first_tree
 
 
