@@ -161,12 +161,8 @@ def first_call(graph: Graph, rules: EnergyRules, pairs: IntArray, station_node: 
     shortest_routes(graph, graph.free_flow_h, some)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, nargs="?", help="folder of TNTP networks")
-    parser.add_argument("--runs", type=int, default=5, help="repetitions; medians are printed")
-    options = parser.parse_args()
-
+def pricing(folder: Path | None, runs: int) -> None:
+    """Print the table: Sioux Falls, and the networks of the folder."""
     case = vg.load_case("ieee123_sioux_falls")
     graph = Graph.from_road(case.road)
     count = len(graph.nodes)
@@ -182,19 +178,27 @@ def main() -> None:
         f"{'network':<15}{'times':<11}{'OD pairs':>8}{'stations':>9}{'labels/leg':>12}"
         f"{'fronts ms':>11}{'vs plain':>9}{'round ms':>10}{'routes ms':>10}"
     )
-    measure("Sioux Falls", graph, rules, pairs, station_node, options.runs)
-    if options.folder is None:
+    measure("Sioux Falls", graph, rules, pairs, station_node, runs)
+    if folder is None:
         return
     for name, (prefix, stations, per_km) in NETWORKS.items():
-        where = options.folder / name
+        where = folder / name
         if not where.is_dir():
-            print(f"{name:<15}not in {options.folder}")
+            print(f"{name:<15}not in {folder}")
             continue
         road, _ = vg.read_tntp(where / f"{prefix}_net.tntp", where / f"{prefix}_trips.tntp")
         graph = Graph.from_road(road)
         chosen = np.random.default_rng(0).choice(len(graph.nodes), stations, replace=False)
         rules = EnergyRules(40.0, 8.0, 20.0, per_km)
-        measure(name, graph, rules, od_pairs(road, graph), chosen, options.runs)
+        measure(name, graph, rules, od_pairs(road, graph), chosen, runs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", help="folder of TNTP networks")
+    parser.add_argument("--runs", type=int, default=5, help="repetitions; medians are printed")
+    options = parser.parse_args()
+    pricing(options.folder, options.runs)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Traffic assignment and path pricing: CPU seconds here, and ratios to AequilibraE in the same run.
+"""Traffic: assignment beside AequilibraE, pricing of paths, all OD pairs coupled, cold start.
 
-For networks in TNTP format (github.com/bstabler/TransportationNetworks) in a folder with one
-subfolder each. CPU seconds of a whole `assign` call, data in memory, compiled kernels warm; what
-compiling and loading kernels costs is printed apart. AequilibraE (bi-conjugate Frank-Wolfe) is
-compared where it is installed, on one core, its progress bars off.
+Sioux Falls as shipped; with a folder of TNTP data (github.com/bstabler/TransportationNetworks) also
+Anaheim and Chicago-Sketch. CPU seconds of whole `assign` and `solve` calls, data in memory,
+compiled kernels warm; what compiling costs is printed last. AequilibraE (bi-conjugate
+Frank-Wolfe) is compared in the same run where it is installed, on one core, its progress bars off.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import v2geq as vg
+from pricing import pricing
 
-# read by numerical libraries when they are first imported, which is later
+import v2geq as vg
+from v2geq.data.trips import spread_trips
+
 ONE_CORE = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "AEQ_SHOW_PROGRESS": "FALSE"}
 # folder, prefix of the files, minutes per unit of length and of toll
 NETWORKS: dict[str, tuple[str, float, float]] = {
-    "SiouxFalls": ("SiouxFalls", 0.0, 0.0),
     "Anaheim": ("Anaheim", 0.0, 0.0),
     "Chicago-Sketch": ("ChicagoSketch", 0.04, 0.02),
 }
@@ -141,27 +142,35 @@ def cold_start() -> tuple[float, float]:
     return seconds[0], seconds[1]
 
 
-def assignments(folder: Path, runs: int, with_peer: bool) -> None:
-    print(f"{'network':<16}{'gap asked':>10}{'reached':>10}{'CPU s':>9}{'paths':>9}  peer")
-    for name, (prefix, distance, toll) in NETWORKS.items():
-        where = folder / name
-        if not where.is_dir():
+def networks(folder: Path | None) -> Iterator[tuple[str, Any, Any]]:
+    """Names, roads and trips: Sioux Falls, and what is in the folder."""
+    road = vg.load_case("ieee123_sioux_falls").road
+    yield "Sioux Falls", road, road.trips
+    for name, (prefix, distance, toll) in NETWORKS.items() if folder else ():
+        files = f"{folder}/{name}/{prefix}"
+        if not Path(f"{files}_net.tntp").exists():
             print(f"{name:<16}not in {folder}")
             continue
-        road, demand = vg.read_tntp(
-            where / f"{prefix}_net.tntp",
-            where / f"{prefix}_trips.tntp",
+        road, trips = vg.read_tntp(
+            f"{files}_net.tntp",
+            f"{files}_trips.tntp",
             distance_factor=distance,
             toll_factor=toll,
         )
-        vg.assign(road, demand, 1e-4)
+        yield name, road, trips
+
+
+def assignments(folder: Path | None, runs: int, with_peer: bool) -> None:
+    print(f"{'network':<16}{'gap asked':>10}{'reached':>10}{'CPU s':>9}{'paths':>9}  AequilibraE")
+    for name, road, trips in networks(folder):
+        vg.assign(road, trips, 1e-4)
         for gap in (1e-6, 1e-10):
-            seconds, r = median_cpu(partial(vg.assign, road, demand, gap), runs)
+            seconds, r = median_cpu(partial(vg.assign, road, trips, gap), runs)
             line = (
                 f"{name:<16}{gap:>10.0e}{r.relative_gap:>10.1e}{seconds:>9.4f}{r.pool.flow.size:>9}"
             )
             if with_peer and gap == 1e-6:
-                other = peer(road, demand, gap)
+                other = peer(road, trips, gap)
                 line += (
                     "  not installed"
                     if other is None
@@ -170,17 +179,38 @@ def assignments(folder: Path, runs: int, with_peer: bool) -> None:
             print(line, flush=True)
 
 
+def coupled(runs: int) -> None:
+    """All OD pairs of Sioux Falls with both classes, exact over all paths."""
+    case = vg.load_case("ieee123_sioux_falls")
+    changes = spread_trips(case)
+    print(f"{'coupled run':<16}{'CPU s':>8}{'unknowns':>10}{'paths':>8}{'rounds':>8}{'gap':>10}")
+    for scenario in case.scenarios:
+        for v2g in (False, True):
+            seconds, eq = median_cpu(partial(vg.solve, case, scenario, v2g=v2g, set=changes), runs)
+            paths = sum(len(p) for p in eq.coupled.traffic.paths.values())
+            print(
+                f"{scenario + ('_v2g' if v2g else ''):<16}{seconds:>8.3f}{eq.coupled.mcp.n:>10}"
+                f"{paths:>8}{eq.rounds:>8}{eq.certificate.wardrop_gap_all_paths:>10.0e}",
+                flush=True,
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", help="folder of TNTP networks")
     parser.add_argument("--runs", type=int, default=5, help="repetitions; medians are printed")
     parser.add_argument("--no-peer", action="store_true", help="leave AequilibraE out")
     options = parser.parse_args()
-    os.environ.update(ONE_CORE)
-    if options.folder is not None:
-        assignments(options.folder, options.runs, not options.no_peer)
+    if any(os.environ.get(k) != v for k, v in ONE_CORE.items()):
+        # numerical libraries read these when they are loaded, which has happened: start again
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ONE_CORE})
+    assignments(options.folder, options.runs, not options.no_peer)
+    print()
+    pricing(options.folder, options.runs)
+    print()
+    coupled(options.runs)
     first, second = cold_start()
-    print(f"first solve after installation {first:.1f} s, in later processes {second:.1f} s")
+    print(f"\nfirst solve after installation {first:.1f} s, in later processes {second:.1f} s")
 
 
 if __name__ == "__main__":
