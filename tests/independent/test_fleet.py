@@ -253,6 +253,16 @@ def test_warm_start_between_fleets(solved_fleet, queue: str) -> None:
 
 
 @pytest.mark.parametrize("queue", QUEUES)
+def test_fleet_by_legs(solved_fleet, queue: str) -> None:
+    """Legs and plans of stops carry start levels, chargers and queues as paths do."""
+    eq = solved_fleet(DIFFERENT, queue)
+    legs = vg.solve(eq.original, set={"paths.form": "legs"})
+    assert legs.certificate.holds, legs.certificate
+    for name in ("stops_veh_h", "wait_h", "flow_veh_h", "dlmp", "charge_kw", "cost_taxi"):
+        np.testing.assert_allclose(legs.data[name], eq.data[name], rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("queue", QUEUES)
 def test_projections_on_a_fleet(solved_fleet, queue: str) -> None:
     """One value of time: the same point. Several: no inequality over strategies, and it says so."""
     eq = solved_fleet(EQUAL, queue)

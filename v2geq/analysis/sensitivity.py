@@ -41,6 +41,7 @@ COLUMNS = {
     "charge_max_kw": ("stations", "station"),
     "discharge_max_kw": ("stations", "station"),
     "piles": ("stations", "station"),
+    "discharge_piles": ("stations", "station"),
 }
 """Columns of tables that may be asked for as a whole: table and dimension."""
 
@@ -67,7 +68,7 @@ def sensitivity(eq: Equilibrium, *, of: str, to: str) -> xr.DataArray:
         Name of a result in ``eq.data``, for example "dlmp".
     to
         A parameter by name ("voll", "generators.g13.max_kw"), or a whole column ("load_kw",
-        "rating_kva", "max_kw", "charge_max_kw", "discharge_max_kw", "piles").
+        "rating_kva", "max_kw", "charge_max_kw", "discharge_max_kw", "piles", "discharge_piles").
 
     Returns
     -------

@@ -26,7 +26,9 @@ def tables(coupled: Coupled, values: Mapping[str, FloatArray]) -> xr.Dataset:
 
     Dimensions bus, line, station, lse, generator, arc and, by driver class, od_<class>. Buses
     without supply are listed with NaN. Signs: withdrawal takes power from the grid; line flows are
-    positive away from the root; prices are paid per kWh by whoever buys. Not unique in themselves:
+    positive away from the root; prices are paid per kWh by whoever buys. Where vehicles that charge
+    and that discharge wait apart, stops_veh_h and wait_h are sums and means over both, and each
+    direction has its own (charge_stops_veh_h, discharge_wait_h, ...). Not unique in themselves:
     how shed load splits between buses whose price is the value of lost load, and how charging
     splits between stations of equal price and wait; their sums are.
     """
