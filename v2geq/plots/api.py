@@ -1,4 +1,4 @@
-"""`eq.plot`: the figures of one equilibrium."""
+"""`eq.plot`: the figures of one equilibrium, by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,26 @@ if TYPE_CHECKING:
     from v2geq.equilibrium import Equilibrium
 
 
-class Plots:
+class Figures:
+    """Methods that each draw one figure; a name that does not exist is told the closest ones."""
+
+    def names(self) -> list[str]:
+        """Names of the figures."""
+        return [n for n in vars(type(self)) if not n.startswith("_") and n != "names"]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., Figure]:
+            """Tell the closest names for one that does not exist."""
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise AttributeError(f"no figure {name!r}; {did_you_mean(name, self.names())}")
+
+    def __repr__(self) -> str:
+        return f"<figures: {', '.join(self.names())}>"
+
+
+class Plots(Figures):
     """Figures of one equilibrium; every method returns a matplotlib `Figure`.
 
     `v2geq.plots.save(figure, path)` writes one as SVG and PNG. Widths are in mm.
@@ -22,10 +41,6 @@ class Plots:
 
     def __init__(self, eq: Equilibrium) -> None:
         self._eq = eq
-
-    def names(self) -> list[str]:
-        """Names of the figures."""
-        return [n for n in vars(type(self)) if not n.startswith("_") and n != "names"]
 
     def networks(self, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figure:
         """Roads and feeder side by side with their stations.
@@ -73,14 +88,3 @@ class Plots:
         from v2geq.plots.trip_costs import trip_costs
 
         return trip_costs(self._eq, most=most, width_mm=width_mm)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Callable[..., Figure]:
-            """Tell the closest names for one that does not exist."""
-            if name.startswith("_"):
-                raise AttributeError(name)
-            raise AttributeError(f"no figure {name!r}; {did_you_mean(name, self.names())}")
-
-    def __repr__(self) -> str:
-        return f"<figures: {', '.join(self.names())}>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Wedge
 from matplotlib.transforms import Affine2D, ScaledTranslation
 
+from v2geq.arrays import BoolArray, FloatArray
+from v2geq.errors import DataError
 from v2geq.plots.positions import Point, node_positions
 from v2geq.plots.style import (
     COLOURS,
@@ -26,8 +28,10 @@ from v2geq.plots.style import (
     quantity_handles,
     style,
 )
+from v2geq.roads.graph import Graph
 
 if TYPE_CHECKING:
+    from v2geq.data.model import RoadNetwork
     from v2geq.equilibrium import Equilibrium
 
 SIDE = 0.008
@@ -39,6 +43,9 @@ NODE = 64.0
 
 MOST_NAMES = 60
 """Nodes up to which they are named."""
+
+ROOM = 25.0
+"""Space per node, points, below which lines become thinner."""
 
 
 def road_colours() -> Colormap:
@@ -59,7 +66,7 @@ def roads(eq: Equilibrium, *, width_mm: float = 89.0) -> Figure:
 def draw_roads(
     figure: Figure, axes: Axes, eq: Equilibrium, *, pie_radius: float, bar: str = "bottom"
 ) -> float:
-    """Arcs as lines whose width and colour are flow over capacity, on the right of the road.
+    """Flow over capacity of every arc and what the stations charge and discharge.
 
     Parameters
     ----------
@@ -72,29 +79,102 @@ def draw_roads(
     -------
     Energy of that pie, kW.
     """
-    place = node_positions(eq.scenario.case.road.nodes)
-    graph = eq.coupled.traffic.graph
+    road = eq.scenario.case.road
+    place = road_positions(road)
     ratio = eq.data["volume_capacity"].to_numpy()
-    lines = [
-        _beside(place[graph.nodes[t]], place[graph.nodes[h]])
-        for t, h in zip(graph.tail, graph.head, strict=True)
-    ]
-    top = max(float(np.ceil(2.0 * ratio.max()) / 2.0), 1.0) if len(ratio) else 1.0
-    norm = Normalize(0.0, top)
-    order = np.argsort(ratio)
+    draw_arcs(figure, axes, road, place, ratio, plain=~congestible(road), bar=bar)
+    return draw_pies(
+        axes,
+        place,
+        [str(n) for n in eq.scenario.stations["road_node"]],
+        np.maximum(eq.data["discharge_kw"].to_numpy(), 0.0),
+        np.maximum(eq.data["charge_kw"].to_numpy(), 0.0),
+        pie_radius,
+    )
+
+
+def road_positions(road: RoadNetwork) -> Mapping[str, Point]:
+    """Positions of the nodes in the unit square.
+
+    Raises
+    ------
+    DataError
+        Nodes without coordinates, or all in one place.
+    """
+    xy = road.nodes[["x", "y"]].to_numpy(dtype=float)
+    if not np.isfinite(xy).all() or (len(xy) > 1 and not np.ptp(xy, axis=0).any()):
+        lost = np.flatnonzero(~np.isfinite(xy).all(axis=1))
+        what = f"node {road.nodes.index[lost[0]]!r} has no" if lost.size else "all nodes have equal"
+        raise DataError(
+            f"{what} coordinates: road network {road.name!r} cannot be drawn",
+            where=road.source,
+            advice="give the node file, vg.read_tntp(net, trips, nodes=...), or the columns x and "
+            "y of the nodes",
+        )
+    return node_positions(road.nodes)
+
+
+def congestible(road: RoadNetwork) -> BoolArray:
+    """(arc,) whether flow changes the travel time and through traffic may use the arc.
+
+    The others are zone connectors: their capacity means nothing.
+    """
+    from v2geq.roads.delay import delay_arrays
+    from v2geq.roads.kernels.delay import times_and_slopes
+
+    graph, delay = Graph.from_road(road), delay_arrays(road)
+    slope = times_and_slopes(delay, delay.capacity.copy())[1]
+    out: BoolArray = graph.through[graph.tail] & graph.through[graph.head] & (slope > 0.0)
+    return out
+
+
+def draw_arcs(
+    figure: Figure,
+    axes: Axes,
+    road: RoadNetwork,
+    place: Mapping[str, Point],
+    values: FloatArray,
+    *,
+    plain: BoolArray,
+    norm: Normalize | None = None,
+    label: str = "Flow / capacity (-)",
+    bar: str = "bottom",
+) -> None:
+    """Roads and nodes: arcs as lines on the right of the road, width and colour by value.
+
+    Parameters
+    ----------
+    values
+        (arc,) zero or more.
+    plain
+        (arc,) drawn thin and grey, whatever the value.
+    norm
+        Scale of the values; by default from 0 to the next half, at least to 1.
+    label, bar
+        Text of the colour bar, and its side.
+    """
+    lines = arc_lines(road, place)
+    size = 72.0 * float((figure.get_size_inches() * axes.get_position().size).min())
+    thin = min(1.0, size / (ROOM * np.sqrt(len(place))))
+    axes.add_collection(
+        LineCollection(list(lines[plain]), colors=FAINT, linewidths=0.5 * thin, zorder=1)
+    )
+    if norm is None:
+        top = float(np.ceil(2.0 * values[~plain].max(initial=0.0)) / 2.0)
+        norm = Normalize(0.0, max(top, 1.0))
+    order = np.flatnonzero(~plain)[np.argsort(values[~plain])]
     axes.add_collection(
         LineCollection(
-            [lines[k] for k in order],
-            array=ratio[order],
+            list(lines[order]),
+            array=values[order],
             cmap=road_colours(),
             norm=norm,
-            linewidths=0.5 + 2.2 * ratio[order] / top,
+            linewidths=thin * (0.5 + 2.2 * norm(values[order])),
             capstyle="round",
             zorder=2,
         )
     )
     draw_nodes(axes, place)
-    most = draw_pies(axes, eq, place, pie_radius)
     frame(axes, place)
     colorbar = figure.colorbar(
         ScalarMappable(norm, road_colours()),
@@ -104,15 +184,29 @@ def draw_roads(
         pad=0.02,
         aspect=30,
         shrink=0.8,
-        label="Flow / capacity (-)",
+        label=label,
     )
     colorbar.outline.set_linewidth(0.0)
-    return most
+
+
+def arc_lines(road: RoadNetwork, place: Mapping[str, Point]) -> FloatArray:
+    """(arc, 2, 2) first and last point of every arc, moved to the right of the road."""
+    start, end = (
+        np.array([place[str(n)] for n in road.arcs[c]]).reshape(-1, 2)
+        for c in ("from_node", "to_node")
+    )
+    along = end - start
+    length = np.hypot(*along.T)[:, None]
+    # closer to the middle of the road where roads are many
+    side = SIDE * min(1.0, np.sqrt(MOST_NAMES / len(place)))
+    aside = side * along[:, ::-1] * (1.0, -1.0) / np.where(length > 0.0, length, 1.0)
+    lines: FloatArray = np.stack((start + aside, end + aside), axis=1)
+    return lines
 
 
 def base_map(axes: Axes, eq: Equilibrium) -> Mapping[str, Point]:
     """Roads in grey with numbered nodes; the positions of the nodes."""
-    place = node_positions(eq.scenario.case.road.nodes)
+    place = road_positions(eq.scenario.case.road)
     graph = eq.coupled.traffic.graph
     ends = {
         tuple(sorted((graph.nodes[t], graph.nodes[h])))
@@ -130,7 +224,8 @@ def draw_nodes(axes: Axes, place: Mapping[str, Point]) -> None:
     """Nodes as white discs with their name; dots where there are too many to read."""
     x, y = zip(*place.values(), strict=True)
     if len(place) > MOST_NAMES:
-        axes.scatter(x, y, s=2, color=MUTED, linewidths=0, zorder=3)
+        area = 2.0 * MOST_NAMES / len(place)
+        axes.scatter(x, y, s=area, color=MUTED, linewidths=0, zorder=3)
         return
     axes.scatter(
         x,
@@ -177,31 +272,28 @@ def frame(axes: Axes, place: Mapping[str, Point], margin: float = 0.05) -> None:
     axes.set_axis_off()
 
 
-def _beside(start: Point, end: Point) -> list[Point]:
-    """Line from `start` to `end`, moved to the right."""
-    dx, dy = end[0] - start[0], end[1] - start[1]
-    length = float(np.hypot(dx, dy)) or 1.0
-    ox, oy = SIDE * dy / length, -SIDE * dx / length
-    return [(start[0] + ox, start[1] + oy), (end[0] + ox, end[1] + oy)]
+def draw_pies(
+    axes: Axes,
+    place: Mapping[str, Point],
+    nodes: Sequence[str],
+    first: FloatArray,
+    second: FloatArray,
+    size: float,
+    colours: tuple[str, str] = (COLOURS["discharge"], COLOURS["charge"]),
+) -> float:
+    """Two amounts at nodes as pies, area by their sum; the largest sum.
 
-
-def draw_pies(axes: Axes, eq: Equilibrium, place: Mapping[str, Point], size: float) -> float:
-    """Stations as pies of charge and discharge at their nodes, area by energy.
-
-    The largest has radius `size` (points); its energy, kW. An idle station is a thick ring.
+    The largest has radius `size` (points). One without either is a thick ring.
     """
-    charge, discharge = eq.data["charge_kw"].to_numpy(), eq.data["discharge_kw"].to_numpy()
-    charge, discharge = np.maximum(charge, 0.0), np.maximum(discharge, 0.0)
-    total = charge + discharge
+    total = first + second
     most = float(total.max()) if len(total) else 0.0
-    nodes = [str(n) for n in eq.scenario.stations["road_node"]]
     for k in np.argsort(-total):
         at = place[nodes[k]]
         if total[k] <= 1e-3 * most:
             axes.scatter(*at, s=NODE, facecolor="none", edgecolor=INK, linewidths=1.1, zorder=5)
             continue
         radius = size * float(np.sqrt(total[k] / most))
-        pie(axes, at, radius, 90.0 + 360.0 * float(discharge[k] / total[k]))
+        pie(axes, at, radius, 90.0 + 360.0 * float(first[k] / total[k]), colours)
         if len(place) <= MOST_NAMES:
             # the pie covers the name in the node's disc; a small one has no room for it
             inside = radius > 4.5
@@ -218,8 +310,8 @@ def draw_pies(axes: Axes, eq: Equilibrium, place: Mapping[str, Point], size: flo
     return most
 
 
-def pie(axes: Axes, at: Point, radius: float, turn: float, zorder: float = 4.0) -> None:
-    """Discharge from the top anticlockwise to angle `turn`, charge from there; radius in points."""
+def pie(axes: Axes, at: Point, radius: float, turn: float, colours: tuple[str, str]) -> None:
+    """First colour from the top anticlockwise to angle `turn`, then the second; radius, points."""
     figure = axes.figure
     in_data: Any = axes.transData  # declared for affine transforms, made for any
     where = (
@@ -227,7 +319,7 @@ def pie(axes: Axes, at: Point, radius: float, turn: float, zorder: float = 4.0) 
         + figure.dpi_scale_trans
         + ScaledTranslation(at[0], at[1], in_data)
     )
-    for quantity, start, end in (("discharge", 90.0, turn), ("charge", turn, 450.0)):
+    for colour, start, end in zip(colours, (90.0, turn), (turn, 450.0), strict=True):
         if end - start > 0.5:
             axes.add_artist(
                 Wedge(
@@ -236,10 +328,10 @@ def pie(axes: Axes, at: Point, radius: float, turn: float, zorder: float = 4.0) 
                     start,
                     end,
                     transform=where,
-                    facecolor=COLOURS[quantity],
+                    facecolor=colour,
                     edgecolor="white",
                     linewidth=0.4,
-                    zorder=zorder,
+                    zorder=4.0,
                     clip_on=False,
                 )
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,7 @@ from v2geq.show import card
 if TYPE_CHECKING:
     import pandas as pd
 
+    from v2geq.plots.assignment import AssignmentPlots
     from v2geq.roads.kernels.assignment import Pool
 
 SKIMS = ("cost", "time", "length", "toll")
@@ -337,3 +339,10 @@ class Assignment:
     def _repr_html_(self) -> str:
         title = f"Traffic assignment, {self.problem.road.name}"
         return card(title, self.figures, good=self.converged)
+
+    @cached_property
+    def plot(self) -> AssignmentPlots:
+        """Figures of this assignment; ``r.plot.names()`` lists them."""
+        # pictures build on results, not the other way round: brought in when asked for
+        plots: AssignmentPlots = import_module("v2geq.plots.assignment").AssignmentPlots(self)
+        return plots
