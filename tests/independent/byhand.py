@@ -83,8 +83,9 @@ def facts(case: Case, scenario: str, v2g: bool) -> Facts:
     at = {b: i for i, b in enumerate(buses)}
     low, high = np.zeros(len(buses)), np.zeros(len(buses))
     for bus, q in data.reactive_sources.items():
-        low[at[bus]] -= q
-        high[at[bus]] += q
+        if bus in at:
+            low[at[bus]] -= q
+            high[at[bus]] += q
     for _, g in case.generators.iterrows():
         if g["bus"] in at:
             low[at[g["bus"]]] += g["min_kvar"]
