@@ -18,9 +18,8 @@ NEW_PATH_GAIN = 1e-10
 """Relative saving from which a path outside the problem is added to it."""
 
 
-def path_count(roads: Traffic) -> int:
-    """Paths of all classes together; of legs, their routes."""
-    return sum(len(paths) for paths in roads.paths.values())
+DEAR = 0.1
+"""Relative excess cost from which a path without flow is dropped between rounds."""
 
 
 def by_paths(coupled: Coupled, z: FloatArray) -> tuple[Coupled, FloatArray]:
@@ -58,8 +57,8 @@ def borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> None:
         roads.add(name, used)
 
 
-def extend(coupled: Coupled, z: FloatArray) -> bool:
-    """Add paths that would be cheaper than those in use; False where there are none."""
+def extend(coupled: Coupled, z: FloatArray) -> int:
+    """Add paths that would be cheaper than those in use; how many columns that makes."""
     values, roads = coupled.mcp.split(z), coupled.traffic
     limit = {}
     for name, kind in roads.classes.items():
@@ -70,18 +69,35 @@ def extend(coupled: Coupled, z: FloatArray) -> bool:
     found = price_all(
         roads, values["drivers.arc_flow"], values["drivers.station_flow"], prices, below=limit
     )
-    return any([roads.add(name, paths) for name, paths in found.paths.items()])
+    return sum(roads.add(name, paths) for name, paths in found.paths.items())
 
 
-def reconcile(coupled: Coupled) -> bool:
-    """Add paths that help to keep all limits, where those so far cannot; False where none does.
+def prune(coupled: Coupled, z: FloatArray) -> None:
+    """Drop paths of the problem without flow that cost far more than those in use.
+
+    Paths added since are kept.
+    """
+    values, excess = coupled.mcp.split(z), coupled.mcp.split(coupled.mcp.F(z))
+    for name, paths in coupled.traffic.paths.items():
+        if name in coupled.traffic.legs:
+            continue  # a leg's route may serve another plan
+        flow = f"drivers.flow_{name}"
+        count = len(values[flow])
+        cost = np.abs(values[f"drivers.demand_{name}"])[paths.od[:count]]
+        wanted = np.ones(len(paths), dtype=np.bool_)
+        wanted[:count] = (excess[flow] <= DEAR * cost) | (values[flow] > 0.0)
+        paths.keep(wanted)
+
+
+def reconcile(coupled: Coupled) -> int:
+    """Add paths that help to keep all limits, where those so far cannot; how many columns.
 
     The point of a failed run has no useful prices. Those of the least relaxation of limits are
     exact: while it is positive and some path earns at them, the path makes it smaller.
     """
     conflict = least_relaxation(coupled.mcp)
     if not conflict.limits:
-        return False
+        return 0
     price, roads = coupled.mcp.split(conflict.prices), coupled.traffic
     prices = StationPrices(price["charge_price"], price.get("discharge_price"))
     traded = [p for p in (prices.charge, prices.discharge) if p is not None]
@@ -92,4 +108,4 @@ def reconcile(coupled: Coupled) -> bool:
             cost = price[f"drivers.demand_{name}"]
             below[name] = cost - NEW_PATH_GAIN * (kind.battery * highest + np.abs(cost))
     found = price_energy(roads, prices, below)
-    return any([roads.add(name, paths) for name, paths in found.items()])
+    return sum(roads.add(name, paths) for name, paths in found.items())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.columns import borrow_paths, by_paths, extend, path_count, reconcile
+from v2geq.columns import borrow_paths, by_paths, extend, prune, reconcile
 from v2geq.coupling import Coupled, couple
 from v2geq.data.model import Case
 from v2geq.errors import ConvergenceError, DataError
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from v2geq.plots.api import Plots
 
 MAX_ROUNDS = 40
+PRUNE_ROUNDS = 10
+"""Rounds after which no path is dropped any more, so that none comes and goes for ever."""
 WARM_PATHS = 8
 """New paths up to which the next round starts from the last round's solution."""
 
@@ -115,15 +117,18 @@ def solve(
                 raise KeyboardInterrupt
             break
         # also after a failure: without the paths still missing there may be no feasible point
-        before = path_count(roads)
-        grown = exact and (extend(coupled, z) or (not result.status.ok and reconcile(coupled)))
-        if not grown:
+        new = extend(coupled, z) if exact else 0
+        if exact and not new and not result.status.ok:
+            new = reconcile(coupled)
+        if not new:
             break
         if rounds >= MAX_ROUNDS:
             result.status = Status.ITERATION_LIMIT
             break
+        if result.status.ok and rounds <= PRUNE_ROUNDS:
+            prune(coupled, z)
         last, coupled = coupled, couple(resolved, roads)
-        few = result.status.ok and path_count(roads) - before <= WARM_PATHS
+        few = result.status.ok and new <= WARM_PATHS
         near = coupled.mcp.carry(last.mcp, z) if few else None
     if roads.legs and result.status is not Status.INTERRUPTED:
         coupled, z = by_paths(coupled, z)

@@ -6,18 +6,24 @@ all paths is a statement about `price_all`: no path of any class costs less than
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.players.drivers import Traffic
 from v2geq.players.paths import DISCHARGE, Path
 from v2geq.players.pricing import LegFronts, price_paths, shortest_routes
+from v2geq.roads.assign import assign
+from v2geq.roads.assignment import Assignment
+from v2geq.roads.classes import UserClass
 from v2geq.scenario import Scenario
 
+SEED_GAP = 1e-8
+"""Relative gap of the roads alone from which paths start."""
 SEED_ROUNDS = 6
+"""Rounds of loading queues."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ def price_all(
     queue_flow: FloatArray,
     prices: StationPrices,
     below: Mapping[str, FloatArray] | None = None,
+    kinds: Collection[str] = ("ev", "fv"),
 ) -> Cheapest:
     """Cheapest path of every class and OD pair over all energy-feasible paths.
 
@@ -52,12 +59,16 @@ def price_all(
     below
         class -> (od,) cost in $/veh; only cheaper paths are returned. Fuel vehicles' costs are at
         the class's own value of time.
+    kinds
+        Kinds of classes to price.
     """
     times = traffic.travel_time.time(arc_flow)
     charge_wait, discharge_wait = traffic.waits(queue_flow)
     cost: dict[str, FloatArray] = {}
     paths: dict[str, list[Path]] = {}
     for name, kind in traffic.classes.items():
+        if kind.kind not in kinds:
+            continue
         limit = None if below is None else below[name]
         pairs = traffic.od_pairs[name]
         if kind.kind == "ev":
@@ -144,35 +155,46 @@ def price_energy(
 
 
 def seed(scenario: Scenario, traffic: Traffic) -> None:
-    """Fill the path sets with the cheapest paths of a few rounds of averaged loading.
+    """Fill the path sets with paths near those of the equilibrium.
 
-    Prices are the reference price; each round loads all demand on its cheapest paths and averages
-    flows with the rounds before, so that congested alternatives enter as well.
+    Routes of all vehicles without stops are in equilibrium on the roads alone; fuel vehicles get
+    these. At the times they leave, electric vehicles get their cheapest paths of a few rounds of
+    loading, with prices at the reference price and queues averaged over the rounds.
     """
-    stations = len(scenario.stations)
-    price = np.full(stations, scenario.price_scale)
+    case = scenario.case
+    users = {name: UserClass(case.trips[name]) for name in traffic.classes}
+    roads = assign(case.road, users, SEED_GAP, check=False)
+    for name, kind in traffic.classes.items():
+        if kind.kind == "fv":
+            traffic.add(name, _routes(roads, name, traffic.od_pairs[name]))
+    arc_flow = roads.flow.to_numpy()
+    price = np.full(len(scenario.stations), scenario.price_scale)
     prices = StationPrices(price, price if scenario.v2g else None)
-    arc_flow = np.zeros(len(traffic.graph.arcs))
     queue_flow = np.zeros(len(traffic.queues))
     for k in range(SEED_ROUNDS):
-        found = price_all(traffic, arc_flow, queue_flow, prices)
-        arcs, stops = np.zeros_like(arc_flow), np.zeros_like(queue_flow)
+        found = price_all(traffic, arc_flow, queue_flow, prices, kinds=("ev",))
+        stops = np.zeros_like(queue_flow)
         for name, paths in found.paths.items():
             traffic.add(name, paths)
             trips = traffic.demand[name][[p.od for p in paths]]
-            arcs += _loads([p.arcs for p in paths], trips, arcs.size)
             queues = [
                 [int(traffic.queue_of[int(s.kind == DISCHARGE), s.station]) for s in p.stops]
                 for p in paths
             ]
-            stops += _loads(queues, trips, stops.size)
-        weight = 2.0 / (k + 2.0)
-        arc_flow += weight * (arcs - arc_flow)
-        queue_flow += weight * (stops - queue_flow)
+            flat = np.array([q for stops in queues for q in stops], dtype=np.int64)
+            stops += np.bincount(flat, np.repeat(trips, [len(q) for q in queues]), stops.size)
+        queue_flow += 2.0 / (k + 2.0) * (stops - queue_flow)
 
 
-def _loads(places: Sequence[Sequence[int]], trips: FloatArray, size: int) -> FloatArray:
-    """(place,) sum of the trips of the paths that pass it, as often as they do."""
-    flat = np.array([i for p in places for i in p], dtype=np.int64)
-    count = np.array([len(p) for p in places], dtype=np.int64)
-    return np.bincount(flat, np.repeat(trips, count), size).astype(np.float64)
+def _routes(roads: Assignment, name: str, od_pairs: IntArray) -> list[Path]:
+    """Routes of one class of an assignment, as paths of the given OD pairs."""
+    demand, pool = roads.problem.demand, roads.pool
+    position = {pair: w for w, pair in enumerate(map(tuple, od_pairs.tolist()))}
+    arcs = roads.problem.graph.star.arc[pool.arc].tolist()
+    ends = list(zip(demand.origin.tolist(), demand.destination.tolist(), strict=True))
+    own = np.flatnonzero(demand.kind[roads.path_pair] == demand.classes.index(name))
+    pairs, starts, sizes = (x[own].tolist() for x in (roads.path_pair, pool.start, pool.size))
+    return [
+        Path(position[ends[w]], tuple(arcs[i : i + n]), (), 0.0)
+        for w, i, n in zip(pairs, starts, sizes, strict=True)
+    ]

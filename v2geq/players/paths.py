@@ -454,7 +454,7 @@ def require_feasible(
 
 
 class PathSet:
-    """Paths of one driver class with their matrices; columns are paths, appended only.
+    """Paths of one driver class with their matrices; columns are paths.
 
     Parameters
     ----------
@@ -526,6 +526,12 @@ class PathSet:
         if len(self._paths) > start:
             self._cache.clear()
         return np.arange(start, len(self._paths), dtype=np.int64)
+
+    def keep(self, wanted: BoolArray) -> None:
+        """Drop the paths that are not `wanted`, (path,); the others move up."""
+        kept = [p for p, stays in zip(self._paths, wanted.tolist(), strict=True) if stays]
+        self._paths, self._position = kept, {p.key: i for i, p in enumerate(kept)}
+        self._cache.clear()
 
     def position(self, path: Path) -> int | None:
         """Column of the path with the same key, None if it is not in the set."""
