@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -243,6 +244,58 @@ def test_other_delay_functions_equalise_costs(delay: str) -> None:
     np.testing.assert_allclose(cost.max(), cost.min(), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize(
+    "delay", ["t0*(1 + 10/(1 + exp(20*(1 - x/c))))", "t0*(1 + 10*x**8/(x**8 + c**8))"]
+)
+def test_times_that_level_off(delay: str) -> None:
+    """Newton's step alone goes to and fro between two routes that are flat at both ends."""
+    steps = {"capacity_veh_h": 1.0, "delay": delay}
+    road = make_road({"a-b": steps, "a-m": steps, "m-b": {"free_flow_min": 0.0}})
+    r = vg.assign(road, make_trips({("a", "b"): 2}), 1e-12)
+    np.testing.assert_allclose(r.flow, 1.0, rtol=1e-10)
+
+
+def test_times_that_overflow_on_the_way() -> None:
+    """All trips on one route take exp(1000) min; shared evenly they take exp(500)."""
+    steep = {"capacity_veh_h": 0.01, "delay": "t0*exp(x/c)"}
+    road = make_road({"a-b": steep, "a-m": steep, "m-b": {"free_flow_min": 0.0}})
+    r = vg.assign(road, make_trips({("a", "b"): 10}), 1e-12)
+    np.testing.assert_allclose(r.flow, 5.0, rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("arc", "trips", "user"),
+    [
+        ({"capacity_veh_h": 1e-20, "bpr_power": 20.0}, 10.0, {}),
+        ({"capacity_veh_h": 1e-100}, 10.0, {}),
+        ({}, 1e300, {}),
+        ({}, 1e200, {"pce": 1e200}),
+        ({"toll": 1e307}, 100.0, {"value_of_time": 60.0}),
+    ],
+)
+def test_overflow_is_loud(arc: Any, trips: float, user: Any) -> None:
+    road = make_road({"a-b": arc, "a-m": arc, "m-b": arc})
+    classes = {"car": vg.UserClass(make_trips({("a", "b"): trips}), **user)}
+    with pytest.raises(vg.ConvergenceError, match="beyond all numbers"):
+        vg.assign(road, classes)
+    assert not vg.assign(road, classes, check=False).converged
+
+
+@pytest.mark.parametrize("capacity", [1e-80, 1e-70, 1e90])
+def test_extreme_capacities(capacity: float) -> None:
+    """Powers of the capacity may overflow or lose digits; flow over capacity does not."""
+    road = make_road({"a-b": {"capacity_veh_h": capacity}})
+    r = vg.assign(road, make_trips({("a", "b"): 3 * capacity}))
+    assert r.time["a-b"] == pytest.approx(5 * (1 + 0.15 * 81), rel=1e-12)
+
+
+def test_roads_that_cost_nothing() -> None:
+    road = make_road({arc: {"free_flow_min": 0.0} for arc in ("a-b", "b-c", "c-b", "a-c")})
+    r = vg.assign(road, make_trips({("a", "b"): 1, ("a", "c"): 2}))
+    assert r.relative_gap == 0.0 and len(r.iterations) == 2
+    assert r.flow.sum() >= 3.0 and r.od["cost_min"].tolist() == [0.0, 0.0]
+
+
 def test_zones_are_not_passed() -> None:
     """The short way leads through a zone; it may only start or end there."""
     slow = {"free_flow_min": 50.0}
@@ -290,6 +343,27 @@ def test_warm_start_with_other_classes_and_tolls() -> None:
     assert abs(gap_by_networkx(road, classes, warm)) <= 2e-10
     cold = vg.assign(road, classes, 1e-10)
     assert warm.objective == pytest.approx(cold.objective, rel=1e-8)
+
+
+def test_warm_start_after_the_demand_grew_from_next_to_nothing() -> None:
+    """The ratio of the two demands is beyond all numbers."""
+    road = make_road({"a-b": {}, "a-m": {}, "m-b": {}})
+    little = vg.assign(road, make_trips({("a", "b"): 1e-310}))
+    much = make_trips({("a", "b"): 1e4})
+    warm, cold = vg.assign(road, much, 1e-12, start=little), vg.assign(road, much, 1e-12)
+    np.testing.assert_allclose(warm.flow, cold.flow, rtol=1e-6)
+
+
+def test_warm_start_from_another_graph_is_refused() -> None:
+    """The same names, but a zone now closed, or arcs that lead elsewhere."""
+    arcs = {"a-z": {}, "z-b": {}, "a-m": {}, "m-b": {}}
+    road, trips = make_road(arcs), make_trips({("a", "b"): 1})
+    r = vg.assign(road, trips)
+    turned = road.arcs.assign(from_node=["a", "m", "a", "z"], to_node=["m", "b", "z", "b"])
+    closed, other = make_road(arcs, closed=["z"]), RoadNetwork("o", road.nodes, turned, trips)
+    for changed in (closed, other):
+        with pytest.raises(vg.DataError, match="other roads"):
+            vg.assign(changed, trips, start=r)
 
 
 def test_skims_are_shortest_paths() -> None:
@@ -394,7 +468,12 @@ GOOD = make_trips({("a", "c"): 1})
             "value_of_time of user class 'car' is 0.0",
         ),
         ({"car": vg.UserClass(GOOD, pce=-1.0)}, "pce of user class 'car'"),
+        ({"car": vg.UserClass(GOOD, pce=np.inf)}, "pce of user class 'car' is inf"),
         ({"car": vg.UserClass(GOOD, distance_cost=-1.0)}, "distance_cost of user class 'car'"),
+        ({"car": vg.UserClass(GOOD, toll_share=np.nan)}, "toll_share of user class 'car' is nan"),
+        ({"car": GOOD}, "user class 'car' is a DataFrame"),
+        ({}, "no trips"),
+        (GOOD.assign(trips_veh_h="ten"), "from a to c are ten"),
     ],
 )
 def test_bad_trips_are_named(trips: Any, message: str) -> None:
@@ -407,6 +486,7 @@ def test_bad_trips_are_named(trips: Any, message: str) -> None:
     [
         ("capacity_veh_h", 0.0),
         ("capacity_veh_h", np.nan),
+        ("capacity_veh_h", 1e-320),
         ("free_flow_min", -1.0),
         ("bpr_b", -0.1),
         ("bpr_power", 0.5),
@@ -422,9 +502,36 @@ def test_bad_arcs_are_named(column: str, value: float) -> None:
         vg.assign(road, GOOD)
 
 
+@pytest.mark.parametrize("what", ["nodes", "arcs"])
+def test_names_given_twice_are_refused(what: str) -> None:
+    twice = replace(ROAD, **{what: pd.concat([getattr(ROAD, what)] * 2)})
+    with pytest.raises(vg.DataError, match=f"{what[:-1]} '.*' appears twice"):
+        vg.assign(twice, GOOD)
+
+
+def test_trips_in_other_dress() -> None:
+    """Integer or categorical zones, whole numbers, more columns, any index."""
+    road = make_road({"1-2": {}, "2-3": {}})
+    plain = vg.assign(road, make_trips({("1", "3"): 4, ("1", "2"): 2}))
+    table = pd.DataFrame(
+        {"purpose": "work", "trips_veh_h": [2, 4], "destination": [2, 3], "origin": [1, 1]},
+        index=[7, 7],
+    )
+    for trips in (table, table.astype({"origin": "category", "destination": "category"})):
+        pd.testing.assert_frame_equal(vg.assign(road, trips).od, plain.od)
+
+
+def test_arcs_without_a_delay_are_bpr() -> None:
+    road = make_road({"a-b": {}, "b-c": {"delay": "conical", "conical_alpha": 4.0}, "c-b": {}})
+    partly = replace(road, arcs=road.arcs.assign(delay=[None, "conical", np.nan]))
+    assert vg.assign(partly, GOOD).time.tolist() == vg.assign(road, GOOD).time.tolist()
+
+
 def test_bad_calls_are_named() -> None:
     with pytest.raises(vg.DataError, match="gap = 0"):
         vg.assign(ROAD, GOOD, gap=0.0)
+    with pytest.raises(vg.DataError, match="max_iterations = 0"):
+        vg.assign(ROAD, GOOD, max_iterations=0)
     r = vg.assign(ROAD, GOOD)
     with pytest.raises(vg.DataError, match="other roads"):
         vg.assign(make_road({"a-c": {}}), GOOD, start=r)

@@ -23,9 +23,9 @@ CHECKED_RATIO = 10.0
 
 
 def delay_texts(road: RoadNetwork) -> pd.Series:
-    """(arc,) 'bpr', 'conical' or an expression; 'bpr' where the arcs have no column `delay`."""
+    """(arc,) 'bpr', 'conical' or an expression; 'bpr' where the column `delay` says nothing."""
     if "delay" in road.arcs:
-        return road.arcs["delay"].astype(str)
+        return road.arcs["delay"].fillna("bpr").astype(str)
     return pd.Series("bpr", index=road.arcs.index, dtype=str)
 
 

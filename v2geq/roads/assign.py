@@ -58,7 +58,7 @@ def assign(
     start
         Assignment on the same roads to start from: its routes and shares serve where pairs agree.
     max_iterations
-        Searches for new routes.
+        Most searches for new routes, at least one.
     check
         Raise where the gap is not reached; otherwise return the last point, which says so.
     progress
@@ -67,7 +67,8 @@ def assign(
     Raises
     ------
     DataError
-        Bad parameters, trips at unknown nodes, or OD pairs without a route.
+        Bad parameters, trips at unknown nodes, OD pairs without a route, or a start on other
+        roads.
     ConvergenceError
         With `check`, where the gap is not reached.
 
@@ -79,6 +80,8 @@ def assign(
     """
     if not (np.isfinite(gap) and gap > 0.0):
         raise DataError(f"gap = {gap!r}", advice="give a small number above 0, for example 1e-6")
+    if not max_iterations >= 1:
+        raise DataError(f"max_iterations = {max_iterations!r}", advice="give at least 1")
     begin = time.perf_counter()
     classes = demand if isinstance(demand, Mapping) else {"all": UserClass(demand)}
     problem = Problem.build(road, classes)
@@ -100,7 +103,7 @@ def assign(
         pool, excess, total, sweeps = kernels.improve(
             roads, trips, delay, pool, state, order, SWEEPS, SWEEP_SHARE
         )
-        relative = excess / total if total > 0.0 else np.inf
+        relative = _relative(excess, total)
         iteration = len(log) + 1
         if relative < best:
             best, best_at = relative, iteration
@@ -111,7 +114,7 @@ def assign(
             kernels.load(roads, trips, pool, state.flow)
             problem.retime()
             excess, total = kernels.gap(roads, trips, pool, state, order, cost)
-            relative = excess / total if total > 0.0 else 0.0
+            relative = _relative(excess, total)
         paths = int(pool.used[kernels.PATHS] - pool.used[kernels.DROPPED_PATHS])
         log.append(Iteration(iteration, time.perf_counter() - begin, relative, paths, sweeps))
         if progress:
@@ -131,11 +134,23 @@ def assign(
         iterations=tuple(log),
     )
     if check and not result.converged:
-        why = "allow more" if len(log) >= max_iterations else "rounding is all that is left"
+        if np.isinf(relative):
+            why = f"costs are beyond all numbers ({problem.overflow or 'in total'})"
+        elif len(log) >= max_iterations:
+            why = "allow more"
+        else:
+            why = f"the last {STALLED} did not come closer, rounding may be all that is left"
         raise ConvergenceError(
             f"the relative gap is {relative:.2e} after {len(log)} iterations, not {gap:.0e}; {why}"
         )
     return result
+
+
+def _relative(excess: float, total: float) -> float:
+    """Relative gap: zero where nothing costs anything, infinite where costs are."""
+    if excess == 0.0:
+        return 0.0
+    return excess / total if excess < np.inf and total > 0.0 else np.inf
 
 
 def _empty_pool(problem: Problem) -> Pool:
@@ -157,10 +172,16 @@ def _empty_pool(problem: Problem) -> Pool:
 def _pool_of(problem: Problem, start: Assignment) -> Pool:
     """Paths and flows of `start` for the OD pairs and classes both have."""
     graph, theirs = problem.graph, start.problem
-    if graph.arcs != theirs.graph.arcs or graph.nodes != theirs.graph.nodes:
+    other = theirs.graph
+    if (graph.nodes, graph.arcs) != (other.nodes, other.arcs) or not (
+        np.array_equal(graph.tail, other.tail)
+        and np.array_equal(graph.head, other.head)
+        and np.array_equal(graph.through, other.through)
+    ):
         raise DataError(
             "the assignment to start from is on other roads",
-            advice="nodes and arcs must have the same names in the same order",
+            advice="nodes and arcs must have the same names in the same order, arcs the same "
+            "ends, and the same nodes be passed",
         )
     nodes = len(graph.nodes)
 

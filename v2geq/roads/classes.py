@@ -51,17 +51,16 @@ class UserClass:
         DataError
             A parameter out of range, or a cost that is negative or not finite.
         """
-        for what, least in (("value_of_time", 0.0), ("pce", 0.0)):
-            if not getattr(self, what) > least:
+        for what, good, advice in (
+            ("value_of_time", self.value_of_time > 0.0, "above 0"),
+            ("pce", 0.0 < self.pce < inf, "above 0 and finite"),
+            ("distance_cost", 0.0 <= self.distance_cost < inf, "not negative and finite"),
+            ("toll_share", 0.0 <= self.toll_share < inf, "not negative and finite"),
+        ):
+            if not good:
                 raise DataError(
                     f"{what} of user class {name!r} is {getattr(self, what)!r}",
-                    advice="give a number above 0",
-                )
-        for what in ("distance_cost", "toll_share"):
-            if not (getattr(self, what) >= 0.0 and np.isfinite(getattr(self, what))):
-                raise DataError(
-                    f"{what} of user class {name!r} is {getattr(self, what)!r}",
-                    advice="give a number that is not negative",
+                    advice=f"give a number that is {advice}",
                 )
         arcs = road.arcs
         zero = np.zeros(len(arcs))
@@ -106,8 +105,8 @@ def gather_demand(graph: Graph, classes: Mapping[str, UserClass]) -> Demand:
     Raises
     ------
     DataError
-        A column is missing, a zone is no node of the road, trips are negative or not finite, or a
-        pair appears twice in a class.
+        There is no class or no trip, a column is missing, a zone is no node of the road, trips are
+        negative or not finite, or a pair appears twice in a class.
     """
     import pandas as pd
 
@@ -115,6 +114,11 @@ def gather_demand(graph: Graph, classes: Mapping[str, UserClass]) -> Demand:
     parts = []
     intrazonal: dict[str, float] = {}
     for k, (name, user) in enumerate(classes.items()):
+        if not isinstance(user, UserClass):
+            raise DataError(
+                f"user class {name!r} is a {type(user).__name__}",
+                advice="give trips as columns of one table, or a UserClass for every name",
+            )
         table = user.trips
         missing = [c for c in TRIP_COLUMNS if c not in table]
         if missing:
@@ -135,7 +139,7 @@ def gather_demand(graph: Graph, classes: Mapping[str, UserClass]) -> Demand:
                     "roads)",
                 )
             ends.append(at.astype(np.int64))
-        trips = table["trips_veh_h"].to_numpy(dtype=float)
+        trips = pd.to_numeric(table["trips_veh_h"], errors="coerce").to_numpy(dtype=float)
         bad = np.flatnonzero(~(np.isfinite(trips) & (trips >= 0.0)))
         if bad.size:
             row = table.iloc[int(bad[0])]
@@ -159,7 +163,7 @@ def gather_demand(graph: Graph, classes: Mapping[str, UserClass]) -> Demand:
             )
         kind = np.full(key.size, k, dtype=np.int64)
         parts.append((kind, key // len(nodes), key % len(nodes), trips[kept][order]))
-    kinds, origins, destinations, flows = (np.concatenate(p) for p in zip(*parts, strict=True))
-    if not flows.size:
+    if not any(part[0].size for part in parts):
         raise DataError("there are no trips between different zones", advice="check the trips")
+    kinds, origins, destinations, flows = (np.concatenate(p) for p in zip(*parts, strict=True))
     return Demand(tuple(classes), kinds, origins, destinations, flows, intrazonal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,21 +49,35 @@ class Graph:
 
     @classmethod
     def from_road(cls, road: RoadNetwork) -> Graph:
-        """Arrays of `road`; raises `DataError` for arcs at unknown nodes or negative lengths."""
+        """Arrays of `road`.
+
+        Raises
+        ------
+        DataError
+            A name given twice, an arc at an unknown node, a negative length or time.
+        """
         nodes = tuple(str(n) for n in road.nodes.index)
         position = {n: i for i, n in enumerate(nodes)}
         arcs = tuple(str(a) for a in road.arcs.index)
+        for what, names in (("node", nodes), ("arc", arcs)):
+            if len(set(names)) < len(names):
+                twice = next(n for n, count in Counter(names).items() if count > 1)
+                raise DataError(
+                    f"{what} {twice!r} of road network {road.name!r} appears twice",
+                    where=road.source,
+                    advice="give every one its own name",
+                )
         ends: list[IntArray] = []
         for column in ("from_node", "to_node"):
-            names = [str(n) for n in road.arcs[column]]
-            for arc, name in zip(arcs, names, strict=True):
+            places = [str(n) for n in road.arcs[column]]
+            for arc, name in zip(arcs, places, strict=True):
                 if name not in position:
                     raise DataError(
                         f"arc {arc!r} of road network {road.name!r}: {column} {name!r} is no node",
                         where=road.source,
                         advice="add the node to the node table or correct the arc",
                     )
-            ends.append(np.array([position[n] for n in names], dtype=np.int64))
+            ends.append(np.array([position[n] for n in places], dtype=np.int64))
         length_km = road.arcs["length_km"].to_numpy(dtype=np.float64)
         free_flow_h = road.arcs["free_flow_min"].to_numpy(dtype=np.float64) / 60.0
         for what, values in (("length_km", length_km), ("free_flow_min", free_flow_h)):

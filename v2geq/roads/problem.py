@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray
+from v2geq.errors import DataError
 from v2geq.roads.classes import Demand, UserClass, gather_demand
 from v2geq.roads.delay import delay_arrays
 from v2geq.roads.graph import Graph
@@ -69,18 +70,28 @@ class Problem:
             if name not in ("code", "operand")
         }
         delay = whole._replace(**by_arc)
-        fourth = (delay.kind == BPR) & (delay.power == 4.0)
+        # not where the fourth power of the capacity would lose digits
+        usual = (delay.capacity > 1e-60) & (delay.capacity < 1e60)
+        fourth = (delay.kind == BPR) & (delay.power == 4.0) & usual
+        quartic = np.full(arcs, -1.0)
+        quartic[fourth] = (delay.free_flow * delay.b)[fourth] / delay.capacity[fourth] ** 4
         state = kernels.State(
             flow=np.zeros(arcs),
             time=np.zeros(arcs),
             slope=np.zeros(arcs),
-            quartic=np.where(fourth, delay.free_flow * delay.b / delay.capacity**4, -1.0),
+            quartic=quartic,
             mark=np.zeros(arcs, dtype=np.int8),
             changed=np.zeros(2 * nodes, dtype=np.int32),
             sign=np.zeros(2 * nodes),
         )
         problem = cls(road, graph, classes, demand, roads, trips, delay, state)
         problem.retime()
+        if problem.overflow:
+            raise DataError(
+                f"the travel time of {problem.overflow} is not finite at no flow",
+                where=road.source,
+                advice="check its parameters, above all the capacity",
+            )
         return problem
 
     def retime(self) -> None:
@@ -89,6 +100,12 @@ class Problem:
 
         arcs = np.arange(len(self.graph.arcs), dtype=np.int32)
         retime(self.delay, self.state, arcs, 0, arcs.size)
+
+    @property
+    def overflow(self) -> str:
+        """The first arc whose time or slope is not finite, for messages; '' where all are."""
+        bad = np.flatnonzero(~np.isfinite(self.by_arc(self.state.time + self.state.slope)))
+        return f"arc {self.graph.arcs[bad[0]]!r}" if bad.size else ""
 
     def by_arc(self, values: FloatArray) -> FloatArray:
         """Values in the kernels' order as values in the graph's order."""

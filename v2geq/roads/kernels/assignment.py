@@ -19,6 +19,10 @@ from v2geq.roads.kernels.trees import Star, first_tree, next_tree
 PATHS, ARCS, DROPPED_PATHS, DROPPED_ARCS = 0, 1, 2, 3  # entries of Pool.used
 NEW_PATH = 1e-13
 """Relative saving from which a path is added: above rounding, far below any gap asked for."""
+HALVINGS = 60
+"""Most halvings of a step that goes too far; by then it is below rounding."""
+SETTLED = 1e-12
+"""Difference of two paths' costs, relative, from which steps are not halved: rounding is near."""
 
 
 PathArcs = NDArray[np.int32]
@@ -111,7 +115,7 @@ def load(roads: Roads, trips: Trips, pool: Pool, arc_flow: FloatArray) -> None:
                 p = after[p]
             p = first[w]
             while p >= 0:
-                flow[p] *= trips.demand[w] / total
+                flow[p] = flow[p] / total * trips.demand[w]
                 step = weight * flow[p]
                 for i in range(start[p], start[p] + size[p]):
                     arc_flow[arcs[i]] += step
@@ -261,8 +265,10 @@ def balance(
     """One step for every OD pair in begin..end-1 that has several paths.
 
     Every path exchanges flow with a cheapest one by a Newton step on the difference of their
-    costs, which only the arcs on one of the two depend on; times follow at once. Paths without
-    flow are dropped. Returns the excess cost met, veh min/h.
+    costs, which only the arcs on one of the two depend on; times follow at once. A step that turns
+    the difference round and leaves half of it or more is halved, so that steps do not go to and fro
+    where times level off or overflow. Paths without flow are dropped. Returns the excess cost met,
+    veh min/h.
     """
     first, after, start, size = pool.first, pool.next, pool.start, pool.size
     flow, fixed, arcs = pool.flow, pool.fixed, pool.arc
@@ -304,6 +310,7 @@ def balance(
                     count += 1
                     difference += time[arc]
                     steepness += slope[arc]
+            settled = SETTLED * (difference + fixed[basic])
             for i in range(start[basic], start[basic] + size[basic]):
                 arc = arcs[i]
                 if mark[arc]:
@@ -312,8 +319,9 @@ def balance(
                     count += 1
                     difference -= time[arc]
                     steepness += slope[arc]
-            if difference != 0.0:
-                if steepness > 0.0:
+            # not where both costs are infinite
+            if abs(difference) > 0.0:
+                if 0.0 < steepness < np.inf:
                     step = difference / (weight * steepness)
                 else:
                     step = np.copysign(np.inf, difference)
@@ -321,28 +329,28 @@ def balance(
                     excess += difference * flow[p]
                 else:
                     excess -= difference * flow[basic]
-                if step >= flow[p]:
-                    step = flow[p]
-                    flow[basic] += step
-                    flow[p] = 0.0
-                elif -step >= flow[basic]:
-                    step = -flow[basic]
-                    flow[p] -= step
-                    flow[basic] = 0.0
-                else:
-                    flow[p] -= step
-                    flow[basic] += step
-                moved = weight * step
-                for i in range(count):
-                    arc = changed[i]
-                    arc_flow[arc] -= sign[i] * moved
-                    if quartic[arc] >= 0.0:
-                        x = max(arc_flow[arc], 0.0)
-                        rise = quartic[arc] * x * x * x
-                        time[arc] = free_flow[arc] + rise * x
-                        slope[arc] = 4.0 * rise
-                    else:
-                        time[arc], slope[arc] = time_and_slope(delay, arc, arc_flow[arc])
+                step = max(min(step, flow[p]), -flow[basic])
+                applied = 0.0
+                for _ in range(HALVINGS):
+                    moved = weight * (step - applied)
+                    applied = step
+                    left = fixed[p] - fixed[basic]
+                    for i in range(count):
+                        arc = changed[i]
+                        arc_flow[arc] -= sign[i] * moved
+                        if quartic[arc] >= 0.0:
+                            x = max(arc_flow[arc], 0.0)
+                            rise = quartic[arc] * x * x * x
+                            time[arc] = free_flow[arc] + rise * x
+                            slope[arc] = 4.0 * rise
+                        else:
+                            time[arc], slope[arc] = time_and_slope(delay, arc, arc_flow[arc])
+                        left += sign[i] * time[arc]
+                    if left * difference >= 0.0 or abs(left) < max(0.5 * abs(difference), settled):
+                        break
+                    step *= 0.5
+                flow[p] -= applied
+                flow[basic] += applied
             p = after[p]
         before = -1
         p = first[w]
