@@ -505,6 +505,7 @@ def _say_notes(outcomes: list[Outcome]) -> None:
 def _show(eq: Equilibrium) -> None:
     """Print an equilibrium for people."""
     print(repr(eq).strip("<>"))
+    print(eq.effort)
     print("\nfigures")
     for key, value in eq.summary.items():
         if isinstance(value, float):

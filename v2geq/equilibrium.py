@@ -205,6 +205,13 @@ class Equilibrium:
         """The resolved scenario."""
         return self.coupled.scenario
 
+    @property
+    def effort(self) -> str:
+        """Iterations, rounds of column generation and paths in the problem, as text."""
+        paths = sum(len(p) for p in self.coupled.traffic.paths.values())
+        rounds = f"{self.rounds} round{'s' if self.rounds > 1 else ''}"
+        return f"{len(self.log)} iterations in {rounds} of column generation, {paths:,} paths"
+
     @cached_property
     def values(self) -> dict[str, FloatArray]:
         """Strategies, multipliers and prices by block name."""
@@ -330,7 +337,7 @@ class Equilibrium:
     def _repr_html_(self) -> str:
         figures = self.summary
         rows = {
-            "status": f"{self.status}, {len(self.log)} iterations in {self.rounds} rounds",
+            "status": f"{self.status}, {self.effort}",
             "DLMP": f"{figures['dlmp_min']:.4g} to {figures['dlmp_max']:.4g} $/kWh",
             "load shed": f"{figures['load_shed_kw']:.1f} kW",
             "generation, import": f"{figures['generation_kw']:.0f}, "
