@@ -281,6 +281,16 @@ def test_overflow_is_loud(arc: Any, trips: float, user: Any) -> None:
     assert not vg.assign(road, classes, check=False).converged
 
 
+def test_overflow_before_a_pair_has_a_path() -> None:
+    """Trips from a overflow the arc that trips from c need as well: no flow of theirs is lost."""
+    road = make_road({"a-b": {"capacity_veh_h": 0.01, "delay": "t0*exp(x/c)"}, "c-a": {}})
+    trips = make_trips({("a", "b"): 10, ("c", "b"): 1})
+    with pytest.raises(vg.ConvergenceError, match="beyond all numbers \\(arc 'a-b'\\)"):
+        vg.assign(road, trips)
+    r = vg.assign(road, trips, check=False)
+    assert not r.converged and r.od["paths"].tolist() == [1, 0]
+
+
 @pytest.mark.parametrize("capacity", [1e-80, 1e-70, 1e90])
 def test_extreme_capacities(capacity: float) -> None:
     """Powers of the capacity may overflow or lose digits; flow over capacity does not."""

@@ -134,7 +134,7 @@ def test_spiess_1990_conical_properties():
         )
 
 
-@pytest.mark.parametrize("power", [1.0, 4.0, 4.924])
+@pytest.mark.parametrize("power", [0.0, 1.0, 4.0, 4.924])
 def test_an_expression_of_the_bpr_function_is_the_bpr_function(power):
     flow = np.array([0.0, 700.0, 5000.0])
     written = TravelTime.from_road(road_of("t0*(1 + b*(x/c)**p)", bpr_power=[power] * 3))

@@ -118,8 +118,9 @@ class Assignment:
     @cached_property
     def path_pair(self) -> IntArray:
         """(path,) position of the OD pair."""
-        counts = np.diff(np.append(self.pool.first, self.pool.flow.size))
-        return np.repeat(np.arange(self.pool.first.size), counts)
+        served = np.flatnonzero(self.pool.first >= 0)
+        counts = np.diff(np.append(self.pool.first[served], self.pool.flow.size))
+        return np.repeat(served, counts)
 
     @cached_property
     def flow(self) -> pd.Series:

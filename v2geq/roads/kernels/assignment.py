@@ -157,8 +157,9 @@ def measure(
 ) -> tuple[float, float, int]:
     """Excess cost and total cost of one group, veh min/h, at these times.
 
-    Fills `cost` (od,) with the least cost over all routes, and `wanted` with the pairs whose
-    cheapest route is not among their paths; returns their number as well.
+    The excess is infinite where a pair has no path. Fills `cost` (od,) with the least cost over
+    all routes, and `wanted` with the pairs whose cheapest route is not among their paths; returns
+    their number as well.
     """
     first, after, start, size = pool.first, pool.next, pool.start, pool.size
     flow, fixed, arcs = pool.flow, pool.fixed, pool.arc
@@ -180,7 +181,7 @@ def measure(
             count += 1
         cost[w] = min(reached, least)
         total += spent
-        excess += max(spent - trips.demand[w] * cost[w], 0.0)
+        excess += max(spent - trips.demand[w] * cost[w], 0.0) if first[w] >= 0 else np.inf
     return excess, total, count
 
 
@@ -239,12 +240,8 @@ def load_new(
     wanted: IntArray,
     count: int,
     weight: float,
-) -> int:
-    """Put all demand of pairs whose new path is their first on it; how many there were.
-
-    Times follow pair by pair.
-    """
-    loaded = 0
+) -> None:
+    """Put all demand of pairs whose new path is their first on it; times follow pair by pair."""
     for k in range(count):
         w = wanted[k]
         p = pool.first[w]
@@ -254,8 +251,6 @@ def load_new(
             for i in range(begin, end):
                 state.flow[pool.arc[i]] += weight * trips.demand[w]
             retime(delay, state, pool.arc, begin, end)
-            loaded += 1
-    return loaded
 
 
 @compiled
@@ -277,11 +272,11 @@ def balance(
     mark, changed, sign = state.mark, state.changed, state.sign
     excess = 0.0
     for w in range(begin, end):
-        second = after[first[w]]
-        if second < 0:
+        # none where no route has had a finite cost yet
+        if first[w] < 0 or after[first[w]] < 0:
             continue
         basic = first[w]
-        if after[second] >= 0:
+        if after[after[basic]] >= 0:
             least = np.inf
             p = first[w]
             while p >= 0:
@@ -370,7 +365,7 @@ def balance(
 
 @compiled
 def rebalance(roads: Roads, trips: Trips, delay: DelayArrays, pool: Pool, state: State) -> float:
-    """`balance` over all OD pairs, which all have a path; the excess cost met."""
+    """`balance` over all OD pairs; the excess cost met."""
     excess = 0.0
     for g in range(trips.source.size):
         weight = roads.pce[trips.kind[g]]
@@ -411,8 +406,7 @@ def generate(
         more, spent, count = measure(trips, pool, state.time, g, distance, cost, wanted)
         if count:
             pool = add_paths(roads, trips, pool, by, wanted, count, kind)
-            if load_new(trips, delay, pool, state, wanted, count, weight):
-                more = np.inf
+            load_new(trips, delay, pool, state, wanted, count, weight)
         balance(delay, pool, state, trips.start[g], trips.start[g + 1], weight)
         excess += more
         total += spent
@@ -450,8 +444,7 @@ def gap(
 ) -> tuple[float, float]:
     """Excess cost over the cheapest routes and total cost at the times as they are, veh min/h.
 
-    Fills `cost` (od,), min, infinite where there is no route. Nothing is moved; pairs without
-    paths count for nothing.
+    Fills `cost` (od,), min, infinite where there is no route. Nothing is moved.
     """
     n = roads.star.through.size
     length = np.empty(roads.star.head.size)

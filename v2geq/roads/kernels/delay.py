@@ -179,7 +179,8 @@ def _expression(
         elif what == RAISE:
             top -= 1
             base, n = value[top], value[top + 1]
-            change = _times(n * base ** (n - 1.0), slope[top])
+            # a power of zero has no slope, also at zero
+            change = 0.0 if n == 0.0 else _times(n * base ** (n - 1.0), slope[top])
             value[top] = base**n
             if slope[top + 1] != 0.0 and value[top] != 0.0:
                 change += value[top] * np.log(base) * slope[top + 1]
