@@ -264,3 +264,12 @@ def test_far_starts(build: Callable[[], Case]) -> None:
         normal = np.random.default_rng(seed).normal(0.0, 3.0, mcp.n)
         result = judge.solver("interior_point")(mcp, mcp.start + mcp.scale * normal, None)
         assert result.status.ok, (seed, result.status, result.residual, result.worst)
+
+
+@pytest.mark.parametrize("factor", [2, 5])
+def test_found_deviation_with_many_free_trades(factor: float) -> None:
+    """Stations and buses of equal price leave an LSE indifferent inside wide bounds."""
+    case = vg.load_case("ieee123_sioux_falls")
+    changes = {"drivers.ev.trips_spread": True, "drivers.ev.trips_factor": factor}
+    eq = vg.solve(case, "stress", set=changes)
+    assert eq.certificate.holds, eq.certificate.failures

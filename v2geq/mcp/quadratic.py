@@ -51,6 +51,12 @@ def program_rows(program: Program) -> Rows:
     return Rows(*stack(True), *stack(False))
 
 
+ATTEMPTS = ((0.99, 1e-8), (0.99, 1e-12), (0.9, 1e-8), (0.7, 1e-12))
+"""Step and regularisation of Clarabel, one after the other until one succeeds: its longest steps
+can cycle even in two variables, and its usual regularisation can stop it far from the end where
+many variables cost nothing inside wide bounds."""
+
+
 def quadratic_program(
     hessian: FloatArray,
     linear: FloatArray,
@@ -79,12 +85,12 @@ def quadratic_program(
     equalities = len(rows.equal_b) + int(fixed.sum())
     cones = [clarabel.ZeroConeT(equalities), clarabel.NonnegativeConeT(len(b) - equalities)]
     quadratic = sp.csc_matrix(sp.diags_array(hessian))
-    # its longest steps can cycle even in two variables; shorter ones do not
-    for step in (0.99, 0.9):
+    for step, regularization in ATTEMPTS:
         settings = clarabel.DefaultSettings()
         settings.verbose = False
         settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
         settings.max_step_fraction = step
+        settings.static_regularization_constant = regularization
         solution = clarabel.DefaultSolver(quadratic, linear, matrix, b, cones, settings).solve()
         if str(solution.status) in ("Solved", "AlmostSolved"):
             break
