@@ -188,42 +188,88 @@ def test_random_networks_against_networkx(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_networks_against_convex_program(seed: int) -> None:
-    """Beckmann's program by origin flows, solved by an interior point method."""
+    """Beckmann's program by flows of class and origin, solved by an interior point method."""
     cp = pytest.importorskip("cvxpy")
     rng = np.random.default_rng(100 + seed)
     road = random_road(rng, nodes=6, extra=8)
     arcs = road.arcs
     arcs["bpr_power"] = rng.choice([1.0, 4.0], len(arcs))
-    trips = random_trips(rng, nodes=6, pairs=10)
+    classes = {
+        "car": vg.UserClass(random_trips(rng, 6, 6), value_of_time=60.0, distance_cost=0.3),
+        "truck": vg.UserClass(random_trips(rng, 6, 4), value_of_time=20.0, pce=2.5),
+    }
     nodes = list(road.nodes.index)
     tail = np.array([nodes.index(n) for n in arcs["from_node"]])
     head = np.array([nodes.index(n) for n in arcs["to_node"]])
     incidence = np.zeros((len(nodes), len(arcs)))
     incidence[head, np.arange(len(arcs))] += 1
     incidence[tail, np.arange(len(arcs))] -= 1
-    flows, constraints = [], []
-    for origin, part in trips.groupby("origin"):
-        x = cp.Variable(len(arcs), nonneg=True)
-        need = np.zeros(len(nodes))
-        for row in part.itertuples():
-            need[nodes.index(row.destination)] += row.trips_veh_h
-            need[nodes.index(origin)] -= row.trips_veh_h
-        constraints.append(incidence @ x == need)
-        flows.append(x)
-    total = sum(flows)
+    total, cost, constraints = 0, 0, []
+    for user in classes.values():
+        money = arcs["toll"] + user.distance_cost * arcs["length_km"]
+        for origin, part in user.trips.groupby("origin"):
+            x = cp.Variable(len(arcs), nonneg=True)
+            need = np.zeros(len(nodes))
+            for row in part.itertuples():
+                need[nodes.index(row.destination)] += row.trips_veh_h
+                need[nodes.index(origin)] -= row.trips_veh_h
+            constraints.append(incidence @ x == need)
+            total += user.pce * x
+            cost += user.pce * 60.0 / user.value_of_time * (money.to_numpy() @ x)
     t0, b, c, p = (
         arcs[k].to_numpy() for k in ("free_flow_min", "bpr_b", "capacity_veh_h", "bpr_power")
     )
-    cost = t0 @ total + sum(
+    cost += t0 @ total + sum(
         t0[k] * b[k] * c[k] / (p[k] + 1) * cp.power(total[k] / c[k], p[k] + 1)
         for k in range(len(arcs))
     )
     program = cp.Problem(cp.Minimize(cost), constraints)
     program.solve(solver="CLARABEL")
-    r = vg.assign(road, trips, gap=1e-11)
+    r = vg.assign(road, classes, gap=1e-11)
     assert r.objective == pytest.approx(program.value, rel=1e-6)
     steep = (t0 > 0) & (b > 0)
     np.testing.assert_allclose(r.flow[steep], total.value[steep], atol=2e-2)
+
+
+def test_least_objective_grows_by_the_cost_of_a_trip() -> None:
+    """Envelope theorem, by central differences, with every kind of delay and two classes."""
+    rng = np.random.default_rng(8)
+    road = random_road(rng)
+    road.arcs["delay"] = rng.choice(["bpr", "conical", "t0*(1 + x/c) + 0.1*sqrt(1 + x)"], 22)
+    road.arcs["conical_alpha"] = 4.0
+    road.arcs["fixed_min"] = rng.choice([0.0, 1.0], 22)
+    classes = {
+        "car": vg.UserClass(random_trips(rng), value_of_time=12.0, distance_cost=0.2),
+        "truck": vg.UserClass(random_trips(rng), value_of_time=40.0, pce=2.5),
+    }
+    r = vg.assign(road, classes, 1e-12)
+    for name, user in classes.items():
+        sides = []
+        for h in (1e-3, -1e-3):
+            table = user.trips.copy()
+            table.loc[0, "trips_veh_h"] += h
+            changed = {**classes, name: replace(user, trips=table)}
+            sides.append(vg.assign(road, changed, 1e-12, start=r).objective)
+        o, d = user.trips.loc[0, ["origin", "destination"]]
+        cost = r.od.set_index(["class", "origin", "destination"])["cost_min"][name, o, d]
+        assert (sides[0] - sides[1]) / 2e-3 == pytest.approx(user.pce * cost, rel=1e-5)
+
+
+def test_order_of_rows_does_not_matter() -> None:
+    rng = np.random.default_rng(9)
+    road, trips = random_road(rng), random_trips(rng)
+    r = vg.assign(road, trips, 1e-12)
+    mixed = replace(
+        road,
+        nodes=road.nodes.sample(frac=1, random_state=1),
+        arcs=road.arcs.sample(frac=1, random_state=1),
+    )
+    other = vg.assign(mixed, trips.sample(frac=1, random_state=1), 1e-12)
+    steep = road.arcs.index[(road.arcs[["free_flow_min", "bpr_power"]] > 0).all(axis=1)]
+    np.testing.assert_allclose(other.flow[steep], r.flow[steep], rtol=1e-5, atol=1e-5)
+    costs = [x.od.set_index(["origin", "destination"])["cost_min"] for x in (r, other)]
+    np.testing.assert_allclose(costs[1][costs[0].index], costs[0], rtol=1e-9)
+    assert other.objective == pytest.approx(r.objective, rel=1e-11)
 
 
 @pytest.mark.parametrize("delay", ["conical", "t0*(1 + 0.3*(x/c)**2) + 0.1*sqrt(1 + x)"])
@@ -429,6 +475,12 @@ def test_tables_agree_with_each_other(tmp_path: Any) -> None:
     r.save(tmp_path / "out")
     arcs = pd.read_csv(tmp_path / "out" / "arcs.csv", index_col="arc")
     np.testing.assert_array_equal(arcs["flow_veh_h"], r.flow)
+    paths, od = (pd.read_csv(tmp_path / "out" / f"{name}.csv") for name in ("paths", "od"))
+    least = paths.merge(od, on=["class", "origin", "destination"])["cost_min_y"]
+    excess = paths["flow_veh_h"] @ (paths["cost_min"] - least)
+    assert excess / (paths["flow_veh_h"] @ paths["cost_min"]) == pytest.approx(
+        r.relative_gap, rel=1e-6
+    )
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         "arcs.csv",
         "od.csv",

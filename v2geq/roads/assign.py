@@ -139,7 +139,7 @@ def assign(
         elif len(log) >= max_iterations:
             why = "allow more"
         else:
-            why = f"the last {STALLED} did not come closer, rounding may be all that is left"
+            why = f"the last {STALLED} came no closer: rounding, or flows far above capacity"
         raise ConvergenceError(
             f"the relative gap is {relative:.2e} after {len(log)} iterations, not {gap:.0e}; {why}"
         )
