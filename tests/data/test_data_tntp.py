@@ -137,6 +137,9 @@ BAD_NETS = {
     "nodes text": ("NODES> 3", "NODES> three", ["line 2", "<NUMBER OF NODES> = 'three'"]),
     "zones above nodes": ("ZONES> 2", "ZONES> 4", ["line 1", "4 zones, but 3 nodes"]),
     "nothing passed": ("NODE> 3", "NODE> 4", ["line 3", "FIRST THRU NODE"]),
+    "nodes without end": ("NODES> 3", "NODES> 99999999", ["line 2", "99999999 nodes", "at most"]),
+    "number without end": ("NODES> 3", "NODES> " + "3" * 5000, ["line 2", "no whole number"]),
+    "two values": ("<FIRST", "<NUMBER OF NODES> 4\n<FIRST", ["line 3", "NODES>", "in line 2"]),
     "links": ("LINKS> 4", "LINKS> 5", ["line 4", "5 links announced, 4 found"]),
     "columns": (LINK, LINK.replace("\t7", ""), ["line 10", "9 values for 10 columns", "power"]),
     "more columns": (LINK, LINK + " 3", ["line 10", "11 values"]),
@@ -177,6 +180,7 @@ BAD_TRIPS = {
     "no origin": ("Origin 2", "Origin", ["line 7", "origin = ''"]),
     "destination": ("2 :    14.0", "3 :    14.0", ["line 6", "destination 3 is no zone", "1 to 2"]),
     "destination zero": ("2 :    14.0", "0 :    14.0", ["line 6", "destination 0 is no zone"]),
+    "destination long": ("2 :    14.0", "9" * 19 + " : 14.0", ["line 6", "9999 : 14.0"]),
     "destination text": ("2 :    14.0", "b :    14.0", ["line 6", "'b :    14.0'"]),
     "negative": ("14.0", "-14.0", ["line 6", "trips from 1 to 2 are -14", ">= 0"]),
     "nan": ("14.0", "nan", ["line 6", "trips from 1 to 2 are nan"]),
@@ -236,6 +240,9 @@ def test_flows(tmp_path):
     assert flows["volume"].tolist() == [10.5, 4.0, 6.5]
     path.write_text("From To Volume Cost\n1 3 10.5\n")
     with pytest.raises(DataError, match="line 2: 3 values"):
+        read_tntp_flows(path)
+    path.write_text("From To Volume Cost 1 3 10.5 1\n3 2 4 2\n")
+    with pytest.raises(DataError, match="line 1: 8 values"):
         read_tntp_flows(path)
 
 

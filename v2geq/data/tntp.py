@@ -48,6 +48,7 @@ _SPELLINGS = {
     "m": ("m", "meter", "meters", "metre", "metres"),
 }
 _UNIT_OF = {spelling: unit for unit, all_ in _SPELLINGS.items() for spelling in all_}
+_MOST_NODES = 10_000_000
 _METADATA = re.compile(r"\s*<\s*([^<>]*?)\s*>(.*)")
 
 
@@ -131,10 +132,12 @@ def read_tntp_flows(path: str | Path) -> pd.DataFrame:
     rows: list[tuple[float, float]] = []
     for line, text in file.rows:
         cells = re.split(r"[\s:;]+", text.strip(" \t;"))
-        if text.startswith("<") or (not rows and cells[0].lower() in ("from", "tail", "init_node")):
+        if text.startswith("<"):
             continue
         if len(cells) != 4:
             raise file.error(line, f"{len(cells)} values", "a row is: from, to, volume, cost;")
+        if not rows and cells[0].lower() in ("from", "tail", "init_node"):
+            continue
         ends.append((file.whole(line, "from", cells[0]), file.whole(line, "to", cells[1])))
         rows.append((file.number(line, "volume", cells[2]), file.number(line, "cost", cells[3])))
     index = pd.Index(_arc_names(ends), dtype="str", name="arc")
@@ -171,7 +174,14 @@ class _File:
             key = " ".join(found[1].upper().split())
             if key == "END OF METADATA":
                 break
-            metadata[key] = (line, found[2].strip())
+            value = found[2].strip()
+            if metadata.get(key, (line, value))[1] != value:
+                raise DataError(
+                    f"<{key}> says something else than in line {metadata[key][0]}",
+                    where=f"{path}, line {line}",
+                    advice="keep one of the lines",
+                )
+            metadata[key] = (line, value)
         else:
             raise DataError(
                 "<END OF METADATA> is missing",
@@ -193,8 +203,10 @@ class _File:
 
     def whole(self, line: int, name: str, text: str) -> int:
         """A whole number of digits only."""
-        if not (text.isascii() and text.isdigit()):
-            raise self.error(line, f"{name} = {text!r} is no whole number", "write digits only")
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
+            raise self.error(
+                line, f"{name} = {text[:40]!r} is no whole number", "write digits only, at most 18"
+            )
         return int(text)
 
     def number(self, line: int, name: str, text: str) -> float:
@@ -249,6 +261,9 @@ def _read_links(
             raise DataError(f"{name} = {factor!r}", advice="give a number >= 0")
     zones, count = file.count("NUMBER OF ZONES"), file.count("NUMBER OF NODES")
     first_through, expected = file.count("FIRST THRU NODE"), file.count("NUMBER OF LINKS")
+    if count > _MOST_NODES:
+        line = file.metadata["NUMBER OF NODES"][0]
+        raise file.error(line, f"{count} nodes", f"give at most {_MOST_NODES}")
     if zones > count:
         line = file.metadata["NUMBER OF ZONES"][0]
         raise file.error(line, f"{zones} zones, but {count} nodes", "zones are the first nodes")
@@ -458,14 +473,14 @@ def _entries(file: _File, zones: int) -> tuple[list[int], list[int], list[float]
                 if not colon and not entry.strip():
                     continue
                 try:
-                    if not colon or "_" in entry:
+                    if not colon or "_" in entry or len(destination.strip()) > 18:
                         raise ValueError
                     destinations.append(int(destination))
                     values.append(float(trips))
                 except ValueError:
                     raise file.error(
                         line,
-                        f"{entry.strip()!r} is no entry of a trip table",
+                        f"{entry.strip()[:40]!r} is no entry of a trip table",
                         "write destination : trips;",
                     ) from None
                 if not origin:
