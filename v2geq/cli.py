@@ -6,6 +6,7 @@ certified; 1 a run did not converge or a certificate fails; 2 bad input.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -294,6 +295,8 @@ def assign(
     from v2geq.data.tntp import read_tntp
     from v2geq.roads.assign import assign as assign_trips
 
+    if out is not None:
+        _make_folder(out)
     road, demand = read_tntp(net, trips, distance_factor=distance_factor, toll_factor=toll_factor)
     result = assign_trips(road, demand, gap, progress=_say)
     if out is not None:
@@ -395,6 +398,18 @@ def cases() -> None:
 def _end(eq: Equilibrium) -> None:
     if not eq.certificate.holds:
         raise typer.Exit(1)
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder for results, before long work, or raise DataError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot make the folder ({error.strerror})", where=str(path), advice="choose another"
+        ) from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise DataError("cannot be written to", where=str(path), advice="choose another folder")
 
 
 def _say(text: str) -> None:

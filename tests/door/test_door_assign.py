@@ -101,6 +101,15 @@ def test_assign_that_cannot_converge_exits_one(
     assert run("assign", *files, "--gap", "-1").code == 2
 
 
+def test_assign_that_cannot_write_says_so_before_the_work(
+    run: Callable[..., Answer], files: tuple[Path, Path]
+) -> None:
+    """A file stands where the folder should be."""
+    answer = run("assign", *files, "--out", files[0])
+    assert answer.code == 2 and "net.tntp: cannot make the folder" in answer.err
+    assert "relative gap" not in answer.err
+
+
 def test_validate_without_data(run: Callable[..., Answer], tmp_path: Path) -> None:
     answer = run("validate")
     assert answer.code == 0
