@@ -50,7 +50,9 @@ class _Point:
 
     @property
     def merit(self) -> float:
-        return 0.5 * float(self.phi @ self.phi)
+        # a trial so far off that the sum overflows is as bad as any
+        with np.errstate(over="ignore"):
+            return 0.5 * float(self.phi @ self.phi)
 
 
 def semismooth_newton(
