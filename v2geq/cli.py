@@ -530,6 +530,8 @@ def _show(eq: Equilibrium) -> None:
     print(f"  station_visit_share   {ranges.visit_share}")
     print(f"  discharge_share       {ranges.discharge_share}")
     print(f"  discharge_od_pairs    {ranges.discharge_od_pairs}")
+    if not ranges.complete:
+        print("  too many cheapest paths to list: the ranges may be wider")
     columns = {k: c for k, c in STATION_COLUMNS.items() if k in eq.data}
     stations = eq.data[list(columns)].to_dataframe()[list(columns)]
     if len(stations):

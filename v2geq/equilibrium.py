@@ -257,16 +257,19 @@ class Equilibrium:
         return path_flows(self.coupled, self.values)
 
     def paths(self, name: str) -> pd.DataFrame:
-        """Paths of driver class `name` with flow, cost, time and energy."""
+        """Paths of driver class `name` with flow, cost, time and energy.
+
+        The problem's own, and every other that is as cheap.
+        """
         classes = self.coupled.traffic.classes
         if name not in classes:
             from v2geq.errors import did_you_mean
 
             raise DataError(f"no driver class {name!r}", advice=did_you_mean(name, classes))
-        table = path_table(
-            self.coupled, self.values, name, path_costs(self.coupled, self.values, name)
-        )
-        table["flow_least_squares_veh_h"] = self.path_flows.least_squares[name]
+        flows = self.path_flows
+        cost = path_costs(flows.coupled, flows.values, name)
+        table = path_table(flows.coupled, flows.values, name, cost)
+        table["flow_least_squares_veh_h"] = flows.least_squares[name]
         return table
 
     @cached_property

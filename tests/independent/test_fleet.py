@@ -105,15 +105,16 @@ def test_spec_social_cost_and_dwell_of_a_fleet(solved_fleet, queue: str) -> None
     for name, kind in case.drivers.items():
         flow = eq.values[f"drivers.flow_{name}"]
         cost = own_costs(eq, name)
-        np.testing.assert_allclose(cost, eq.paths(name)["cost_usd"], rtol=1e-10)
+        np.testing.assert_allclose(cost, eq.paths(name)["cost_usd"][: len(cost)], rtol=1e-10)
         if kind.kind == "ev":
-            np.testing.assert_allclose(cost, path_terms(eq, name).sum(axis=1), rtol=1e-10)
+            terms = path_terms(eq, name).sum(axis=1)[: len(cost)]
+            np.testing.assert_allclose(cost, terms, rtol=1e-10)
         paid = float(cost @ flow)
         if kind.kind == "ev":
             d = byhand.path_data(f, kind, byhand.path_lists(eq)[name])
             paid -= float(price["rho_c"] @ (d["charge"] @ flow))
             paid += float(price["rho_d"] @ (d["discharge"] @ flow))
-            plugged += float(d["plug"] @ eq.path_flows.least_squares[name])
+            plugged += float(d["plug"] @ flow)
         own = book[[k for k in book.index if k.endswith(f" {name}")]]
         assert own.sum() == pytest.approx(paid, rel=1e-9)
     assert abs(eq.accounts.identity_gap) <= 1e-9 * float(book.abs().sum())

@@ -90,10 +90,11 @@ def _explain_trip(eq: Equilibrium, origin: str, destination: str) -> Explanation
 def _trip_table(eq: Equilibrium, name: str, od: int) -> pd.DataFrame:
     import pandas as pd
 
-    traffic, values = eq.coupled.traffic, eq.values
+    flows = eq.path_flows
+    traffic, values = flows.coupled.traffic, flows.values
     kind, paths = traffic.classes[name], traffic.paths[name]
-    cost = path_costs(eq.coupled, values, name)
-    flow = eq.path_flows.least_squares[name]
+    cost = path_costs(flows.coupled, values, name)
+    flow = flows.least_squares[name]
     mine = np.flatnonzero(paths.od == od)
     used = mine[flow[mine] > SMALL]
     unused = mine[flow[mine] <= SMALL]

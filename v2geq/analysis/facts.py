@@ -36,7 +36,7 @@ def facts(eq: Equilibrium) -> dict[str, Any]:
             label = str(own.index[best])
             out["focus_route"] = label
             out["focus_km"] = float(own["length_km"].iloc[best])
-            paths = eq.coupled.traffic.paths[name]
+            paths = eq.path_flows.coupled.traffic.paths[name]
             path = paths[paths.labels.index(label)]
             sold = [s.station for s in path.stops if s.kind == "D"]
             graph = paths.graph

@@ -13,8 +13,9 @@ import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.players.drivers import Traffic
-from v2geq.players.paths import DISCHARGE, Path
+from v2geq.players.paths import DISCHARGE, EnergyRules, Path
 from v2geq.players.pricing import LegFronts, price_paths, shortest_routes
+from v2geq.players.ties import Prices, cheapest_paths
 from v2geq.roads.assign import assign
 from v2geq.roads.assignment import Assignment
 from v2geq.roads.classes import UserClass
@@ -24,6 +25,8 @@ SEED_GAP = 1e-8
 """Relative gap of the roads alone from which paths start."""
 SEED_ROUNDS = 6
 """Rounds of loading queues."""
+NO_BATTERY = EnergyRules(battery=1.0, reserve=0.0, low=0.0, consumption=0.0)
+"""A vehicle without range: any route will do."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,45 @@ def _fronts(traffic: Traffic, name: str, times_h: FloatArray) -> LegFronts:
             traffic.station_node,
         )
     return kept[own]
+
+
+def all_cheapest(
+    traffic: Traffic,
+    arc_flow: FloatArray,
+    queue_flow: FloatArray,
+    prices: StationPrices,
+    limit: Mapping[str, FloatArray],
+) -> dict[str, list[Path] | None]:
+    """Every path of every class that costs at most `limit`, class -> (od,) $/veh at its own value.
+
+    None for a class with too many, see `ties.cheapest_paths`.
+    """
+    times = traffic.travel_time.time(arc_flow)
+    charge_wait, discharge_wait = traffic.waits(queue_flow)
+    found: dict[str, list[Path] | None] = {}
+    for name, kind in traffic.classes.items():
+        stations, rules, none = traffic.station_node, NO_BATTERY, np.zeros(0)
+        terms = Prices(kind.value_of_time, 0.0, none, none, none, None)
+        if kind.kind == "ev":
+            rules = traffic.rules(name)
+            plug = kind.value_of_time / traffic.charger_power(name)
+            sale = None
+            if name in traffic.sellers and prices.discharge is not None:
+                sale = prices.discharge - kind.degradation - plug
+            terms = Prices(
+                kind.value_of_time,
+                kind.energy_value,
+                charge_wait,
+                discharge_wait,
+                prices.charge + plug,
+                sale,
+            )
+        else:
+            stations = np.zeros(0, dtype=np.int64)
+        found[name] = cheapest_paths(
+            traffic.graph, rules, times, traffic.od_pairs[name], stations, terms, limit[name]
+        )
+    return found
 
 
 def price_energy(

@@ -101,10 +101,10 @@ def battery_table(eq: Equilibrium, name: str, path: int) -> pd.DataFrame:
 
     A stop has two rows, before and after it.
     """
-    traffic = eq.coupled.traffic
+    traffic = eq.path_flows.coupled.traffic
     graph, chosen, rules = traffic.graph, traffic.paths[name][path], traffic.rules(name)
     stops = {s.after: [t for t in chosen.stops if t.after == s.after] for s in chosen.stops}
-    level, km = rules.battery, 0.0
+    level, km = rules.start, 0.0
     rows: list[tuple[str, float, float, str]] = []
     for k, node in enumerate(path_nodes(eq, chosen)):
         if k:
@@ -214,11 +214,12 @@ def _draw(upper: Axes, lower: Axes, eq: Equilibrium, pair: tuple[str, str], head
     table = route_table(eq, *pair)
     place = base_map(upper, eq)
     first, *others = table.to_dict("records")
+    paths = eq.path_flows.coupled.traffic.paths
     for row in others:
-        nodes = path_nodes(eq, eq.coupled.traffic.paths[str(row["class"])][int(row["path"])])
+        nodes = path_nodes(eq, paths[str(row["class"])][int(row["path"])])
         _line(upper, place, nodes, mix(ROUTE, 0.45), 1.0, arrows=False)
     name, position = str(first["class"]), int(first["path"])
-    nodes = path_nodes(eq, eq.coupled.traffic.paths[name][position])
+    nodes = path_nodes(eq, paths[name][position])
     _line(upper, place, nodes, ROUTE, 2.4, arrows=True)
     _mark_ends(upper, place, pair)
     profile = battery_table(eq, name, position)

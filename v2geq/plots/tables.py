@@ -115,7 +115,8 @@ def trip_cost_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> p
 
 def path_terms(eq: Equilibrium, name: str) -> pd.DataFrame:
     """`TRIP_TERMS` of every path of electric class `name`, $ per vehicle; index path position."""
-    traffic, values = eq.coupled.traffic, eq.values
+    flows = eq.path_flows
+    traffic, values = flows.coupled.traffic, flows.values
     kind, paths = traffic.classes[name], traffic.paths[name]
     times = traffic.travel_time.time(values["drivers.arc_flow"])
     waits = traffic.queue_time.time(values["drivers.station_flow"])
@@ -138,7 +139,7 @@ def path_terms(eq: Equilibrium, name: str) -> pd.DataFrame:
 
 
 def _trip_costs(eq: Equilibrium) -> pd.DataFrame:
-    traffic = eq.coupled.traffic
+    traffic = eq.path_flows.coupled.traffic
     parts = []
     for name, kind in traffic.classes.items():
         if kind.kind != "ev":

@@ -1,13 +1,14 @@
 """Path flows are not unique: ranges of what depends on them, and one reproducible choice.
 
-Arc flows, station flows and energies of an equilibrium fix a polytope of path flows. Shares of
-trips that stop are reported as [min, max] over it; the headline is the flow of least squares.
+Arc flows, station flows and energies of an equilibrium fix a polytope of path flows, over all
+cheapest paths. Shares of trips that stop are reported as [min, max] over it; the headline is the
+flow of least squares.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,6 +17,8 @@ from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
 from v2geq.errors import ConvergenceError
 from v2geq.mcp.quadratic import Rows, quadratic_program
+from v2geq.players.generation import StationPrices, all_cheapest
+from v2geq.players.paths import PathSet
 from v2geq.results.accounts import path_costs
 
 DISCHARGE_THRESHOLD = 0.01
@@ -42,12 +45,18 @@ class PathFlows:
 
     Attributes
     ----------
+    coupled, values : the market with every cheapest path beside the problem's own, and its point;
+        where paths are enumerated nothing is added
     least_squares : class -> (path,) flow of least sum of squares, veh/h
+    complete : False where there were too many cheapest paths: the ranges may be wider
     visit_share, discharge_share : shares of electric trips that stop, that discharge
     discharge_od_pairs : OD pairs with more than 0.01 veh/h discharging
     """
 
+    coupled: Coupled
+    values: Mapping[str, FloatArray]
     least_squares: dict[str, FloatArray]
+    complete: bool
     visit_share: Range
     discharge_share: Range
     discharge_od_pairs: Range
@@ -61,6 +70,7 @@ def path_flows(coupled: Coupled, values: Mapping[str, FloatArray]) -> PathFlows:
     ConvergenceError
         Where a linear or quadratic program over the polytope fails.
     """
+    coupled, values, complete = with_cheapest_paths(coupled, values)
     traffic = coupled.traffic
     polytope, keep = _polytope(coupled, values)
     parts = {}
@@ -98,11 +108,52 @@ def path_flows(coupled: Coupled, values: Mapping[str, FloatArray]) -> PathFlows:
         full[kept] = best[parts[name]]
         least_squares[name] = full
     return PathFlows(
+        coupled,
+        values,
         least_squares,
+        complete,
         share(stopping),
         share(discharging),
         _pairs(polytope, flow, best, discharging, pair, pairs),
     )
+
+
+def with_cheapest_paths(
+    coupled: Coupled, values: Mapping[str, FloatArray]
+) -> tuple[Coupled, dict[str, FloatArray], bool]:
+    """The market with every cheapest path among the drivers', its values, and whether it is all.
+
+    Where paths are enumerated nothing is added: drivers choose from the list.
+    """
+    traffic = coupled.traffic
+    if coupled.scenario.case.paths.method != "exact":
+        return coupled, dict(values), True
+    limit = {}
+    for name, kind in traffic.classes.items():
+        own = kind.value_of_time / traffic.value_of_time if kind.kind == "fv" else 1.0
+        cost = own * values[f"drivers.demand_{name}"]
+        limit[name] = cost + TIED * np.abs(cost)
+    found = all_cheapest(
+        traffic,
+        values["drivers.arc_flow"],
+        values["drivers.station_flow"],
+        StationPrices(values["charge_price"], values.get("discharge_price")),
+        limit,
+    )
+    paths, wide = {}, dict(values)
+    for name, own_paths in traffic.paths.items():
+        paths[name] = PathSet(
+            traffic.graph,
+            own_paths.od_count,
+            own_paths.station_count,
+            [*own_paths.paths, *(found[name] or ())],
+            stations=own_paths.stations,
+        )
+        flow = np.zeros(len(paths[name]))
+        flow[: len(own_paths)] = values[f"drivers.flow_{name}"]
+        wide[f"drivers.flow_{name}"] = flow
+    complete = all(p is not None for p in found.values())
+    return replace(coupled, traffic=replace(traffic, paths=paths)), wide, complete
 
 
 def _polytope(

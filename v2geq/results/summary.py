@@ -39,8 +39,7 @@ def summarise(
     for name, kind in traffic.classes.items():
         if kind.kind != "ev":
             continue
-        flow = flows.least_squares[name]
-        dwell += float(traffic.plug_hours(name) @ flow)
+        dwell += float(flows.coupled.traffic.plug_hours(name) @ flows.least_squares[name])
         if FOCUS in traffic.od_names(name) and np.isnan(focus):
             focus = float(data[f"cost_{name}"].sel({f"od_{name}": "-".join(FOCUS)}))
     return {
