@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from v2geq.data.case import available_cases, load_case, with_parameters
-    from v2geq.data.model import Case
+    from v2geq.data.model import Case, RoadNetwork
     from v2geq.data.tntp import read_tntp
     from v2geq.equilibrium import Equilibrium, load, solve
     from v2geq.errors import ConvergenceError, DataError, V2GError
@@ -33,6 +33,7 @@ _HOME = {
     "DataError": "v2geq.errors",
     "Equilibrium": "v2geq.equilibrium",
     "Options": "v2geq.solvers.protocol",
+    "RoadNetwork": "v2geq.data.model",
     "UserClass": "v2geq.roads.classes",
     "V2GError": "v2geq.errors",
     "assign": "v2geq.roads.assign",
@@ -53,6 +54,7 @@ __all__ = [
     "DataError",
     "Equilibrium",
     "Options",
+    "RoadNetwork",
     "UserClass",
     "V2GError",
     "assign",

@@ -17,6 +17,10 @@ from v2geq.analysis.validation import best_known_sioux_falls, braess
 from v2geq.data.folders import networks_folder
 from v2geq.data.model import RoadNetwork
 from v2geq.data.road import read_road
+from v2geq.roads.assign import _empty_pool
+from v2geq.roads.kernels import assignment as kernels
+from v2geq.roads.kernels.delay import times_and_slopes
+from v2geq.roads.problem import Problem
 
 
 def make_trips(pairs: dict[tuple[str, str], float]) -> pd.DataFrame:
@@ -100,8 +104,7 @@ def test_braess_closed_form() -> None:
     assert r.objective == pytest.approx(386, rel=1e-12)
     # integrals by hand: 5 x^2 for the steep arcs, 50 x + x^2 / 2 and 10 x + x^2 / 2
     assert r.objective == pytest.approx(2 * 80 + 2 * 102 + 22)
-    closed = RoadNetwork("closed", road.nodes, road.arcs.drop("3-4"), trips)
-    r = vg.assign(closed, trips, gap=1e-12)
+    r = vg.assign(road.without_arcs("3-4"), trips, gap=1e-12)
     assert r.od["cost_min"].item() == pytest.approx(83, rel=1e-11)
 
 
@@ -130,6 +133,40 @@ def test_two_routes_closed_form() -> None:
     r = vg.assign(road, make_trips({("a", "b"): 30}), gap=1e-12)
     np.testing.assert_allclose(r.flow, [20, 10, 10], rtol=1e-10)
     assert r.od["cost_min"].item() == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("saving", [1e-3, 1e-7, 1e-11])
+def test_routes_that_save_little_are_found(saving: float) -> None:
+    """All 10 trips on one route cost 1 + saving, the other 1 + saving / 2 whatever its flow."""
+    road = make_road(
+        {
+            "a-b": {"free_flow_min": 1.0, "bpr_b": saving, "bpr_power": 1.0, "capacity_veh_h": 10},
+            "a-m": {"free_flow_min": 1.0 + saving / 2, "bpr_b": 0.0},
+            "m-b": {"free_flow_min": 0.0},
+        }
+    )
+    r = vg.assign(road, make_trips({("a", "b"): 10}), gap=saving * 1e-4)
+    np.testing.assert_allclose(r.flow, 5.0, rtol=1e-3)
+
+
+def test_times_and_slopes_follow_every_step() -> None:
+    """In the middle of the work flows are those of the paths, times and slopes those of flows."""
+    rng = np.random.default_rng(11)
+    road = random_road(rng)
+    road.arcs["delay"] = rng.choice(["bpr", "bpr", "conical"], 22)
+    road.arcs["conical_alpha"] = 4.0
+    problem = Problem.build(road, {"truck": vg.UserClass(random_trips(rng), 20.0, pce=2.5)})
+    pool, state = _empty_pool(problem), problem.state
+    order = np.full((problem.trips.source.size, 8), -1, dtype=np.int32)
+    for sweeps in (0, 1, 3):
+        work = (problem.roads, problem.trips, problem.delay, pool, state, order)
+        pool, *_ = kernels.improve(*work, sweeps, 0.0)
+        time, slope = times_and_slopes(problem.delay, state.flow)
+        np.testing.assert_allclose(state.time, time, rtol=1e-12)
+        np.testing.assert_allclose(state.slope, slope, rtol=1e-12)
+        flow = np.zeros_like(state.flow)
+        kernels.load(problem.roads, problem.trips, pool, flow)
+        np.testing.assert_allclose(state.flow, flow, atol=1e-10)
 
 
 def test_toll_parts_classes_by_value_of_time() -> None:
@@ -605,3 +642,19 @@ def test_bad_calls_are_named() -> None:
         r.skim("distance")
     with pytest.raises(vg.DataError, match="no zone 'x'"):
         r.skim(zones=["x"])
+
+
+def test_changed_arcs() -> None:
+    """A toll of 1 at 60 per h is a minute; the network it came from stays as it is."""
+    road = make_road({"a-b": {"bpr_b": 0.0, "free_flow_min": 3.0}})
+    trips = make_trips({("a", "b"): 1})
+    dear = road.with_arcs({"a-b": {"toll": 1.0, "delay": "4 + x"}})
+    r = vg.assign(dear, {"all": vg.UserClass(trips, value_of_time=60.0)})
+    assert r.od["cost_min"].item() == pytest.approx(4 + 1 + 1)
+    assert vg.assign(road, trips).od["cost_min"].item() == pytest.approx(3)
+    with pytest.raises(vg.DataError, match="no arc 'a-c'; did you mean 'a-b'"):
+        road.with_arcs({"a-c": {"toll": 1.0}})
+    with pytest.raises(vg.DataError, match="no column 'tol'; did you mean 'toll'"):
+        road.with_arcs({"a-b": {"tol": 1.0}})
+    with pytest.raises(vg.DataError, match="no arc 'x'"):
+        road.without_arcs("x")

@@ -140,7 +140,8 @@ def braess() -> tuple[RoadNetwork, pd.DataFrame]:
     }
     table = table.assign(**numbers)
     nodes = pd.DataFrame(
-        {"x": 0.0, "y": 0.0, "through": True}, index=pd.Index(list("1234"), name="node")
+        {"x": [0.0, 2.0, 1.0, 1.0], "y": [0.0, 0.0, 1.0, -1.0], "through": True},
+        index=pd.Index(list("1234"), name="node"),
     )
     trips = pd.DataFrame({"origin": ["1"], "destination": ["2"], "trips_veh_h": [6.0]})
     return RoadNetwork("braess", nodes, table, trips, "Braess (1968)"), trips

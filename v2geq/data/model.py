@@ -7,11 +7,12 @@ its unit in its attribute table (`Setting`). Nothing here knows of players or so
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 import pandas as pd
 
+from v2geq.errors import DataError, did_you_mean
 from v2geq.show import card
 
 
@@ -222,6 +223,15 @@ class Feeder:
     source: str = ""
 
 
+ARC_DEFAULTS: Mapping[str, Any] = {
+    "toll": 0.0,
+    "fixed_min": 0.0,
+    "delay": "bpr",
+    "conical_alpha": 0.0,
+}
+"""Columns of arcs that may be left out, and what that means."""
+
+
 @dataclass(frozen=True)
 class RoadNetwork:
     """A directed road network with travel times and a trip table.
@@ -241,6 +251,41 @@ class RoadNetwork:
     arcs: pd.DataFrame
     trips: pd.DataFrame
     source: str = ""
+
+    def with_arcs(self, changes: Mapping[str, Mapping[str, Any]]) -> RoadNetwork:
+        """The network with some columns of some arcs changed, as {"6-8": {"toll": 2.0}}.
+
+        Raises
+        ------
+        DataError
+            An unknown arc or column.
+        """
+        arcs = self.arcs.copy()
+        for arc, row in changes.items():
+            self._require(arc)
+            for column, value in row.items():
+                if column not in arcs:
+                    known = [*arcs.columns, *ARC_DEFAULTS]
+                    if column not in ARC_DEFAULTS:
+                        raise DataError(
+                            f"arcs have no column {column!r}", advice=did_you_mean(column, known)
+                        )
+                    arcs[column] = ARC_DEFAULTS[column]
+                arcs.loc[arc, column] = value
+        return replace(self, arcs=arcs)
+
+    def without_arcs(self, *names: str) -> RoadNetwork:
+        """The network without some arcs; raises `DataError` for an unknown one."""
+        for arc in names:
+            self._require(arc)
+        return replace(self, arcs=self.arcs.drop(list(names)))
+
+    def _require(self, arc: str) -> None:
+        if arc not in self.arcs.index:
+            raise DataError(
+                f"road network {self.name!r} has no arc {arc!r}",
+                advice=did_you_mean(arc, self.arcs.index),
+            )
 
 
 @dataclass(frozen=True)
