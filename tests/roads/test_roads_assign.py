@@ -17,7 +17,7 @@ from v2geq.analysis.validation import best_known_sioux_falls, braess
 from v2geq.data.folders import networks_folder
 from v2geq.data.model import RoadNetwork
 from v2geq.data.road import read_road
-from v2geq.roads.assign import _empty_pool
+from v2geq.roads.assign import _empty_pool, _pool_of
 from v2geq.roads.kernels import assignment as kernels
 from v2geq.roads.kernels.delay import times_and_slopes
 from v2geq.roads.problem import Problem
@@ -398,6 +398,58 @@ def test_zones_are_not_passed() -> None:
     assert "a-z-b" in set(open_road["route"])
     routes = set(vg.assign(make_road(arcs, closed=["a", "b", "z"]), trips, 1e-12).paths["route"])
     assert routes == {"a-m-b", "a-z", "z-b"}
+    only = make_road({"a-z": {}, "z-b": {}}, closed=["z"])
+    with pytest.raises(vg.DataError, match="have no route: a -> b"):
+        vg.assign(only, trips)
+    skim = vg.assign(only, make_trips({("a", "z"): 1, ("z", "b"): 1})).skim()
+    assert skim.loc["a", "b"] == np.inf and skim.loc["z", "b"] < 5.1
+
+
+def test_one_newton_step_meets_linear_times() -> None:
+    """The second search finds the other route and shares the flow at once, also in pce."""
+    linear = {"bpr_power": 1.0, "capacity_veh_h": 10.0, "bpr_b": 1.0}
+    road = make_road({"a-b": linear, "a-m": {**linear}, "m-b": {"free_flow_min": 0.0}})
+    truck = vg.UserClass(make_trips({("a", "b"): 10}), pce=2.5)
+    problem = Problem.build(road, {"truck": truck})
+    pool, order = _empty_pool(problem), np.full((1, 3), -1, dtype=np.int32)
+    for _ in range(2):
+        work = (problem.roads, problem.trips, problem.delay, pool, problem.state, order)
+        pool, *_ = kernels.improve(*work, 0, 0.0)
+    np.testing.assert_allclose(problem.state.flow, 12.5, rtol=1e-12)
+
+
+def test_one_sweep_leaves_all_dearer_routes_of_constant_cost() -> None:
+    """From three routes in use to the cheapest; the excess met is that of the flows before."""
+    ends = ("a-b", "a-m", "m-b", "a-n", "n-b")
+    linear = {"bpr_power": 1.0, "capacity_veh_h": 1.0, "bpr_b": 1.0}
+    trips = make_trips({("a", "b"): 9})
+    shared = vg.assign(make_road({arc: linear for arc in ends}), trips, 1e-12)
+    flow = shared.flow
+    times = {"a-b": 6.0, "a-m": 2.0, "m-b": 2.0, "a-n": 1.0, "n-b": 2.0}
+    road = make_road({arc: {"free_flow_min": t, "bpr_b": 0.0} for arc, t in times.items()})
+    problem = Problem.build(road, {"all": vg.UserClass(trips)})
+    pool = _pool_of(problem, shared)
+    work = (problem.roads, problem.trips)
+    kernels.load(*work, pool, problem.state.flow)
+    excess = kernels.rebalance(*work, problem.delay, pool, problem.state)
+    assert excess == pytest.approx(3 * flow["a-b"] + flow["a-m"])
+    np.testing.assert_allclose(problem.by_arc(problem.state.flow), [0, 0, 0, 9, 9], atol=1e-12)
+
+
+def test_costs_no_flow_changes_are_part_of_the_choice() -> None:
+    """5 min against 2 min and a fixed cost of 4 min; at 60 per h and km 1 per km on top."""
+    fixed = {"bpr_b": 0.0, "length_km": 0.0}
+    arcs = {
+        "a-b": {**fixed, "free_flow_min": 5.0, "fixed_min": 0.0, "length_km": 2.0},
+        "a-m": {**fixed, "free_flow_min": 2.0, "fixed_min": 4.0},
+        "m-b": {**fixed, "free_flow_min": 0.0, "fixed_min": 0.0},
+    }
+    trips = make_trips({("a", "b"): 1})
+    classes = {"time": vg.UserClass(trips), "money": vg.UserClass(trips, 60.0, distance_cost=1.0)}
+    r = vg.assign(make_road(arcs), classes, 1e-12)
+    assert r.paths["route"].tolist() == ["a-b", "a-m-b"]
+    assert r.od["cost_min"].tolist() == [5.0, 6.0]
+    assert r.objective == pytest.approx(11.0)
 
 
 def test_intrazonal_trips_are_left_out_and_reported() -> None:
@@ -475,6 +527,15 @@ def test_skims_are_shortest_paths() -> None:
             assert length.loc[o, d] == pytest.approx(nx.path_weight(graph, best[1][d], "length"))
     pd.testing.assert_frame_equal(cost, time)
     assert r.skim(zones=["n1", "n0"]).index.tolist() == ["n1", "n0"]
+
+
+def test_skims_along_roads_without_time() -> None:
+    """Nodes at equal distance are summed up in the order of the route, from either end."""
+    ends = ("a-b", "b-c", "c-d", "d-c", "c-b", "b-a")
+    road = make_road({arc: {"free_flow_min": 0.0, "length_km": 1.0} for arc in ends})
+    length = vg.assign(road, make_trips({("a", "d"): 1})).skim("length", zones=list("abcd"))
+    at = np.arange(4)
+    np.testing.assert_array_equal(length, np.abs(at[:, None] - at))
 
 
 def test_skim_without_route_is_infinite() -> None:
