@@ -406,16 +406,18 @@ def test_zones_are_not_passed() -> None:
 
 
 def test_one_newton_step_meets_linear_times() -> None:
-    """The second search finds the other route and shares the flow at once, also in pce."""
+    """The second search finds the other route and shares 25 pce at once, one to three."""
     linear = {"bpr_power": 1.0, "capacity_veh_h": 10.0, "bpr_b": 1.0}
-    road = make_road({"a-b": linear, "a-m": {**linear}, "m-b": {"free_flow_min": 0.0}})
+    wide = {**linear, "capacity_veh_h": 30.0}
+    road = make_road({"a-b": linear, "a-m": wide, "m-b": {"free_flow_min": 0.0}})
     truck = vg.UserClass(make_trips({("a", "b"): 10}), pce=2.5)
     problem = Problem.build(road, {"truck": truck})
     pool, order = _empty_pool(problem), np.full((1, 3), -1, dtype=np.int32)
     for _ in range(2):
         work = (problem.roads, problem.trips, problem.delay, pool, problem.state, order)
         pool, *_ = kernels.improve(*work, 0, 0.0)
-    np.testing.assert_allclose(problem.state.flow, 12.5, rtol=1e-12)
+    flow = problem.by_arc(problem.state.flow)
+    np.testing.assert_allclose(flow, [6.25, 18.75, 18.75], rtol=1e-12)
 
 
 def test_one_sweep_leaves_all_dearer_routes_of_constant_cost() -> None:
@@ -533,8 +535,8 @@ def test_skims_along_roads_without_time() -> None:
     """Nodes at equal distance are summed up in the order of the route, from either end."""
     ends = ("a-b", "b-c", "c-d", "d-c", "c-b", "b-a")
     road = make_road({arc: {"free_flow_min": 0.0, "length_km": 1.0} for arc in ends})
-    length = vg.assign(road, make_trips({("a", "d"): 1})).skim("length", zones=list("abcd"))
-    at = np.arange(4)
+    length = vg.assign(road, make_trips({("a", "d"): 1})).skim("length", zones=list("adbc"))
+    at = np.array([0, 3, 1, 2])
     np.testing.assert_array_equal(length, np.abs(at[:, None] - at))
 
 
