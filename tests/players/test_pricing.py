@@ -231,6 +231,28 @@ def test_never_discharges_at_a_loss_when_charging_costs() -> None:
         assert np.array_equal(cost, without)
 
 
+def test_sale_at_a_loss_opens_the_way_through_a_closed_node() -> None:
+    """Both ways of pricing it: weights of energy that leave arcs a cost, and that do not."""
+    opened = mixed = 0
+    for seed in range(60):
+        rng = np.random.default_rng(4000 + seed)
+        problem = Problem(rng, closed=3, partial=seed % 3 == 0, energy_value=0.1 * (seed % 2))
+        closed = np.flatnonzero(~problem.graph.through)
+        problem.station_node[:2] = closed[:2]
+        dear = seed % 4 == 0
+        problem.prices["discharge_price"] = rng.uniform(-1.5 if dear else -0.1, 0.3, 3)
+        problem.prices["charge_price"] += 0.5
+        _, paths = problem.check()
+        margin = problem.prices["discharge_price"] - 0.05
+        margin = margin - problem.prices["value_of_time"] / problem.prices["charger_power"]
+        sold = [s.station for p in paths for s in p.stops if s.kind == "D"]
+        opened += sum(margin[s] < 0 for s in sold)
+        weight = problem.prices["value_of_time"] * problem.times
+        weight = weight + margin[:2].min() * problem.graph.length_km
+        mixed += bool((weight < 0).any())
+    assert opened > 3 and 3 < mixed < 57
+
+
 def layered_cost(problem: Problem, origin: int, destination: int) -> float:
     """Shortest way in the graph of (node, level, stops so far); needs whole-number energies."""
     p, rules, graph = problem.prices, problem.rules, problem.graph

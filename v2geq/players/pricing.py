@@ -14,12 +14,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from v2geq.arrays import FloatArray, IntArray
+from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError, V2GError
 from v2geq.players.paths import CHARGE, DISCHARGE, EnergyRules, Path, Stop
 from v2geq.roads.graph import Graph
 from v2geq.roads.kernels.labels import Fronts, label_setting
-from v2geq.roads.kernels.legs import Terms, compose, elementary_legs, front_legs, trace
+from v2geq.roads.kernels.legs import Legs, Terms, compose, elementary_legs, front_legs, trace
 from v2geq.roads.kernels.shortest import shortest_trees, trace_routes
 
 #: most steps of the enumeration that replaces the fronts where a charge weight is negative
@@ -189,8 +189,9 @@ def price_paths(
     revisit a node on different legs, and a leg may end at a station whose node is not `through`.
 
     Charge weights rho+ + omega / Pbar are usually positive; then it never pays to discharge at a
-    station with m = rho- - kdeg - omega / Pbar <= 0, which is skipped. If a charge weight is
-    negative more energy is better and no front helps: legs to stations are then searched among all
+    station with m = rho- - kdeg - omega / Pbar <= 0, which is skipped, unless some station's
+    node may not be passed: there a stop lets the vehicle through. If a charge weight is negative
+    more energy is better and no front helps: legs to stations are then searched among all
     elementary routes within range (elementary within the leg, else a driver paid for charging would
     circle), at most `ELEMENTARY_LIMIT` steps; legs to the destination still come from the fronts,
     as vB >= 0.
@@ -256,7 +257,12 @@ def price_paths(
     needed = np.zeros(fronts.sources.size, dtype=np.bool_)
     needed[od_row] = True
     labelled = fronts.fronts
-    if (terms.unit[0] < 0).any():
+    losses: list[int] = []
+    if discharge_price is not None and not graph.through[stations].all():
+        losses = np.flatnonzero(~terms.allowed[1]).tolist()
+    shifted = [_times_with_energy(fronts, terms, s) for s in losses]
+    if (terms.unit[0] < 0).any() or any((t < 0).any() for t in shifted):
+        terms.allowed[1, losses] = True
         legs, labelled, finished = elementary_legs(
             fronts.star,
             fronts.step_time_h,
@@ -278,6 +284,8 @@ def price_paths(
             )
     else:
         legs = front_legs(labelled, width, needed.size, needed, terms)
+        for s, times in zip(losses, shifted, strict=True):
+            labelled = _sell_at_a_loss(fronts, labelled, legs, needed, terms, s, times)
     cost, positions = compose(labelled, width, legs, needed, terms, od_row, od_column)
 
     wanted = np.flatnonzero(np.isfinite(cost) if below is None else cost < below)
@@ -306,6 +314,54 @@ def price_paths(
         )
         paths.append(Path(w, tuple(arc[first : start[i][3]]), stops, arrival))
     return cost, paths
+
+
+def _times_with_energy(fronts: LegFronts, terms: Terms, s: int) -> FloatArray:
+    """(arc,) time and the value of energy used on the way to a sale at station `s`, in hours."""
+    use = fronts.rules.consumption * fronts.graph.length_km
+    hours: FloatArray = fronts.times_h - terms.unit[1, s] / terms.value_of_time * use
+    return hours
+
+
+def _sell_at_a_loss(
+    fronts: LegFronts,
+    labelled: Fronts,
+    legs: Legs,
+    needed: BoolArray,
+    terms: Terms,
+    s: int,
+    times_h: FloatArray,
+) -> Fronts:
+    """Legs to a sale that earns less than it costs, where some station's node may not be passed.
+
+    Elsewhere nobody sells at a loss; there a stop lets a vehicle through, also a charge that needs
+    a sale before it. Energy used on the way need not be sold, so its weight is negative; with it in
+    the times, zero or more, fronts of (cost, energy) give the cheapest leg again. Fills `legs`;
+    returns the labels with the new ones.
+    """
+    own = LegFronts(
+        fronts.graph, fronts.rules, times_h, fronts.sources, fronts.targets[terms.column[s : s + 1]]
+    ).fronts
+    for position in range(needed.size + terms.row.size):
+        row = position if position < needed.size else int(terms.row[position - needed.size])
+        if position < needed.size and not needed[position]:
+            continue
+        level = terms.start if position < needed.size else terms.battery
+        surplus = level - terms.low
+        for k in range(own.start[row], own.start[row + 1]):
+            used = own.energy[k]
+            in_reach = used <= level - terms.reserve + terms.tolerance
+            if in_reach and surplus - used > terms.tolerance:
+                cost = terms.value_of_time * own.time[k] + terms.unit[1, s] * surplus
+                legs.cost[1, position, s] = cost + terms.delay[1, s]
+                legs.energy[1, position, s] = used
+                legs.label[1, position, s] = own.label[k] + labelled.before.size
+                break
+    before = np.where(own.before >= 0, own.before + labelled.before.size, -1)
+    return labelled._replace(
+        before=np.concatenate((labelled.before, before)),
+        by=np.concatenate((labelled.by, own.by)),
+    )
 
 
 def _terms(

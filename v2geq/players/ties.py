@@ -73,10 +73,13 @@ def cheapest_paths(
 
     Returns
     -------
-    The paths, or None where there are more than `MOST` or charging is paid for, so that costs
-    are no longer bounded by fronts.
+    The paths, or None where there are more than `MOST`, charging is paid for, so that costs are
+    no longer bounded by fronts, or a sale at a loss would let vehicles through a closed node.
     """
     if (prices.charge < 0.0).any():
+        return None
+    loss = prices.discharge is not None and bool((prices.discharge <= 0.0).any())
+    if loss and not graph.through[station_node].all():
         return None
     search = _Search(graph, rules, times_h, od_pairs, station_node, prices)
     paths: list[Path] = []
