@@ -18,6 +18,7 @@ from v2geq.data.folders import networks_folder
 from v2geq.data.model import RoadNetwork
 from v2geq.data.road import read_road
 from v2geq.roads.assign import _empty_pool, _pool_of
+from v2geq.roads.graph import Graph
 from v2geq.roads.kernels import assignment as kernels
 from v2geq.roads.kernels.delay import times_and_slopes
 from v2geq.roads.problem import Problem
@@ -721,3 +722,18 @@ def test_changed_arcs() -> None:
         road.with_arcs({"a-b": {"tol": 1.0}})
     with pytest.raises(vg.DataError, match="no arc 'x'"):
         road.without_arcs("x")
+
+
+def test_order_of_a_tree_has_every_node_once() -> None:
+    """Also those out of reach: the next tree starts from it."""
+    from v2geq.roads.kernels.trees import first_tree, next_tree
+
+    graph = Graph.from_road(make_road({"a-b": {}, "b-c": {}, "d-a": {}, "e-d": {}}))
+    distance, by = np.empty(5), np.empty(5, dtype=np.int64)
+    order = np.full(5, -1, dtype=np.int32)
+    length = np.ones(4)
+    first_tree(graph.star, 1, length, distance, by, order)
+    assert sorted(order) == list(range(5)) and order[0] == 1
+    next_tree(graph.star, 1, length, distance, by, order)
+    assert sorted(order) == list(range(5))
+    assert distance.tolist() == [np.inf, 0.0, 1.0, np.inf, np.inf]

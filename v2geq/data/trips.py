@@ -40,7 +40,7 @@ def class_trips(
     """
     driver, table = drivers[name], tables[name]
     if driver.trips_of:
-        pairs = _pairs_of(name, drivers, tables, road_trips, where)
+        pairs = _pairs_of(name, drivers, tables, where)
         mine = pd.MultiIndex.from_frame(table[_PAIR])
         table = table[mine.isin(pairs)]
     total = driver.trips_factor * float(table["trips_veh_h"].sum())
@@ -70,7 +70,6 @@ def _pairs_of(
     name: str,
     drivers: Mapping[str, DriverClass],
     tables: Mapping[str, pd.DataFrame],
-    road_trips: pd.DataFrame,
     where: str,
 ) -> pd.MultiIndex:
     """OD pairs of the class that `trips_of` of class `name` points at."""
@@ -94,8 +93,8 @@ def _pairs_of(
             where=where,
             advice="leave one of them out",
         )
-    table = road_trips if drivers[other].trips_spread else tables[other]
-    return pd.MultiIndex.from_frame(table[_PAIR])
+    # its table's pairs, also where its trips are spread over others
+    return pd.MultiIndex.from_frame(tables[other][_PAIR])
 
 
 def spread_trips(case: Case) -> dict[str, bool]:

@@ -158,14 +158,13 @@ class LegSet:
                 # the last route of a leg takes what rounding leaves
                 step = min([rest, *(max(left[queue[g][0]], 0.0) for g in plan if queue[g][1:])])
                 chosen = [queue[g][0] for g in plan]
-                path = self._path(od, chosen)
-                flow[path] = flow.get(path, 0.0) + step
+                flow[self._path(od, chosen)] = step
                 rest -= step
                 for leg, r in zip(plan, chosen, strict=True):
                     left[r] -= step
                     if left[r] <= 0.0 and len(queue[leg]) > 1:
                         queue[leg].pop(0)
-                if rest <= 0.0:
+                if not rest > 0.0:
                     break
         return flow
 
