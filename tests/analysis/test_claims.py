@@ -9,6 +9,7 @@ import pytest
 
 from v2geq.analysis.claims import SCENARIOS, check_claims, claims_table, social_cost_changes
 from v2geq.errors import DataError
+from v2geq.studies.study import Outcome, Run, claims_of
 
 
 def paper() -> dict[tuple[str, bool], dict[str, Any]]:
@@ -131,3 +132,12 @@ def test_table_has_the_columns_of_the_file() -> None:
     assert list(table.columns) == ["claim", "paper", "here", "met", "reason"]
     assert len(table) == 13
     assert not table.isna().any().any()
+
+
+def test_claims_are_judged_on_six_runs_of_the_cases_own_trips() -> None:
+    facts = paper()
+    outcomes = [Outcome(Run(*key), {}, facts=facts[key]) for key in facts]
+    assert len(claims_of(outcomes)) == 13
+    assert claims_of(outcomes[:5]) == []
+    spread = {"drivers.ev.trips_spread": True}
+    assert claims_of([Outcome(Run(*k, changes=spread), {}, facts=facts[k]) for k in facts]) == []

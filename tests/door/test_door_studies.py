@@ -72,8 +72,9 @@ def test_table_and_files(small: SmallCase, run: Callable[..., Answer]) -> None:
 def test_all_od(small: SmallCase, run: Callable[..., Answer]) -> None:
     """One option: the same study on all OD pairs; its files certify, also one by one."""
     small.edit("case.toml", 'value = "enumerate"', 'value = "exact"')
-    # the fuel vehicles of all pairs, not twelve times as many
+    # the fuel vehicles of all pairs, not twelve times as many on a few
     small.edit("case.toml", "trips_factor = { value = 12.0", "trips_factor = { value = 1.0")
+    small.edit("case.toml", 'trips_of = { value = "ev"', 'trips_of = { value = ""')
     small.study(
         "[study]\nscenarios = ['stress']\nv2g = [true]\n"
         "[[study.variant]]\nname = 'valued'\nset = { 'drivers.ev.energy_value' = 0.15 }\n"

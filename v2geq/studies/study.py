@@ -291,7 +291,7 @@ def run_study(
             own = [o for o in outcomes if o.run.variant == variant]
             rows = [{"status": "failed", **o.row} for o in own]
             _write_table(folder / variant / "summary.csv", COLUMNS, rows)
-        _write_claims(folder, outcomes)
+        _write_comparisons(folder, outcomes)
     except OSError as error:
         raise DataError(
             f"cannot be written ({error.strerror or error})",
@@ -381,35 +381,54 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def claims_of(outcomes: Sequence[Outcome], variant: str = "") -> list[Claim]:
-    """The paper's claims on the runs of a study; empty where the six runs are not all there."""
+def _six_runs(
+    outcomes: Sequence[Outcome], variant: str
+) -> dict[tuple[str, bool], Mapping[str, Any]] | None:
+    """Facts of base, stress and island without and with V2G; None where one is missing."""
     found = {
         (o.run.scenario, o.run.v2g): o.facts for o in outcomes if o.ok and o.run.variant == variant
     }
     if any((scenario, v2g) not in found for scenario in SCENARIOS for v2g in (False, True)):
-        return []
-    return check_claims(found)
+        return None
+    return found
 
 
-def _write_claims(folder: Path, outcomes: list[Outcome]) -> None:
+def claims_of(outcomes: Sequence[Outcome], variant: str = "") -> list[Claim]:
+    """The paper's claims on the runs of a study.
+
+    Empty where the six runs are not all there, or trips are spread over all OD pairs: the claims
+    are about long trips between a few.
+    """
+    found = _six_runs(outcomes, variant)
+    spread = any(
+        value
+        for o in outcomes
+        for name, value in o.run.changes.items()
+        if name.endswith("trips_spread")
+    )
+    return [] if found is None or spread else check_claims(found)
+
+
+def _write_comparisons(folder: Path, outcomes: list[Outcome]) -> None:
+    """Claims of the paper and the change of the social cost, where a study has the six runs."""
     claims = claims_of(outcomes)
-    if not claims:
-        return
-    rows = [dict(vars(c)) for c in claims]
-    columns = list(rows[0])
-    for variant in dict.fromkeys(o.run.variant for o in outcomes if o.run.variant):
-        for row, claim in zip(rows, claims_of(outcomes, variant), strict=False):
-            row.update({f"here_{variant}": claim.here, f"met_{variant}": claim.met})
-        columns += [f"here_{variant}", f"met_{variant}"]
-    _write_table(folder / "claims.csv", columns, rows)
-    plain = {(o.run.scenario, o.run.v2g): o.facts for o in outcomes if not o.run.variant}
-    changes = social_cost_changes(plain)
-    names = [str(changes.index.name), *map(str, changes.columns)]
-    lines = [
-        dict(zip(names, (term, *values), strict=True))
-        for term, values in zip(changes.index, changes.to_numpy().tolist(), strict=True)
-    ]
-    _write_table(folder / "social_cost.csv", names, lines)
+    if claims:
+        rows = [dict(vars(c)) for c in claims]
+        columns = list(rows[0])
+        for variant in dict.fromkeys(o.run.variant for o in outcomes if o.run.variant):
+            for row, claim in zip(rows, claims_of(outcomes, variant), strict=False):
+                row.update({f"here_{variant}": claim.here, f"met_{variant}": claim.met})
+            columns += [f"here_{variant}", f"met_{variant}"]
+        _write_table(folder / "claims.csv", columns, rows)
+    plain = _six_runs(outcomes, "")
+    if plain is not None:
+        changes = social_cost_changes(plain)
+        names = [str(changes.index.name), *map(str, changes.columns)]
+        lines = [
+            dict(zip(names, (term, *values), strict=True))
+            for term, values in zip(changes.index, changes.to_numpy().tolist(), strict=True)
+        ]
+        _write_table(folder / "social_cost.csv", names, lines)
 
 
 def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
