@@ -20,6 +20,7 @@ import typer
 
 from v2geq import __version__
 from v2geq.errors import ConvergenceError, DataError, V2GError
+from v2geq.show import log_to_stderr
 
 if TYPE_CHECKING:
     from v2geq.equilibrium import Equilibrium
@@ -98,6 +99,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     warnings.showwarning = _show_warning
+    log_to_stderr()
     try:
         app()
     except ConvergenceError as error:

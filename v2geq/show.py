@@ -1,7 +1,8 @@
-"""Small HTML cards for notebooks."""
+"""Small HTML cards for notebooks, and the log on a terminal."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from html import escape
 
@@ -21,3 +22,11 @@ def card(
     )
     tail = f"<p>{escape(note)}</p>" if note else ""
     return f"<div><b>{escape(title)}</b>{mark}<table>{cells}</table>{tail}</div>"
+
+
+def log_to_stderr() -> None:
+    """Write the package's log to the standard error, as plain lines."""
+    log = logging.getLogger("v2geq")
+    if not log.handlers:
+        log.addHandler(logging.StreamHandler())
+    log.setLevel(logging.INFO)

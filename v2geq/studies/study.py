@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import logging
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from v2geq.data.targets import resolve
 from v2geq.data.toml import TomlTable, read_toml
 from v2geq.data.trips import spread_trips
 from v2geq.errors import ConvergenceError, DataError, did_you_mean
+from v2geq.show import log_to_stderr
 
 COLUMNS = (
     "scenario",
@@ -320,7 +323,12 @@ def _outcomes(study: Study, out: str, jobs: int) -> Iterator[Outcome]:
     lost: list[Run] = []
     with _one_thread(), _pool(jobs) as pool:
         futures: dict[Future[Outcome], Run] = {}
-        for run in study.runs:
+        for position, run in enumerate(study.runs):
+            if position == 1:
+                # one process alone compiles what is not in the cache yet; others get ready
+                for _ in range(jobs - 1):
+                    pool.submit(import_module, "v2geq.equilibrium")
+                wait(futures)
             try:
                 futures[pool.submit(solve_run, study.case, run, out)] = run
             except BrokenProcessPool:
@@ -354,16 +362,19 @@ def _outcomes(study: Study, out: str, jobs: int) -> Iterator[Outcome]:
 @contextmanager
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_quiet_interrupt)
+    talks = logging.getLogger("v2geq").isEnabledFor(logging.INFO)
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(talks,))
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _quiet_interrupt() -> None:
-    """Let an interrupt end a worker without a traceback; the main process reports it."""
+def _start(talks: bool) -> None:
+    """Let an interrupt end a worker without a traceback; its log goes where the main one's does."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if talks:
+        log_to_stderr()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, longer, reverse
+from v2geq.roads.kernels.compiled import compiled, inner, longer, reverse
 from v2geq.roads.kernels.delay import DelayArrays, time_and_slope
 from v2geq.roads.kernels.trees import Star, first_tree, next_tree
 
@@ -122,14 +122,14 @@ def load(roads: Roads, trips: Trips, pool: Pool, arc_flow: FloatArray) -> None:
                 p = after[p]
 
 
-@compiled
+@inner
 def set_lengths(length: FloatArray, time: FloatArray, fixed: FloatArray, kind: int) -> None:
     """Costs of arcs for one class, min."""
     for arc in range(length.size):
         length[arc] = time[arc] + fixed[kind, arc]
 
 
-@compiled
+@inner
 def tree(
     roads: Roads,
     source: int,
@@ -145,7 +145,7 @@ def tree(
         next_tree(roads.star, source, length, distance, by, order)
 
 
-@compiled
+@inner
 def measure(
     trips: Trips,
     pool: Pool,
@@ -185,7 +185,7 @@ def measure(
     return excess, total, count
 
 
-@compiled
+@inner
 def grown(pool: Pool, paths: int, arcs: int) -> Pool:
     """The pool, copied to at least twice the size where so many more would not fit."""
     after, start, size = pool.next, pool.start, pool.size
@@ -198,7 +198,7 @@ def grown(pool: Pool, paths: int, arcs: int) -> Pool:
     return Pool(pool.first, after, start, size, flow, fixed, arc, pool.used)
 
 
-@compiled
+@inner
 def add_paths(
     roads: Roads, trips: Trips, pool: Pool, by: IntArray, wanted: IntArray, count: int, kind: int
 ) -> Pool:
@@ -231,7 +231,7 @@ def add_paths(
     return pool
 
 
-@compiled
+@inner
 def load_new(
     trips: Trips,
     delay: DelayArrays,
@@ -253,7 +253,7 @@ def load_new(
             retime(delay, state, pool.arc, begin, end)
 
 
-@compiled
+@inner
 def balance(
     delay: DelayArrays, pool: Pool, state: State, begin: int, end: int, weight: float
 ) -> float:
@@ -373,7 +373,7 @@ def rebalance(roads: Roads, trips: Trips, delay: DelayArrays, pool: Pool, state:
     return excess
 
 
-@compiled
+@inner
 def generate(
     roads: Roads,
     trips: Trips,

@@ -8,11 +8,13 @@ the check of their shapes alone takes seconds to compile.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
+from numba.core.event import Event, Listener, register
 from numpy.typing import NDArray
 
 N = TypeVar("N", bound=np.generic)
@@ -24,6 +26,14 @@ def compiled(function: F) -> F:
     return _compiled(function)
 
 
+def inner(function: F) -> F:
+    """As `compiled`, for functions that only compiled ones call: nothing to call them by hand.
+
+    That takes a good part of the time to compile functions of many arrays.
+    """
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
 def inlined(function: F) -> F:
     """As `compiled`, for small functions in the hottest loops: written out where they are called.
 
@@ -32,14 +42,33 @@ def inlined(function: F) -> F:
     return _compiled(function, inline="always")
 
 
-def _compiled(function: F, inline: Literal["always", "never"] = "never") -> F:
+def _compiled(function: F, **options: Any) -> F:
     try:
-        return cast(F, njit(cache=True, error_model="numpy", inline=inline)(function))
+        return cast(F, njit(cache=True, error_model="numpy", **options)(function))
     except RuntimeError as error:
         # neither the package's folder nor the user's cache can be written
         if "no locator" not in str(error):
             raise
-        return cast(F, njit(error_model="numpy", inline=inline)(function))
+        return cast(F, njit(error_model="numpy", **options)(function))
+
+
+class _Announcement(Listener):
+    """Tells the log once that a function is compiled: it takes seconds, and looks like a hang."""
+
+    told = False
+
+    def on_start(self, event: Event) -> None:
+        if not self.told:
+            logging.getLogger("v2geq").info(
+                "compiling the inner loops, once after installation (some 15 s)"
+            )
+        self.told = True
+
+    def on_end(self, event: Event) -> None:
+        pass
+
+
+cast(Callable[[str, Listener], None], register)("numba:compile", _Announcement())
 
 
 @compiled

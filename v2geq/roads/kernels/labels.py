@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, longer
+from v2geq.roads.kernels.compiled import compiled, inner, longer
 from v2geq.roads.kernels.trees import Star
 
 
@@ -48,7 +48,7 @@ class _Tree(NamedTuple):
     heap_energy: FloatArray
 
 
-@compiled
+@inner
 def _tree(size: int) -> _Tree:
     return _Tree(
         np.empty(size, dtype=np.int64),
@@ -64,7 +64,7 @@ def _tree(size: int) -> _Tree:
     )
 
 
-@compiled
+@inner
 def _grow(
     star: Star,
     time: FloatArray,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, longer, reverse
+from v2geq.roads.kernels.compiled import compiled, inner, longer, reverse
 from v2geq.roads.kernels.labels import Fronts
 from v2geq.roads.kernels.trees import Star
 
@@ -69,7 +69,7 @@ class Traced(NamedTuple):
     energy: FloatArray
 
 
-@compiled
+@inner
 def _level(terms: Terms, rows: int, position: int) -> float:
     """Level of the battery at a position."""
     if position < rows:
@@ -77,13 +77,13 @@ def _level(terms: Terms, rows: int, position: int) -> float:
     return terms.battery if position < rows + terms.row.size else terms.low
 
 
-@compiled
+@inner
 def _row(terms: Terms, rows: int, position: int) -> int:
     """Source row of a position."""
     return position if position < rows else terms.row[(position - rows) % terms.row.size]
 
 
-@compiled
+@inner
 def _amount(terms: Terms, kind: int, level: float) -> tuple[float, float]:
     """Energy of a stop after a leg that uses u is offset + sign * u: (offset, sign)."""
     if kind == CHARGE:
@@ -91,7 +91,7 @@ def _amount(terms: Terms, kind: int, level: float) -> tuple[float, float]:
     return level - terms.low, -1.0
 
 
-@compiled
+@inner
 def _cheapest(
     time: FloatArray,
     energy: FloatArray,
