@@ -574,8 +574,9 @@ def test_tables_agree_with_each_other(tmp_path: Any) -> None:
     assert r.log["relative_gap"].iloc[-1] == r.relative_gap
     assert r.log["paths"].iloc[-1] == len(r.paths)
     r.save(tmp_path / "out")
-    arcs = pd.read_csv(tmp_path / "out" / "arcs.csv", index_col="arc", float_precision="round_trip")
-    np.testing.assert_array_equal(arcs["flow_veh_h"], r.flow)
+    arcs = pd.read_csv(tmp_path / "out" / "arcs.csv", index_col="arc")
+    # the default reader of older pandas may miss the last digit
+    np.testing.assert_allclose(arcs["flow_veh_h"], r.flow, rtol=1e-15)
     paths, od = (pd.read_csv(tmp_path / "out" / f"{name}.csv") for name in ("paths", "od"))
     least = paths.merge(od, on=["class", "origin", "destination"])["cost_min_y"]
     excess = paths["flow_veh_h"] @ (paths["cost_min"] - least)
