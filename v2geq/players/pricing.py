@@ -258,8 +258,11 @@ def price_paths(
     needed[od_row] = True
     labelled = fronts.fronts
     losses: list[int] = []
-    if discharge_price is not None and not graph.through[stations].all():
-        losses = np.flatnonzero(~terms.allowed[1]).tolist()
+    closed = ~graph.through[stations]
+    if discharge_price is not None and closed.any():
+        # an arc of no energy leaves a full battery full: only a sale before lets it charge
+        idle = bool((rules.consumption * graph.length_km <= rules.tolerance).any())
+        losses = np.flatnonzero(~terms.allowed[1] & (closed | idle)).tolist()
     shifted = [_times_with_energy(fronts, terms, s) for s in losses]
     if (terms.unit[0] < 0).any() or any((t < 0).any() for t in shifted):
         terms.allowed[1, losses] = True

@@ -80,6 +80,14 @@ class State(NamedTuple):
     sign: FloatArray
 
 
+@inner
+def fourth_power(free_flow: float, quartic: float, flow: float) -> tuple[float, float]:
+    """`time_and_slope` of the usual function; see `State.quartic`."""
+    x = max(flow, 0.0)
+    rise = quartic * x * x * x
+    return free_flow + rise * x, 4.0 * rise
+
+
 @compiled
 def retime(delay: DelayArrays, state: State, arcs: PathArcs, begin: int, end: int) -> None:
     """Times and slopes of the arcs listed in arcs[begin:end] at their flows."""
@@ -88,10 +96,7 @@ def retime(delay: DelayArrays, state: State, arcs: PathArcs, begin: int, end: in
     for i in range(begin, end):
         arc = arcs[i]
         if quartic[arc] >= 0.0:
-            x = max(flow[arc], 0.0)
-            rise = quartic[arc] * x * x * x
-            time[arc] = free_flow[arc] + rise * x
-            slope[arc] = 4.0 * rise
+            time[arc], slope[arc] = fourth_power(free_flow[arc], quartic[arc], flow[arc])
         else:
             time[arc], slope[arc] = time_and_slope(delay, arc, flow[arc])
 
@@ -332,14 +337,12 @@ def balance(
                     left = fixed[p] - fixed[basic]
                     for i in range(count):
                         arc = changed[i]
-                        arc_flow[arc] -= sign[i] * moved
+                        x = arc_flow[arc] - sign[i] * moved
+                        arc_flow[arc] = x
                         if quartic[arc] >= 0.0:
-                            x = max(arc_flow[arc], 0.0)
-                            rise = quartic[arc] * x * x * x
-                            time[arc] = free_flow[arc] + rise * x
-                            slope[arc] = 4.0 * rise
+                            time[arc], slope[arc] = fourth_power(free_flow[arc], quartic[arc], x)
                         else:
-                            time[arc], slope[arc] = time_and_slope(delay, arc, arc_flow[arc])
+                            time[arc], slope[arc] = time_and_slope(delay, arc, x)
                         left += sign[i] * time[arc]
                     if left * difference >= 0.0 or abs(left) < max(0.5 * abs(difference), settled):
                         break
