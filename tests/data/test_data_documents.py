@@ -128,3 +128,25 @@ def test_foreign_columns_are_not_lost_in_silence(reference):
     case = replace(reference, stations=reference.stations.assign(colour="red"))
     with pytest.raises(DataError, match="colour"):
         case_to_document(case)
+
+
+def test_documents_without_optional_columns_take_their_defaults(reference):
+    """Those written before a column existed, and networks made without it."""
+    document = json.loads(json.dumps(case_to_document(reference)))
+    for column in ("delay", "toll", "fixed_min", "conical_alpha"):
+        del document["road"]["arcs"][column]
+    for column in ("charger_power_kw", "discharge_piles"):
+        del document["stations"][column]
+    same(case_from_document(document), reference)
+    bare = replace(reference.road, arcs=reference.road.arcs.drop(columns=["toll", "delay"]))
+    same(case_from_document(case_to_document(replace(reference, road=bare))), reference)
+    del document["road"]["arcs"]["bpr_b"]
+    with pytest.raises(DataError, match="missing key 'bpr_b'"):
+        case_from_document(document)
+
+
+def test_nodes_without_a_place(reference):
+    nowhere = reference.road.nodes.assign(x=float("nan"), y=float("nan"))
+    case = replace(reference, road=replace(reference.road, nodes=nowhere))
+    document = json.loads(json.dumps(case_to_document(case)))
+    assert case_from_document(document).road.nodes["x"].isna().all()

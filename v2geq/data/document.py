@@ -145,16 +145,20 @@ def _table_to_document(frame: pd.DataFrame, schema: TableSchema) -> dict[str, An
             f"table {schema.name} has columns that are not part of a case: {', '.join(extra)}",
             advice=did_you_mean(extra[0], schema.value_columns),
         )
-    columns = {name: frame[name].tolist() for name in schema.value_columns}
-    return {schema.key[0]: frame.index.tolist(), **columns} if schema.indexed else columns
+    columns = {schema.key[0]: frame.index.tolist()} if schema.indexed else {}
+    columns |= {name: frame[name].tolist() for name in schema.value_columns if name in frame}
+    schema.complete(columns, len(frame))
+    return columns
 
 
 def _table(holder: Mapping[str, Any], name: str, schema: TableSchema, where: str) -> pd.DataFrame:
     columns = _mapping(holder, name, where)
-    names = [c.name for c in schema.columns]
+    names = [c.name for c in schema.columns if c.required or c.name in columns]
     _check_keys(columns, names, where)
     values: dict[str, list[Any]] = {}
     for spec in schema.columns:
+        if spec.name not in columns:
+            continue
         column = columns[spec.name]
         if not isinstance(column, (list, tuple)):
             raise DataError(f"column {spec.name} is not a list", where=where)
@@ -165,6 +169,7 @@ def _table(holder: Mapping[str, Any], name: str, schema: TableSchema, where: str
     if len({len(column) for column in values.values()}) > 1:
         lengths = ", ".join(f"{name} {len(column)}" for name, column in values.items())
         raise DataError(f"columns of different length: {lengths}", where=where)
+    schema.complete(values, len(values[schema.key[0]]))
     seen: set[tuple[Any, ...]] = set()
     for key in zip(*(values[name] for name in schema.key), strict=True):
         if key in seen:

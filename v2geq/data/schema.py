@@ -44,6 +44,13 @@ class TableSchema:
         """Columns of the frame, the index left out."""
         return tuple(c.name for c in self.columns if not (self.indexed and c.name in self.key))
 
+    def complete(self, values: dict[str, list[Any]], rows: int) -> None:
+        """Fill in optional columns that are not given: their default, or the column they follow."""
+        for column in self.columns:
+            if column.name not in values and not column.required:
+                same = values.get(column.default_of)
+                values[column.name] = list(same) if same else [column.default] * rows
+
     def frame(self, values: Mapping[str, Sequence[Any] | npt.NDArray[Any]]) -> pd.DataFrame:
         """Frame of checked values by column, with the schema's dtypes and order."""
         specs = self.spec
@@ -117,8 +124,8 @@ NODES = TableSchema(
     ("node",),
     (
         text("node"),
-        number("x"),
-        number("y"),
+        number("x", unknown=True),
+        number("y", unknown=True),
         ValueSpec("through", "bool", required=False, default=True),
     ),
 )

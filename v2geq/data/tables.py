@@ -82,7 +82,7 @@ def read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrig
     header_line, header = first
     _check_header(header, schema, f"{path}, line {header_line}")
     given = [schema.spec[name] for name in header]
-    values: dict[str, list[Any]] = {c.name: [] for c in schema.columns}
+    values: dict[str, list[Any]] = {name: [] for name in header}
     lines: dict[str, int] = {}
     for line, row in rows:
         if len(row) != len(header):
@@ -107,10 +107,7 @@ def read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrig
                 advice="keep one of the rows, or rename one",
             )
         lines[key] = line
-    for column in schema.columns:
-        if column.name not in header:
-            same = values.get(column.default_of)
-            values[column.name] = list(same) if same else [column.default] * len(lines)
+    schema.complete(values, len(lines))
     return schema.frame(values), TableOrigin(str(path), lines)
 
 

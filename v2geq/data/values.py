@@ -34,6 +34,7 @@ class ValueSpec:
     required : whether the value must be given
     default : value taken when it is not given
     default_of : column whose values are taken when this one is not given
+    unknown : whether nan may stand for a number nobody knows, but not in a file
     """
 
     name: str
@@ -46,6 +47,7 @@ class ValueSpec:
     required: bool = True
     default: Any = None
     default_of: str = ""
+    unknown: bool = False
 
     def parse(self, text: str, where: Where) -> Any:
         """Value written as `text` in a table cell; raises DataError naming the place `where`."""
@@ -78,7 +80,10 @@ class ValueSpec:
 
     def check(self, value: Any, where: Where) -> Any:
         """Value as the declared Python type; raises DataError naming the place `where`."""
-        value = _typed(self, _plain(value), where)
+        value = _plain(value)
+        if self.unknown and isinstance(value, float) and math.isnan(value):
+            return value
+        value = _typed(self, value, where)
         if self.kind in ("float", "int"):
             _check_range(self, value, where)
         if self.choices and value not in self.choices:
