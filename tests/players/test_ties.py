@@ -144,3 +144,35 @@ def test_path_flows_are_over_all_cheapest_paths() -> None:
     trips = eq.coupled.traffic.demand["ev"]
     paths = eq.path_flows.coupled.traffic.paths["ev"]
     np.testing.assert_allclose(np.bincount(paths.od, flow), trips, rtol=1e-6)
+
+
+def test_too_many_ties_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All routes of a grid of equal times from corner to corner: 924 of them."""
+    side = 7
+    ends = [
+        (side * i + j, side * (i + di) + j + dj)
+        for i in range(side)
+        for j in range(side)
+        for di, dj in ((0, 1), (1, 0))
+        if i + di < side and j + dj < side
+    ]
+    tail, head = np.array(ends).T
+    one = np.ones(len(ends))
+    names = tuple(str(n) for n in range(side * side))
+    graph = Graph(
+        names, tuple(map(str, ends)), tail, head, one, one / 60.0, np.ones(side**2, dtype=bool)
+    )
+    none = np.zeros(0)
+    args = (
+        graph,
+        NO_BATTERY,
+        graph.free_flow_h,
+        np.array([[0, side * side - 1]]),
+        np.zeros(0, dtype=np.int64),
+        Prices(1.0, 0.0, none, none, none, None),
+        np.array([2 * (side - 1) / 60.0 + 1e-9]),
+    )
+    found = cheapest_paths(*args)
+    assert found is not None and len(found) == 924
+    monkeypatch.setattr("v2geq.players.ties.MOST", 923)
+    assert cheapest_paths(*args) is None

@@ -88,8 +88,8 @@ def cheapest_paths(
             path = make_path(graph, rules, w, arcs, stops)
             if path is not None:
                 paths.append(path)
-        if len(paths) > MOST:
-            return None
+            if len(paths) > MOST:
+                return None
     return paths
 
 
