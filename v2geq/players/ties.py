@@ -18,7 +18,7 @@ from v2geq.players.pricing import LegFronts
 from v2geq.roads.graph import Graph
 
 MOST = 20_000
-"""Paths of a class after which the search gives up."""
+"""Paths of a class beyond two for each OD pair after which the search gives up."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def cheapest_paths(
 
     Returns
     -------
-    The paths, or None where there are more than `MOST`, charging is paid for, so that costs are
+    The paths, or None where there are too many (`MOST`), charging is paid for, so that costs are
     no longer bounded by fronts, or a sale at a loss would let vehicles through a closed node.
     """
     if (prices.charge < 0.0).any():
@@ -88,7 +88,7 @@ def cheapest_paths(
             path = make_path(graph, rules, w, arcs, stops)
             if path is not None:
                 paths.append(path)
-            if len(paths) > MOST:
+            if len(paths) > MOST + 2 * len(od_pairs):
                 return None
     return paths
 
