@@ -273,3 +273,16 @@ def test_found_deviation_with_many_free_trades(factor: float) -> None:
     changes = {"drivers.ev.trips_spread": True, "drivers.ev.trips_factor": factor}
     eq = vg.solve(case, "stress", set=changes)
     assert eq.certificate.holds, eq.certificate.failures
+
+
+def test_found_charging_where_nothing_is_generated() -> None:
+    """Vehicles that must charge in an island fed by nobody: bad data, said so with the place."""
+    case = make_case(
+        feeder=make_feeder(loads={"a": 100.0, "b": 200.0}),
+        generators={"ga": {"lse": "A", "bus": "a"}},
+        drivers={"ev": {"start_level": 0.45}},
+        scenarios={"base": ScenarioData(outages=("a-b",))},
+        firm_share=0.0,
+    )
+    with pytest.raises(DataError, match="no state of the market keeps all limits"):
+        vg.solve(case, v2g=True)

@@ -53,13 +53,14 @@ class Conflict:
 def least_relaxation(mcp: MCP) -> Conflict:
     """Limits that together must give way, least scaled sum first.
 
-    Players' equalities, market clearing and signs stay; inequality rows, upper bounds and other
-    lower bounds may be relaxed. Answers whether all constraints of all players can hold together,
-    which an equilibrium needs.
+    Players' equalities and market clearing stay; inequality rows, upper bounds and lower bounds
+    may be relaxed. Answers whether all constraints of all players can hold together, which an
+    equilibrium needs.
 
     Fixed values (a generator that must run at one output) give way only where that is not enough,
-    and zero lower bounds after those: these may be signs, or limits that happen to be zero (no
-    reactive power back to the TSO), and only quantities with an upper bound have the latter.
+    and zero lower bounds after those: first of quantities with an upper bound, which may be limits
+    that happen to be zero (no reactive power back to the TSO), then signs (vehicles that must
+    charge where nothing is generated: somebody would have to buy less than nothing).
 
     Raises
     ------
@@ -70,7 +71,9 @@ def least_relaxation(mcp: MCP) -> Conflict:
     ranges = ~fixed & (mcp.lower != 0.0)
     set_values = fixed & (mcp.lower != 0.0)
     zeros = (mcp.lower == 0.0) & np.isfinite(mcp.upper)
-    for soft in (ranges, ranges | set_values, ranges | set_values | zeros):
+    signs = mcp.lower == 0.0
+    limits = ranges | set_values
+    for soft in (ranges, limits, limits | zeros, limits | signs):
         found = _relaxation(mcp, soft)
         if found is not None:
             return found
