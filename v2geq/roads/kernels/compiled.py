@@ -60,7 +60,7 @@ class _Announcement(Listener):
     def on_start(self, event: Event) -> None:
         if not self.told:
             logging.getLogger("v2geq").info(
-                "compiling the inner loops, once after installation (some 15 s)"
+                "compiling inner loops, once after installation (up to 20 s)"
             )
         self.told = True
 
