@@ -233,6 +233,11 @@ def check_potential(eq: vg.Equilibrium, *, rel: float = 1e-5) -> bool:
     return True
 
 
+def sells_beyond_range(eq: vg.Equilibrium) -> bool:
+    """Whether the result says that sales leave the range where the inverse demand was checked."""
+    return any("demand_range" in text for text in eq.warnings)
+
+
 def solve_from_afar(eq: vg.Equilibrium) -> None:
     """The same problem from a far point, on both sides of all bounds, is solved as well.
 

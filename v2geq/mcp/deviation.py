@@ -80,7 +80,8 @@ def best_deviation(
             where = at[term.variable.key]
             others = term.others(values)
             curvature, _ = term.hessian(x[where], others)
-            hessian[where] += curvature
+            # a profit that is not concave there (sales beyond their range) is taken as straight
+            hessian[where] += np.maximum(curvature, 0.0)
             gradient[where] += term.gradient(x[where], others)
         last = x
         x = scale * quadratic_program(
