@@ -16,8 +16,6 @@ from v2geq.scenario import Scenario
 
 NEW_PATH_GAIN = 1e-10
 """Relative saving from which a path outside the problem is added to it."""
-
-
 DEAR = 0.1
 """Relative excess cost from which a path without flow is dropped between rounds."""
 
@@ -61,9 +59,8 @@ def extend(coupled: Coupled, z: FloatArray) -> int:
     """Add paths that would be cheaper than those in use; how many columns that makes."""
     values, roads = coupled.mcp.split(z), coupled.traffic
     limit = {}
-    for name, kind in roads.classes.items():
-        own = kind.value_of_time / roads.value_of_time if kind.kind == "fv" else 1.0
-        cost = own * values[f"drivers.demand_{name}"]
+    for name in roads.classes:
+        cost = roads.trip_cost(name, values)
         limit[name] = cost - NEW_PATH_GAIN * np.abs(cost)
     prices = StationPrices(values["charge_price"], values.get("discharge_price"))
     found = price_all(

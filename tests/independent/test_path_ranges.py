@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cases import make_case, make_road
+from cases import make_case, make_feeder, make_road
 
 import v2geq as vg
 from v2geq.results.path_flows import path_flows
@@ -88,6 +88,33 @@ def two_equal_routes():
         stations={"s3": {"road_node": "3", "bus": "a"}, "s4": {"road_node": "4", "bus": "b"}},
         trips={"ev": {"1-6": 20.0, "5-6": 20.0}},
     )
+
+
+def test_ties_of_trips_that_earn() -> None:
+    """A trip cost below zero: the same split of routes as above it, from any flows to start with."""
+    case = two_equal_routes()
+    scarce = make_case(
+        feeder=make_feeder(loads={"a": 3000.0}),
+        road=case.road,
+        stations={"s2": {"road_node": "2", "bus": "a"}},
+        generators={"ga": {"lse": "A", "bus": "a", "max_kw": 1.0}},
+        drivers={"ev": {"discharge_level": 0.7}},
+        trips={"ev": {"1-6": 20.0, "5-6": 20.0}},
+        import_max=10.0,
+    )
+    eq = vg.solve(scarce, v2g=True)
+    assert eq.certificate.holds
+    assert (eq.cost_ev < 0).all()
+    wide = eq.path_flows
+    paths = wide.coupled.traffic.paths["ev"]
+    flow = np.zeros(len(paths))
+    arcs = list(wide.coupled.traffic.graph.arcs)
+    for od, arc in ((0, "2-3"), (1, "2-4")):
+        own = [k for k, p in enumerate(paths.paths) if p.od == od and arcs.index(arc) in p.arcs]
+        flow[own[0]] = 20.0
+    ranges = path_flows(wide.coupled, {**wide.values, "drivers.flow_ev": flow})
+    used = ranges.least_squares["ev"]
+    np.testing.assert_allclose(used[used > 1e-6], 10.0, rtol=1e-5)
 
 
 def test_hand_count_equal_routes() -> None:

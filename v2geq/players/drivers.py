@@ -126,6 +126,16 @@ class Traffic:
             return self.legs[name].extend(paths)
         return len(self.paths[name].extend(paths))
 
+    def trip_cost(self, name: str, values: Mapping[str, FloatArray]) -> FloatArray:
+        """(od,) trip costs of a class at its own value of time, $/veh, from values by block.
+
+        In the problem fuel vehicles' are at `value_of_time`.
+        """
+        kind = self.classes[name]
+        own = kind.value_of_time / self.value_of_time if kind.kind == "fv" else 1.0
+        cost: FloatArray = own * values[f"drivers.demand_{name}"]
+        return cost
+
     def od_names(self, name: str) -> list[tuple[str, str]]:
         """(origin, destination) names of a class's OD pairs."""
         nodes = self.graph.nodes

@@ -141,10 +141,8 @@ def all_cheapest(
     charge_wait, discharge_wait = traffic.waits(queue_flow)
     found: dict[str, list[Path] | None] = {}
     for name, kind in traffic.classes.items():
-        stations, rules, none = traffic.station_node, NO_BATTERY, np.zeros(0)
-        terms = Prices(kind.value_of_time, 0.0, none, none, none, None)
         if kind.kind == "ev":
-            rules = traffic.rules(name)
+            rules, stations = traffic.rules(name), traffic.station_node
             plug = kind.value_of_time / traffic.charger_power(name)
             sale = None
             if name in traffic.sellers and prices.discharge is not None:
@@ -158,7 +156,9 @@ def all_cheapest(
                 sale,
             )
         else:
-            stations = np.zeros(0, dtype=np.int64)
+            none = np.zeros(0)
+            rules, stations = NO_BATTERY, np.zeros(0, dtype=np.int64)
+            terms = Prices(kind.value_of_time, 0.0, none, none, none, None)
         found[name] = cheapest_paths(
             traffic.graph, rules, times, traffic.od_pairs[name], stations, terms, limit[name]
         )
@@ -223,7 +223,7 @@ def seed(scenario: Scenario, traffic: Traffic) -> None:
                 [int(traffic.queue_of[int(s.kind == DISCHARGE), s.station]) for s in p.stops]
                 for p in paths
             ]
-            flat = np.array([q for stops in queues for q in stops], dtype=np.int64)
+            flat = np.array([q for own in queues for q in own], dtype=np.int64)
             stops += np.bincount(flat, np.repeat(trips, [len(q) for q in queues]), stops.size)
         queue_flow += 2.0 / (k + 2.0) * (stops - queue_flow)
 

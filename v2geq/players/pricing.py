@@ -278,12 +278,17 @@ def price_paths(
             ELEMENTARY_LIMIT,
         )
         if not finished:
+            why = (
+                "a station's charging price is so low that charging pays for the time it takes"
+                if not losses
+                else "a station is at a node that may not be passed, where selling energy at a "
+                "loss lets a vehicle through"
+            )
             raise V2GError(
-                "a station's charging price is so low that charging pays for the time it "
-                f"takes, and more than {ELEMENTARY_LIMIT} routes are within the battery's "
-                "range: the cheapest path cannot be found. Check for negative charging prices "
-                "(generators with a minimum output, tight station limits), or use the path "
-                "method 'enumerate'"
+                f"{why}, and more than {ELEMENTARY_LIMIT} routes are within the battery's range: "
+                "the cheapest path cannot be found. Check for negative charging prices "
+                "(generators with a minimum output, tight station limits), move such stations to "
+                "nodes that may be passed, or use the path method 'enumerate'"
             )
     else:
         legs = front_legs(labelled, width, needed.size, needed, terms)

@@ -129,9 +129,8 @@ def with_cheapest_paths(
     if coupled.scenario.case.paths.method != "exact":
         return coupled, dict(values), True
     limit = {}
-    for name, kind in traffic.classes.items():
-        own = kind.value_of_time / traffic.value_of_time if kind.kind == "fv" else 1.0
-        cost = own * values[f"drivers.demand_{name}"]
+    for name in traffic.classes:
+        cost = traffic.trip_cost(name, values)
         limit[name] = cost + TIED * np.abs(cost)
     found = all_cheapest(
         traffic,
@@ -168,7 +167,7 @@ def _polytope(
         cost = path_costs(coupled, values, name)
         least = np.full(paths.od_count, np.inf)
         np.minimum.at(least, paths.od, cost)
-        tied = cost <= least[paths.od] * (1.0 + TIED)
+        tied = cost <= (least + TIED * np.abs(least))[paths.od]
         used = values[f"drivers.flow_{name}"] > 0
         kept = np.flatnonzero(tied | used)
         keep[name] = kept

@@ -199,13 +199,11 @@ def _roads(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None
     put("time_h", ("arc",), traffic.travel_time.time(flow), "h", "travel time")
     ratio = flow / traffic.travel_time.capacity
     put("volume_capacity", ("arc",), ratio, "", "flow over capacity")
-    for name, kind in traffic.classes.items():
+    for name in traffic.classes:
         own = traffic.paths[name].arc_incidence @ values[f"drivers.flow_{name}"]
         put(f"flow_{name}_veh_h", ("arc",), own, "veh/h", f"flow of class {name}")
         od = (f"od_{name}",)
-        cost = values[f"drivers.demand_{name}"]
-        if kind.kind == "fv":  # priced at the electric vehicles' value of time in the problem
-            cost = cost * (kind.value_of_time / traffic.value_of_time)
+        cost = traffic.trip_cost(name, values)
         put(f"trips_{name}_veh_h", od, traffic.demand[name], "veh/h", f"trips of class {name}")
         put(f"cost_{name}", od, cost, "$/veh", f"cost of a trip of class {name} (u)")
 
