@@ -253,6 +253,19 @@ def test_sale_at_a_loss_opens_the_way_through_a_closed_node() -> None:
     assert opened > 3 and 3 < mixed < 57
 
 
+def test_closed_node_reached_without_energy() -> None:
+    """A full battery cannot be charged there: the longer way that uses some is the way through."""
+    idle = 0
+    for seed in range(80):
+        rng = np.random.default_rng(5000 + seed)
+        problem = Problem(rng, closed=3, v2g=seed % 2 == 0)
+        problem.graph.length_km[rng.random(15) < 0.3] = 0.0
+        problem.station_node[:2] = np.flatnonzero(~problem.graph.through)[:2]
+        problem.check()
+        idle += int((problem.graph.length_km == 0.0).any())
+    assert idle > 40
+
+
 def layered_cost(problem: Problem, origin: int, destination: int) -> float:
     """Shortest way in the graph of (node, level, stops so far); needs whole-number energies."""
     p, rules, graph = problem.prices, problem.rules, problem.graph

@@ -189,12 +189,12 @@ def price_paths(
     revisit a node on different legs, and a leg may end at a station whose node is not `through`.
 
     Charge weights rho+ + omega / Pbar are usually positive; then it never pays to discharge at a
-    station with m = rho- - kdeg - omega / Pbar <= 0, which is skipped, unless some station's
-    node may not be passed: there a stop lets the vehicle through. If a charge weight is negative
-    more energy is better and no front helps: legs to stations are then searched among all
-    elementary routes within range (elementary within the leg, else a driver paid for charging would
-    circle), at most `ELEMENTARY_LIMIT` steps; legs to the destination still come from the fronts,
-    as vB >= 0.
+    station with m = rho- - kdeg - omega / Pbar <= 0, which is skipped, unless its node may not be
+    passed: there a stop lets the vehicle through. If a charge weight is negative more energy is
+    better and no front helps, nor where such a node is reached without using energy, with nothing
+    to charge: legs to stations are then searched among all elementary routes within range
+    (elementary within the leg, else a driver paid for charging would circle), at most
+    `ELEMENTARY_LIMIT` steps; legs to the destination still come from the fronts, as vB >= 0.
 
     Parameters
     ----------
@@ -257,15 +257,17 @@ def price_paths(
     needed = np.zeros(fronts.sources.size, dtype=np.bool_)
     needed[od_row] = True
     labelled = fronts.fronts
+    closed = np.flatnonzero(~graph.through[stations])
+    # a leg of no energy is on every front, but leaves a full battery nothing to charge
+    every_leg = bool((terms.unit[0] < 0).any()) or _reached_for_nothing(fronts, terms, closed)
     losses: list[int] = []
-    closed = ~graph.through[stations]
-    if discharge_price is not None and closed.any():
-        # an arc of no energy leaves a full battery full: only a sale before lets it charge
-        idle = bool((rules.consumption * graph.length_km <= rules.tolerance).any())
-        losses = np.flatnonzero(~terms.allowed[1] & (closed | idle)).tolist()
+    if discharge_price is not None and not every_leg:
+        losses = closed[~terms.allowed[1, closed]].tolist()
+        if losses and not _sales_could_help(fronts, terms, losses, needed, od_row, od_column):
+            losses = []
     shifted = [_times_with_energy(fronts, terms, s) for s in losses]
-    if (terms.unit[0] < 0).any() or any((t < 0).any() for t in shifted):
-        terms.allowed[1, losses] = True
+    if every_leg or any((t < 0).any() for t in shifted):
+        terms.allowed[1] = discharge_price is not None
         legs, labelled, finished = elementary_legs(
             fronts.star,
             fronts.step_time_h,
@@ -280,9 +282,9 @@ def price_paths(
         if not finished:
             why = (
                 "a station's charging price is so low that charging pays for the time it takes"
-                if not losses
-                else "a station is at a node that may not be passed, where selling energy at a "
-                "loss lets a vehicle through"
+                if (terms.unit[0] < 0).any()
+                else "a station is at a node that only vehicles that stop may pass, and a stop "
+                "for that reason alone may pay"
             )
             raise V2GError(
                 f"{why}, and more than {ELEMENTARY_LIMIT} routes are within the battery's range: "
@@ -324,6 +326,49 @@ def price_paths(
     return cost, paths
 
 
+def _reached_for_nothing(fronts: LegFronts, terms: Terms, closed: IntArray) -> bool:
+    """Whether a route without energy leads to one of the stations `closed` from another node."""
+    if not closed.size:
+        return False
+    table, rows = fronts.fronts, np.arange(fronts.sources.size)[:, None]
+    columns = terms.column[closed]
+    front = rows * fronts.targets.size + columns
+    begin, end = table.start[front], table.start[front + 1]
+    there = (end > begin) & (fronts.sources[:, None] != fronts.targets[columns])
+    # the last entry of a front needs the least energy
+    return bool((table.energy[end[there] - 1] <= terms.tolerance).any())
+
+
+def _sales_could_help(
+    fronts: LegFronts,
+    terms: Terms,
+    losses: list[int],
+    needed: BoolArray,
+    od_row: IntArray,
+    od_column: IntArray,
+) -> bool:
+    """Whether any trip would be cheaper if sales at the stations `losses` cost nothing.
+
+    They cost something, so where this does not help nothing does, and the search for how much
+    energy to use before such a sale is spared: seldom is it worth a stop to pass a node.
+    """
+    free = terms._replace(unit=terms.unit.copy(), allowed=terms.allowed.copy())
+    free.unit[1, losses], free.allowed[1, losses] = 0.0, True
+    cost, hope = (
+        compose(
+            fronts.fronts,
+            fronts.targets.size,
+            front_legs(fronts.fronts, fronts.targets.size, needed.size, needed, some),
+            needed,
+            some,
+            od_row,
+            od_column,
+        )[0]
+        for some in (terms, free)
+    )
+    return bool((hope < cost).any())
+
+
 def _times_with_energy(fronts: LegFronts, terms: Terms, s: int) -> FloatArray:
     """(arc,) time and the value of energy used on the way to a sale at station `s`, in hours."""
     use = fronts.rules.consumption * fronts.graph.length_km
@@ -340,12 +385,11 @@ def _sell_at_a_loss(
     s: int,
     times_h: FloatArray,
 ) -> Fronts:
-    """Legs to a sale that earns less than it costs, where some station's node may not be passed.
+    """Legs to a sale that earns less than it costs, at a station whose node may not be passed.
 
-    Elsewhere nobody sells at a loss; there a stop lets a vehicle through, also a charge that needs
-    a sale before it. Energy used on the way need not be sold, so its weight is negative; with it in
-    the times, zero or more, fronts of (cost, energy) give the cheapest leg again. Fills `legs`;
-    returns the labels with the new ones.
+    Elsewhere nobody sells at a loss; there a stop lets a vehicle through. Energy used on the way
+    need not be sold, so its weight is negative; with it in the times, zero or more, fronts of
+    (cost, energy) give the cheapest leg again. Fills `legs`; returns the labels with the new ones.
     """
     own = LegFronts(
         fronts.graph, fronts.rules, times_h, fronts.sources, fronts.targets[terms.column[s : s + 1]]
