@@ -39,7 +39,7 @@ def power_reach(scenario: Scenario, traffic: Traffic) -> float:
     )
 
 
-def markets(scenario: Scenario) -> list[Market]:
+def markets(scenario: Scenario, energy_reach: float) -> list[Market]:
     """The markets of a scenario; without V2G nothing is bought from vehicles.
 
     Wheeling prices are determined up to a constant; the gauge pins the root's to zero.
@@ -51,6 +51,7 @@ def markets(scenario: Scenario) -> list[Market]:
         "dims": ("station",),
         "labels": stations,
         **energy,
+        "row_scale": scenario.station_scale(energy_reach),
         "start": price,
     }
     listed = [
@@ -85,5 +86,5 @@ def couple(scenario: Scenario, traffic: Traffic) -> Coupled:
     programs = [cno(scenario, energy), dso(scenario, power)]
     programs += [lse(scenario, name, energy, power) for name in scenario.case.lses.index]
     programs.append(drivers(scenario, traffic))
-    mcp = MCP(programs, markets(scenario))
+    mcp = MCP(programs, markets(scenario, energy))
     return Coupled(scenario, traffic, {p.player: p for p in programs}, mcp)

@@ -18,6 +18,7 @@ from v2geq.columns import borrow_paths, by_paths, extend, prune, reconcile
 from v2geq.coupling import Coupled, couple
 from v2geq.data.model import Case
 from v2geq.errors import ConvergenceError, DataError
+from v2geq.lifting import lifted, settle
 from v2geq.mcp.relaxation import least_relaxation
 from v2geq.players.drivers import Traffic, traffic
 from v2geq.players.generation import seed
@@ -107,7 +108,10 @@ def solve(
     rounds = 0
     while True:
         rounds += 1
-        result = solve_mcp(coupled.mcp, near, replace(options, warm=near is not None))
+        faint = lifted(coupled)
+        result = solve_mcp(faint or coupled.mcp, near, replace(options, warm=near is not None))
+        if faint is not None:
+            result = settle(coupled, result, options)
         log += result.log
         z = canonical(coupled, result.z)
         if progress:

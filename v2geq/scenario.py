@@ -80,6 +80,14 @@ class Scenario:
         drop = 2.0 * ohm * self.power_scale / (1000.0 * self.case.feeder.base_kv**2)
         return max(drop, 1e-5)
 
+    def station_scale(self, energy_reach: float) -> float:
+        """Power per station if all vehicles charged, kW, at most `power_scale`.
+
+        However few they are: trade at stations is measured by what could be traded there.
+        """
+        here = energy_reach / len(self.stations) if len(self.stations) else 0.0
+        return min(self.power_scale, here) if here > 0.0 else self.power_scale
+
     @property
     def price_scale(self) -> float:
         """The reference price, $/kWh."""

@@ -21,7 +21,8 @@ from v2geq.mcp.program import NonlinearCost, Program
 class Market:
     """One market: its price is free and paired with the sum of all net sales.
 
-    Prices at `pinned` positions stay at their start value: a gauge, where the rows of the market
+    Rows are divided by `row_scale` in the scaled residual; where it is left out, by what makes $/h of
+    it and `scale` as in the players' programs. Prices at `pinned` positions stay at their start value: a gauge, where the rows of the market
     are linearly dependent and only price differences are determined.
     """
 
@@ -31,6 +32,7 @@ class Market:
     unit: str
     row_unit: str
     scale: float
+    row_scale: float | None
     start: FloatArray
     pinned: tuple[int, ...] = ()
     meaning: str = ""
@@ -44,6 +46,7 @@ class Market:
         unit: str,
         row_unit: str,
         scale: float,
+        row_scale: float | None = None,
         start: float | FloatArray,
         pinned: Sequence[int] = (),
         meaning: str = "",
@@ -56,6 +59,7 @@ class Market:
             unit,
             row_unit,
             scale,
+            row_scale,
             begin,
             tuple(pinned),
             meaning,
@@ -77,7 +81,9 @@ class MCP:
     Attributes
     ----------
     blocks : named index blocks, in order of position
-    lower, upper, start, scale, row_scale : (n,) arrays
+    lower, upper, start : (n,) arrays
+    scale, row_scale : (n,) magnitudes of the data by which variables and rows are divided in the
+        scaled natural residual
     matrix, constant : the linear part of F
     """
 
@@ -88,6 +94,8 @@ class MCP:
         lower: list[FloatArray] = []
         upper: list[FloatArray] = []
         start: list[FloatArray] = []
+        scale: list[FloatArray] = []
+        row_scale: list[FloatArray] = []
         money = programs[0].money_scale
 
         def add(
@@ -95,7 +103,7 @@ class MCP:
             dims: tuple[str, ...],
             labels: tuple[Label, ...],
             unit: str,
-            scale: float,
+            scales: tuple[FloatArray, FloatArray],
             bounds: tuple[FloatArray, FloatArray],
             begin: FloatArray,
             meaning: str,
@@ -109,13 +117,13 @@ class MCP:
                     labels,
                     unit,
                     row_unit or _paired_unit(unit),
-                    scale,
-                    money / scale,
                     at,
                     at + len(labels),
                     meaning,
                 )
             )
+            scale.append(scales[0])
+            row_scale.append(scales[1])
             lower.append(bounds[0])
             upper.append(bounds[1])
             start.append(begin)
@@ -123,7 +131,14 @@ class MCP:
         for program in programs:
             for v in program.variables:
                 add(
-                    v.key, v.dims, v.labels, v.unit, v.scale, (v.lower, v.upper), v.start, v.meaning
+                    v.key,
+                    v.dims,
+                    v.labels,
+                    v.unit,
+                    (v.scale, v.row_scale),
+                    (v.lower, v.upper),
+                    v.start,
+                    v.meaning,
                 )
             for c in program.constraints:
                 n = len(c)
@@ -133,7 +148,7 @@ class MCP:
                     c.dims,
                     c.labels,
                     _paired_unit(c.unit),
-                    money / c.scale,
+                    (c.multiplier_scale, c.scale),
                     bounds,
                     c.start,
                     c.meaning,
@@ -149,7 +164,7 @@ class MCP:
                 m.dims,
                 m.labels,
                 m.unit,
-                m.scale,
+                (np.full(n, m.scale), np.full(n, m.row_scale or money / m.scale)),
                 (low, high),
                 m.start,
                 m.meaning,
@@ -162,9 +177,7 @@ class MCP:
         self.n = self.blocks[-1].stop
         self.lower, self.upper = np.concatenate(lower), np.concatenate(upper)
         self.start = np.concatenate(start)
-        lengths = [len(b) for b in self.blocks]
-        self.scale = np.repeat([b.scale for b in self.blocks], lengths)
-        self.row_scale = np.repeat([b.row_scale for b in self.blocks], lengths)
+        self.scale, self.row_scale = np.concatenate(scale), np.concatenate(row_scale)
         self._assemble()
 
     def __getitem__(self, name: str) -> Block:

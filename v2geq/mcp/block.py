@@ -25,9 +25,6 @@ class Block:
         Dimension names and one label tuple per entry; a scalar has ``dims == ()``.
     unit, row_unit
         Units of the variable and of its row of F. Their product is $/h.
-    scale, row_scale
-        Magnitudes of the data by which variable and row are divided in the scaled natural
-        residual.
     start, stop
         Position in z.
     meaning
@@ -39,8 +36,6 @@ class Block:
     labels: tuple[Label, ...]
     unit: str
     row_unit: str
-    scale: float
-    row_scale: float
     start: int
     stop: int
     meaning: str = ""

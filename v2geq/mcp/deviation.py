@@ -63,7 +63,7 @@ def best_deviation(
     equalities = [c for c in program.constraints if c.equality]
     multipliers = [np.broadcast_to(values.get(c.key, 0.0), (len(c),)) for c in equalities]
     scaled = [m * c.scale for m, c in zip(multipliers, equalities, strict=True)]
-    scale = np.concatenate([np.full(len(v), v.scale) for v in program.variables])
+    scale = np.concatenate([v.scale for v in program.variables])
     reduced = linear - (rows.equal.T @ np.concatenate([np.zeros(0), *scaled])) / scale
     best: dict[str, FloatArray] = {k: values[k] for k in at}
     everyone = dict(values)

@@ -643,6 +643,18 @@ def _solve(
             domain=[sets[id(r.set)]],
             records=_frame([(e, x, 0.0, lo, up, 1.0) for e, x, lo, up in entries]),
         )
+    def by_label(label: str, block: Block, values: FloatArray) -> Any:
+        """A number, or a parameter over the labels of a block where they differ."""
+        fixed = _constant(values)
+        if fixed is not None:
+            return target.number(fixed)
+        i, elements = sets[id(model.by_name[block.name].set)], model.by_name[block.name].set.elements
+        records = list(zip(elements, values.tolist(), strict=True))
+        return gp.Parameter(container, model._name(label), domain=[i], records=records)[i]
+
+    def unscaled(block: Block, i: Any) -> Any:
+        return by_label("c_scale", block, column[block.slice]) * variables[block.name][i]
+
     matches = {}
     for r in model.rows:
         i, size = sets[id(r.set)], row_scale[r.block.slice]
@@ -675,15 +687,15 @@ def _solve(
             total = total + gp.Sum(j, a[i, j] * variables[other.block.name][j])
         for cost in r.nonlinear:
             elements = [r.set.elements[k] for k in cost.positions]
-            own = r.block.scale * variables[r.block.name][i]
+            own = unscaled(r.block, i)
             everyone = own
             for rival in cost.rivals:
-                everyone = everyone + rival.scale * variables[rival.name][i]
+                everyone = everyone + unscaled(rival, i)
             leaf = {cost.variable: own, cost.total: everyone}
             for key, (name, values) in cost.parameters.items():
                 fixed = _constant(values)
                 leaf[key] = given(name, values, elements) if fixed is None else target.number(fixed)
-            written = _write(cost.gradient, leaf, target) / float(r.block.row_scale)
+            written = _write(cost.gradient, leaf, target) / by_label("c_row", r.block, size)
             if cost.subset:
                 some = gp.Set(container, cost.subset, domain=[i], records=elements)
                 written = written.where[some[i]]

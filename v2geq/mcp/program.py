@@ -31,6 +31,8 @@ Coefficient = Any
 class Variable:
     """A block of decision variables of one player.
 
+    `scale` is a magnitude of the data of each entry, `row_scale` one of its stationarity row.
+
     `reach` bounds the magnitude each entry can have in any state of the system. It never enters
     the KKT block; it keeps the player's deviation problem bounded, where a price error of 1e-7
     would otherwise read as billions.
@@ -43,7 +45,8 @@ class Variable:
     unit: str
     lower: FloatArray
     upper: FloatArray
-    scale: float
+    scale: FloatArray
+    row_scale: FloatArray
     start: FloatArray
     reach: FloatArray
     meaning: str
@@ -73,7 +76,8 @@ class Constraint:
     terms: Mapping[Variable, sp.csr_array]
     rhs: FloatArray
     equality: bool
-    scale: float
+    scale: FloatArray
+    multiplier_scale: FloatArray
     start: FloatArray
     weights: Mapping[Variable, float]
     meaning: str
@@ -163,8 +167,8 @@ class Program:
     player
         Name; prefixes every variable and constraint.
     money_scale
-        $/h by which row scales follow from variable scales: a row's scale is
-        ``money_scale / scale``, so variable and row always multiply to $/h.
+        $/h by which the scale of a partner follows where none is given: ``money_scale / scale``,
+        so that variable and row multiply to $/h.
     """
 
     player: str
@@ -182,15 +186,20 @@ class Program:
         labels: Sequence[str | Label],
         *,
         unit: str,
-        scale: float,
+        scale: float | FloatArray,
+        row_scale: float | FloatArray | None = None,
         lower: float | FloatArray = 0.0,
         upper: float | FloatArray = np.inf,
         start: float | FloatArray = 0.0,
         reach: float | FloatArray = np.inf,
         meaning: str = "",
     ) -> Variable:
-        """Declare a block of variables with bounds, unit, data scale, start value and reach."""
+        """Declare a block of variables with bounds, unit, data scale, start value and reach.
+
+        `row_scale` is the scale of the stationarity rows, ``money_scale / scale`` if left out.
+        """
         n = len(labels)
+        size = _vector(scale, n)
         var = Variable(
             self.player,
             name,
@@ -199,7 +208,8 @@ class Program:
             unit,
             _vector(lower, n),
             _vector(upper, n),
-            float(scale),
+            size,
+            self.money_scale / size if row_scale is None else _vector(row_scale, n),
             _vector(start, n),
             _vector(reach, n),
             meaning,
@@ -254,12 +264,14 @@ class Program:
         terms: Mapping[Variable, Coefficient],
         rhs: float | FloatArray = 0.0,
         unit: str,
-        scale: float,
+        scale: float | FloatArray,
+        multiplier_scale: float | FloatArray | None = None,
         start: float | FloatArray = 0.0,
         weights: Mapping[Variable, float] | None = None,
         meaning: str = "",
     ) -> Constraint:
         n = len(labels)
+        size = _vector(scale, n)
         row = Constraint(
             self.player,
             name,
@@ -269,7 +281,10 @@ class Program:
             {v: _matrix(c, n, len(v)) for v, c in terms.items()},
             _vector(rhs, n),
             equality,
-            float(scale),
+            size,
+            self.money_scale / size
+            if multiplier_scale is None
+            else _vector(multiplier_scale, n),
             _vector(start, n),
             dict(weights or {}),
             meaning,

@@ -35,7 +35,9 @@ def program_rows(program: Program) -> Rows:
     n = sum(len(v) for v in program.variables)
     for c in program.constraints:
         parts = [
-            c.terms[v] * (v.scale / c.scale) if v in c.terms else sp.csr_array((len(c), len(v)))
+            sp.diags_array(1.0 / c.scale) @ c.terms[v] @ sp.diags_array(v.scale)
+            if v in c.terms
+            else sp.csr_array((len(c), len(v)))
             for v in program.variables
         ]
         matrices, sides = kinds[c.equality]

@@ -152,7 +152,7 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> Conflict | None:
         position = int(at[k])
         block = find_block(mcp.blocks, position)
         is_row = k < len(least)
-        scale = block.row_scale if is_row else block.scale
+        scale = (mcp.row_scale if is_row else mcp.scale)[position]
         unit = block.row_unit if is_row else block.unit
         found.append(
             Relaxation(block.describe(position), block.meaning, float(given[k] * scale), unit)

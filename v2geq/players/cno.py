@@ -32,17 +32,19 @@ def cno(scenario: Scenario, energy_reach: float) -> Program:
         "dims": ("station",),
         "labels": names,
         "unit": "kW",
-        "scale": scenario.power_scale,
     }
+    size = scenario.station_scale(energy_reach)
+    trade: dict[str, Any] = {**shape, "scale": size, "row_scale": scenario.price_scale}
+    limit: dict[str, Any] = {**shape, "scale": scenario.power_scale}
     charge = p.variable(
-        "charge", **shape, reach=energy_reach, meaning="energy sold to vehicles (c+)"
+        "charge", **trade, reach=energy_reach, meaning="energy sold to vehicles (c+)"
     )
     net = {charge: 1.0}
     p.sell("charge_price", {charge: 1.0}, rows)
     p.sell("purchase_price", {charge: -1.0}, rows)
     if scenario.v2g:
         discharge = p.variable(
-            "discharge", **shape, reach=energy_reach, meaning="energy bought from vehicles (c-)"
+            "discharge", **trade, reach=energy_reach, meaning="energy bought from vehicles (c-)"
         )
         net[discharge] = -1.0
         p.sell("discharge_price", {discharge: -1.0}, rows)
@@ -50,14 +52,14 @@ def cno(scenario: Scenario, energy_reach: float) -> Program:
     limits = scenario.stations
     p.at_least(
         "net_upper",
-        **shape,
+        **limit,
         terms={v: -c for v, c in net.items()},
         rhs=-limits["charge_max_kw"].to_numpy(dtype=float),
         meaning="net withdrawal of a station at most Cmax (nu_up)",
     )
     p.at_least(
         "net_lower",
-        **shape,
+        **limit,
         terms=net,
         rhs=-limits["discharge_max_kw"].to_numpy(dtype=float),
         meaning="net withdrawal of a station at least Cmin (nu_lo)",

@@ -120,6 +120,12 @@ class Traffic:
         electric = [c.value_of_time for c in self.classes.values() if c.kind == "ev"]
         return electric[0] if electric else next(iter(self.classes.values())).value_of_time
 
+    @property
+    def cost_scale(self) -> float:
+        """Size of a trip's cost, $/veh: time on a mean arc without traffic, at least a minute."""
+        free_flow = self.travel_time.time(np.zeros(len(self.graph.arcs)))
+        return self.value_of_time * max(float(free_flow.mean()), 1.0 / 60.0)
+
     def add(self, name: str, paths: Iterable[Path]) -> int:
         """Let drivers of a class choose from more paths; how many columns that adds."""
         if name in self.legs:
@@ -310,7 +316,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     at the discharging price.
     """
     p = Program("drivers", scenario.money_scale)
-    omega = traffic.value_of_time
+    omega, cost_scale = traffic.value_of_time, traffic.cost_scale
     graph, stations = traffic.graph, len(scenario.stations)
     flows: dict[str, Variable] = {}
     weight: dict[Variable, float] = {}
@@ -327,7 +333,9 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
             ("path",),
             paths.labels if legs is None else legs.route_labels(),
             unit="veh/h",
-            scale=float(demand.mean()),
+            # every trip counts alike, however few make it
+            scale=wanted[paths.od],
+            row_scale=cost_scale,
             start=begin,
             reach=wanted[paths.od],
             meaning=f"path flow of class {name} (f)"
@@ -353,6 +361,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         graph.arcs,
         unit="veh/h",
         scale=arc_scale,
+        row_scale=cost_scale,
         lower=-np.inf,
         start=arc_total,
         reach=total,
@@ -366,6 +375,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         terms={arc_flow: 1.0, **{f: -traffic.paths[k].arc_incidence for k, f in flows.items()}},
         unit="veh/h",
         scale=arc_scale,
+        multiplier_scale=cost_scale,
         start=omega * traffic.travel_time.time(arc_total),
         weights=weight,
         meaning="arc flow is the sum of path flows (omega t)",
@@ -379,6 +389,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         traffic.queues,
         unit="veh/h",
         scale=station_scale,
+        row_scale=cost_scale,
         lower=-np.inf,
         start=stop_total,
         reach=total,
@@ -395,6 +406,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         },
         unit="veh/h",
         scale=station_scale,
+        multiplier_scale=cost_scale,
         start=omega * traffic.queue_time.time(stop_total),
         weights=weight,
         meaning="station flow is the sum of stopping path flows (omega wait)",
@@ -415,7 +427,8 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
             terms={trips: serves},
             rhs=traffic.demand[name],
             unit="veh/h",
-            scale=float(traffic.demand[name].mean()),
+            scale=traffic.demand[name],
+            multiplier_scale=cost_scale,
             start=cheapest,
             meaning=f"path flows of class {name} meet the demand (u)",
         )
@@ -444,7 +457,8 @@ def _plans(
         ("plan",),
         legs.plan_labels,
         unit="veh/h",
-        scale=float(demand.mean()),
+        scale=demand[od],
+        row_scale=traffic.cost_scale,
         start=_evenly(serves, demand),
         reach=demand[od],
         meaning=f"trips of class {name} by stops",
@@ -455,7 +469,8 @@ def _plans(
         legs.labels,
         terms={route: traffic.paths[name].od_incidence, plan: -uses},
         unit="veh/h",
-        scale=float(demand.mean()),
+        scale=uses @ demand[od],
+        multiplier_scale=traffic.cost_scale,
         start=cost,
         meaning=f"routes of a leg carry the plans of class {name} that have it",
     )

@@ -110,6 +110,7 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
     q0 = scenario.responsive_kw[at_demand]
     own = scenario.generators[scenario.generators["lse"] == name]
     stations = scenario.stations
+    trade = {"unit": "kW", "scale": scenario.station_scale(energy_reach), "row_scale": price}
 
     sales = p.variable(
         "sales",
@@ -143,7 +144,7 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
         "to_station",
         ("station",),
         list(stations.index),
-        **kw,
+        **trade,
         reach=energy_reach,
         meaning="sold to the CNO at a station (h+)",
     )
@@ -182,7 +183,7 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
             "from_station",
             ("station",),
             list(stations.index),
-            **kw,
+            **trade,
             reach=energy_reach,
             meaning="bought from the CNO at a station (h-)",
         )

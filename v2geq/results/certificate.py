@@ -145,6 +145,7 @@ def block_residuals(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
     f = mcp.F(z)
     x, g = z / mcp.scale, f / mcp.row_scale
     scaled = np.abs(x - np.clip(x - g, mcp.lower / mcp.scale, mcp.upper / mcp.scale))
+    size = np.where(np.isinf(mcp.lower) & np.isinf(mcp.upper), mcp.row_scale, mcp.scale)
     free = np.isinf(mcp.lower) & np.isinf(mcp.upper)
     rows = []
     for b in mcp.blocks:
@@ -156,7 +157,7 @@ def block_residuals(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
             {
                 "block": b.name,
                 "unit": b.row_unit if by_row else b.unit,
-                "residual": scaled[worst] * (b.row_scale if by_row else b.scale),
+                "residual": scaled[worst] * size[worst],
                 "worst": b.describe(worst),
                 "scaled": scaled[worst],
             }

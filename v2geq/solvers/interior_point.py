@@ -25,6 +25,7 @@ from v2geq.solvers.protocol import (
     Problem,
     Status,
     scaled_residual,
+    skew_scales,
 )
 
 PROXIMAL = 1e-8
@@ -36,6 +37,8 @@ CAUTIOUS_AFTER = 8
 """Iterations without progress from which steps are taken for centrality, not for speed."""
 CAUTIOUS_CENTRING = 0.5
 CAUTIOUS_TO_BOUNDARY = 0.8
+LOST = 1.0
+"""Residual of a linear solve, as a share of the right side, from which the factors are useless."""
 SMALLEST_GAP = 1e-17
 DIVERGING = 1e6
 WARM_COMPLEMENTARITY = 0.1
@@ -53,9 +56,9 @@ class _Scaled:
         a = problem.J(z)
         self.rows = a.indices
         self.columns = np.repeat(np.arange(problem.n), np.diff(a.indptr))
-        d = _equilibrate(a, self.rows, self.columns, problem.scale, problem.row_scale)
-        self.column = problem.scale * d
-        self.row = problem.row_scale / d
+        column, row, self.weight = skew_scales(problem)
+        d = _equilibrate(a, self.rows, self.columns, column, row)
+        self.column, self.row = column * d, row / d
         self._factor = self.column[self.columns] / self.row[self.rows]
         self.low = problem.lower / self.column
         self.high = problem.upper / self.column
@@ -147,6 +150,9 @@ class _Run:
         self.low_at = self.low_at[~self.fixed[self.low_at]]
         self.high_at = self.high_at[~self.fixed[self.high_at]]
         self.pairs = max(len(self.low_at) + len(self.high_at), 1)
+        self.weight = scaled.weight
+        # what is small beside the data of an entry is small beside its unit times this
+        self.unit = np.sqrt(scaled.weight)
         self.lu = PatternFactor()
         self.log: list[Iteration] = []
         self.best = z
@@ -159,18 +165,20 @@ class _Run:
     def _start(self, x: FloatArray) -> _State:
         """Move the first point inside its bounds, all pairs at the mean complementarity.
 
-        Pairs as unequal as the forces at a first point would hold up the first ten steps.
+        Pairs as unequal as the forces at a first point would hold up the first ten steps. Products
+        count in the problem's own scales (`weight`): a trip that few make gets as near to its
+        bounds, beside its size, as one of many.
         """
-        low, high = self.scaled.low, self.scaled.high
-        margin = np.minimum(1.0, 0.25 * (high - low))
+        low, high, unit = self.scaled.low, self.scaled.high, self.unit
+        margin = np.minimum(unit, 0.25 * (high - low))
         x = np.clip(x, low + margin, high - margin)
         x[self.fixed] = low[self.fixed]
         f = self.scaled.f(x)
         wl, wu = np.zeros_like(x), np.zeros_like(x)
-        forces = np.concatenate([f[self.low_at], -f[self.high_at]])
+        forces = np.concatenate([(f / unit)[self.low_at], -(f / unit)[self.high_at]])
         mu = 1.0 + float(np.maximum(forces, 0.0).mean()) if len(forces) else 1.0
-        wl[self.low_at] = mu / (x - low)[self.low_at]
-        wu[self.high_at] = mu / (high - x)[self.high_at]
+        wl[self.low_at] = mu * self.weight[self.low_at] / (x - low)[self.low_at]
+        wu[self.high_at] = mu * self.weight[self.high_at] / (high - x)[self.high_at]
         return _State(x, wl, wu)
 
     def _warm_start(self, x: FloatArray) -> _State:
@@ -188,21 +196,25 @@ class _Run:
             (self.low_at, 1.0, self.scaled.low, wl),
             (self.high_at, -1.0, self.scaled.high, wu),
         ):
-            gap = np.maximum(sign * (x[at] - bound[at]), 0.0)
-            force = np.maximum(sign * f[at], 0.0)
+            unit = self.unit[at]
+            gap = np.maximum(sign * (x[at] - bound[at]), 0.0) / unit
+            force = np.maximum(sign * f[at], 0.0) / unit
             inactive = np.maximum(gap, np.sqrt(mu))
             active = mu / np.maximum(force, np.sqrt(mu))
-            gap = np.minimum(np.where(gap >= force, inactive, active), half[at])
-            w[at] = mu / gap
-            x[at] = bound[at] + sign * gap
+            gap = np.minimum(np.where(gap >= force, inactive, active), half[at] / unit)
+            w[at] = mu / gap * unit
+            x[at] = bound[at] + sign * gap * unit
         return _State(x, wl, wu)
 
     def _gaps(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Distances to the bounds; one where there is none. Never zero, even after rounding."""
         gl, gu = np.ones_like(x), np.ones_like(x)
-        low, high = self.scaled.low[self.low_at], self.scaled.high[self.high_at]
-        gl[self.low_at] = np.maximum(x[self.low_at] - low, SMALLEST_GAP * (1.0 + np.abs(low)))
-        gu[self.high_at] = np.maximum(high - x[self.high_at], SMALLEST_GAP * (1.0 + np.abs(high)))
+        for gap, sign, at, bound in (
+            (gl, 1.0, self.low_at, self.scaled.low),
+            (gu, -1.0, self.high_at, self.scaled.high),
+        ):
+            least = SMALLEST_GAP * (self.unit[at] + np.abs(bound[at]))
+            gap[at] = np.maximum(sign * (x[at] - bound[at]), least)
         return gl, gu
 
     def _residual(self, x: FloatArray, f: FloatArray) -> float:
@@ -237,14 +249,18 @@ class _Run:
         """Solve with refinement against the unregularised matrix, as long as it helps."""
         x = self.lu.solve(b)
         r = b - exact @ x
-        norm = np.abs(r).max()
-        target = 1e-13 * max(np.abs(b).max(), 1e-300)
+        norm = np.abs(r / self.unit).max()
+        size = max(np.abs(b / self.unit).max(), 1e-300)
+        if not norm <= LOST * size and self.lu.kind == "LDL":
+            self.lu.with_pivots()
+            return self._solve(exact, b, steps)
+        target = 1e-13 * size
         for _ in range(steps):
             if norm <= target:
                 break
             y = x + self.lu.solve(r)
             s = b - exact @ y
-            new = np.abs(s).max()
+            new = np.abs(s / self.unit).max()
             if not new < 0.5 * norm:
                 if new < norm:
                     x = y
@@ -276,7 +292,7 @@ class _Run:
             before = self.best_residual
             residual = self._residual(state.x, f)
             gl, gu = self._gaps(state.x)
-            mu = float(gl @ state.wl + gu @ state.wu) / self.pairs
+            mu = float((gl * state.wl + gu * state.wu) @ (1.0 / self.weight)) / self.pairs
             self._note("interior", residual, mu, step)
             # where F is huge the natural residual is a variable's size, and still while F falls
             unbalanced = float(np.abs(f - state.wl + state.wu)[~self.fixed].max(initial=0.0))
@@ -340,18 +356,17 @@ class _Run:
         zero = np.zeros_like(gl)
         dx, dwl, dwu = direction(zero, zero)
         alpha = self._longest(s, gl, gu, dx, dwl, dwu)
-        after = (
-            float(
-                (gl + alpha * dx)[self.low_at] @ (s.wl + alpha * dwl)[self.low_at]
-                + (gu - alpha * dx)[self.high_at] @ (s.wu + alpha * dwu)[self.high_at]
-            )
-            / self.pairs
+        then_l = (gl + alpha * dx) * (s.wl + alpha * dwl)
+        then_u = (gu - alpha * dx) * (s.wu + alpha * dwu)
+        after = float(
+            (then_l / self.weight)[self.low_at].sum() + (then_u / self.weight)[self.high_at].sum()
         )
+        after /= self.pairs
         sigma = min(max((after / mu) ** 3, 1e-6), 1.0) if mu > 0 else 0.0
         second_l, second_u = dx * dwl, -dx * dwu
         if cautious:
             sigma, second_l, second_u = max(sigma, CAUTIOUS_CENTRING), zero, zero
-        target = sigma * mu
+        target = sigma * mu * self.weight
         dx, dwl, dwu = direction(target - alpha * second_l, target - alpha * second_u)
         alpha = self._longest(s, gl, gu, dx, dwl, dwu)
         # centrality correctors: pull outlying products back, as long as the step grows

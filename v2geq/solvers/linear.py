@@ -15,6 +15,10 @@ SYMMETRIC = 1e-9
 """Relative difference up to which two entries count as equal in size."""
 
 
+PIVOT = 0.01
+"""A diagonal entry smaller than this share of its column is no pivot where LDL' has failed."""
+
+
 class PatternLU:
     """Factorise matrices that share a sparsity pattern with a stored diagonal.
 
@@ -152,6 +156,7 @@ class PatternFactor:
     def __init__(self) -> None:
         self._ldl: PatternLDL | None = PatternLDL()
         self._lu = PatternLU()
+        self._matrix: sp.csc_array
 
     @property
     def factorisations(self) -> int:
@@ -165,15 +170,22 @@ class PatternFactor:
 
     def factor(self, a: sp.csc_array) -> None:
         """Factorise `a`; raises RuntimeError where it is singular."""
+        self._matrix = a
         if self._ldl is not None:
             try:
                 if self._ldl.factor(a):
                     return
             except RuntimeError:  # a pivot vanished; LU may still exchange rows
                 pass
-            self._lu.factorisations += self._ldl.factorisations
+        self.with_pivots()
+
+    def with_pivots(self) -> None:
+        """Factorise the last matrix again by LU, and all that follow: LDL' had lost its digits."""
+        if self._ldl is not None:
+            self._lu = PatternLU(pivot_threshold=PIVOT)
+            self._lu.factorisations = self._ldl.factorisations
             self._ldl = None
-        self._lu.factor(a)
+        self._lu.factor(self._matrix)
 
     def solve(self, b: FloatArray) -> FloatArray:
         """Solve with the last factorised matrix."""

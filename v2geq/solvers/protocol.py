@@ -123,6 +123,20 @@ class MCPResult:
         return len(self.log)
 
 
+def skew_scales(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Units of variables and rows whose product is the same everywhere, and weights, (n,) each.
+
+    In such units a Jacobian that pairs strategies and multipliers skew stays so, whatever the
+    problem's own scales are. A complementarity product of size one in the problem's own scales has
+    the size of its weight in these units.
+    """
+    product = problem.scale * problem.row_scale
+    common = float(np.median(product))
+    weight = product / common
+    column = problem.scale / np.sqrt(weight)
+    return column, common / column, weight
+
+
 def scaled_residual(problem: Problem, z: FloatArray, f: FloatArray | None = None) -> FloatArray:
     """Scaled natural residual of every entry, (n,): |z - clip(z - F, lower, upper)|.
 

@@ -1,0 +1,66 @@
+"""Trips too few to be told from none: lifted for the search, put back for the answer.
+
+A pair of 1e-7 vehicles per hour charges less than the rounding of a market in kW, so a solver cannot
+tell whether its station trades or not, and the price its drivers pay hangs on that. Such demand is
+raised until it shows, a ten thousandth of what counts; the solution has the right stations and
+paths, and Newton's method takes it from there to the demand as it is.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from v2geq.coupling import Coupled
+from v2geq.mcp.assemble import MCP
+from v2geq.players.drivers import Traffic
+from v2geq.solvers.projection import ActiveSetNewton
+from v2geq.solvers.protocol import MCPResult, Options, Status, scaled_residual
+
+VISIBLE = 1e-5
+"""Energy of an OD pair's trips, as a share of the scale of a station's trade, that is told apart."""
+NEWTON_STEPS = 12
+NEWTON_TARGET = 1e-13
+
+
+def least_demand(coupled: Coupled, name: str) -> float:
+    """Trips (veh/h) of a class from which an OD pair shows at the stations; zero without battery."""
+    traffic: Traffic = coupled.traffic
+    kind = traffic.classes[name]
+    if kind.kind != "ev":
+        return 0.0
+    return VISIBLE * coupled.scenario.station_scale(traffic.energy_reach) / kind.battery
+
+
+def lifted(coupled: Coupled) -> MCP | None:
+    """The problem with demand raised to `least_demand`; None where all of it shows as it is."""
+    raised = coupled.mcp.constant.copy()
+    found = False
+    for name, demand in coupled.traffic.demand.items():
+        more = np.maximum(demand, least_demand(coupled, name)) - demand
+        raised[coupled.mcp[f"drivers.demand_{name}"].slice] -= more
+        found = found or bool(more.any())
+    if not found:
+        return None
+    problem = copy.copy(coupled.mcp)
+    problem.constant = raised
+    return problem
+
+
+def settle(coupled: Coupled, result: MCPResult, options: Options) -> MCPResult:
+    """The result at the demand as it is, from one at lifted demand."""
+    mcp = coupled.mcp
+    z = result.z.copy()
+    for name, demand in coupled.traffic.demand.items():
+        share = demand / np.maximum(demand, least_demand(coupled, name))
+        paths = coupled.traffic.paths[name]
+        if name not in coupled.traffic.legs:
+            z[mcp[f"drivers.flow_{name}"].slice] *= share[paths.od]
+    z, residual = ActiveSetNewton(mcp, z).run(z, NEWTON_TARGET, NEWTON_STEPS)
+    entry = scaled_residual(mcp, z)
+    result.z, result.residual = z, residual
+    result.worst = mcp.describe(int(np.argmax(entry)))
+    if result.status.ok and not residual <= options.tolerance:
+        result.status = Status.STALLED
+    return result
