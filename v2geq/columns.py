@@ -30,7 +30,7 @@ def by_paths(coupled: Coupled, z: FloatArray) -> tuple[Coupled, FloatArray]:
         paths[name] = PathSet(roads.graph, len(legs.pairs), len(stations), found, stations=stations)
         flow[f"drivers.flow_{name}"] = np.array(list(found.values()))
     whole = couple(coupled.scenario, replace(roads, paths=paths, legs={}))
-    return whole, whole.mcp.join(flow)
+    return whole, whole.mcp.join({b.name: flow[b.name] for b in whole.mcp.blocks})
 
 
 def borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> None:

@@ -393,7 +393,7 @@ def load(path: str | Path) -> Equilibrium:
     coupled = couple(resolved, roads)
     try:
         z = coupled.mcp.join(saved.z)
-    except ValueError as error:
+    except DataError as error:
         raise DataError(
             f"strategies do not fit the case: {error}", where=where, advice="solve and save again"
         ) from error

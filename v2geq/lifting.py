@@ -1,8 +1,8 @@
 """Trips too few to be told from none: lifted for the search, put back for the answer.
 
-A pair of 1e-7 vehicles per hour charges less than the rounding of a market in kW, so a solver cannot
-tell whether its station trades or not, and the price its drivers pay hangs on that. Such demand is
-raised until it shows, a ten thousandth of what counts; the solution has the right stations and
+A pair of 1e-7 vehicles per hour charges less than the rounding of a market in kW, so a solver
+cannot tell whether its station trades or not, and the price its drivers pay hangs on that. Such
+demand is raised until it shows, far below what counts; the solution has the right stations and
 paths, and Newton's method takes it from there to the demand as it is.
 """
 
@@ -19,13 +19,13 @@ from v2geq.solvers.projection import ActiveSetNewton
 from v2geq.solvers.protocol import MCPResult, Options, Status, scaled_residual
 
 VISIBLE = 1e-5
-"""Energy of an OD pair's trips, as a share of the scale of a station's trade, that is told apart."""
+"""Energy of an OD pair's trips that shows, as a share of the scale of a station's trade."""
 NEWTON_STEPS = 12
 NEWTON_TARGET = 1e-13
 
 
 def least_demand(coupled: Coupled, name: str) -> float:
-    """Trips (veh/h) of a class from which an OD pair shows at the stations; zero without battery."""
+    """Trips (veh/h) of a class from which an OD pair shows at stations; zero without battery."""
     traffic: Traffic = coupled.traffic
     kind = traffic.classes[name]
     if kind.kind != "ev":

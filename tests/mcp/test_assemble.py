@@ -93,7 +93,7 @@ def test_relaxation_names_the_limits_that_conflict() -> None:
 
 
 def test_two_blocks_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match="share a name"):
+    with pytest.raises(vg.DataError, match="share the name"):
         MCP([producer("a", 1.0, 1.0), producer("a", 1.0, 2.0)], [market()])
 
 
@@ -146,7 +146,7 @@ def test_split_and_join_are_inverse(coupled: Coupled) -> None:
     mcp = coupled.mcp
     z = np.random.default_rng(1).normal(size=mcp.n)
     np.testing.assert_array_equal(mcp.join(mcp.split(z)), z)
-    with pytest.raises(ValueError, match="needs"):
+    with pytest.raises(vg.DataError, match="needs"):
         mcp.join({})
 
 

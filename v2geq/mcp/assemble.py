@@ -13,7 +13,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
+from v2geq.errors import DataError, did_you_mean
 from v2geq.mcp.block import Block, Label, as_labels, find_block
+from v2geq.mcp.checks import positive, real_numbers, unique_labels, vector
 from v2geq.mcp.program import NonlinearCost, Program
 
 
@@ -21,8 +23,8 @@ from v2geq.mcp.program import NonlinearCost, Program
 class Market:
     """One market: its price is free and paired with the sum of all net sales.
 
-    Rows are divided by `row_scale` in the scaled residual; where it is left out, by what makes $/h of
-    it and `scale` as in the players' programs. Prices at `pinned` positions stay at their start value: a gauge, where the rows of the market
+    Rows are divided by `row_scale` in the scaled residual; where it is left out, by what makes $/h
+    of it and `scale`, as in the players' programs. Prices at `pinned` positions stay at their start value: a gauge, where the rows of the market
     are linearly dependent and only price differences are determined.
     """
 
@@ -51,17 +53,26 @@ class Market:
         pinned: Sequence[int] = (),
         meaning: str = "",
     ) -> Market:
-        begin = np.broadcast_to(np.asarray(start, dtype=float), (len(labels),)).copy()
+        """A market by its labels; raises DataError for labels and numbers that do not fit."""
+        what = f"market {name!r}"
+        unique_labels(what, as_labels(labels), dims)
+        places = tuple(pinned)
+        if not set(places) <= set(range(len(labels))):
+            raise DataError(
+                f"{what} pins prices at {places}; its positions are 0 to {len(labels) - 1}"
+            )
         return Market(
             name,
             tuple(dims),
             as_labels(labels),
             unit,
             row_unit,
-            scale,
-            row_scale,
-            begin,
-            tuple(pinned),
+            float(positive(f"the scale of {what}", scale, 1)[0]),
+            None
+            if row_scale is None
+            else float(positive(f"the row scale of {what}", row_scale, 1)[0]),
+            vector(f"the start of {what}", start, len(labels)).copy(),
+            places,
             meaning,
         )
 
@@ -90,6 +101,7 @@ class MCP:
     def __init__(self, programs: Sequence[Program], markets: Sequence[Market]) -> None:
         self.programs = tuple(programs)
         self.markets = tuple(markets)
+        _check_parts(self.programs, self.markets)
         self.blocks: list[Block] = []
         lower: list[FloatArray] = []
         upper: list[FloatArray] = []
@@ -172,8 +184,6 @@ class MCP:
             )
 
         self._block = {b.name: b for b in self.blocks}
-        if len(self._block) != len(self.blocks):
-            raise ValueError("two blocks share a name")
         self.n = self.blocks[-1].stop
         self.lower, self.upper = np.concatenate(lower), np.concatenate(upper)
         self.start = np.concatenate(start)
@@ -181,6 +191,10 @@ class MCP:
         self._assemble()
 
     def __getitem__(self, name: str) -> Block:
+        if name not in self._block:
+            raise DataError(
+                f"the problem has no block {name!r}", advice=did_you_mean(name, self._block)
+            )
         return self._block[name]
 
     def __contains__(self, name: str) -> bool:
@@ -195,12 +209,17 @@ class MCP:
         return {b.name: z[b.slice] for b in self.blocks}
 
     def join(self, values: Mapping[str, FloatArray]) -> FloatArray:
-        """Inverse of `split`; raises ValueError where a block is missing or has another length."""
+        """Inverse of `split`; raises DataError where blocks are missing, unknown or do not fit."""
+        for name in values:
+            self[name]
         z = np.empty(self.n)
         for b in self.blocks:
-            if b.name not in values or np.shape(values[b.name]) != (len(b),):
-                raise ValueError(f"block {b.name} needs {len(b)} values")
-            z[b.slice] = values[b.name]
+            if b.name not in values:
+                raise DataError(f"block {b.name!r} is missing; it needs {len(b)} values")
+            given = real_numbers(f"block {b.name!r}", values[b.name])
+            if given.shape != (len(b),):
+                raise DataError(f"block {b.name!r} needs {len(b)} values, not shape {given.shape}")
+            z[b.slice] = given
         return z
 
     def carry(self, other: MCP, z: FloatArray) -> FloatArray:
@@ -209,6 +228,8 @@ class MCP:
         Entries the other problem lacks are zero, or their own start in blocks it lacks altogether;
         everything is clipped to the bounds.
         """
+        if z.shape != (other.n,):
+            raise DataError(f"the other problem has {other.n} unknowns, not shape {z.shape}")
         out = self.start.copy()
         for b in self.blocks:
             if b.name not in other:
@@ -313,6 +334,44 @@ class MCP:
         for cost, own, rivals, term_rows, _ in terms:
             self._terms.append(_Term(cost, own, rivals, inverse[at : at + len(term_rows)]))
             at += len(term_rows)
+
+
+def _check_parts(programs: Sequence[Program], markets: Sequence[Market]) -> None:
+    """Raise DataError where players and markets do not fit together, naming which."""
+    if not programs:
+        raise DataError("a problem needs at least one player")
+    names = [v.key for p in programs for v in p.variables]
+    names += [c.key for p in programs for c in p.constraints]
+    names += [m.name for m in markets]
+    if not any(len(v) for p in programs for v in p.variables):
+        raise DataError("no player has a variable")
+    for k, name in enumerate(names):
+        if name in names[:k]:
+            raise DataError(f"two players, rows or markets share the name {name!r}")
+    size = {m.name: len(m.labels) for m in markets}
+    variables = {v.key: v for p in programs for v in p.variables}
+    for program in programs:
+        for sale in program.sales:
+            whose = f"player {program.player!r}"
+            if sale.market not in size:
+                raise DataError(
+                    f"{whose} sells in market {sale.market!r}, which there is not",
+                    advice=did_you_mean(sale.market, size),
+                )
+            if len(sale.constant) != size[sale.market]:
+                raise DataError(
+                    f"{whose} sells in {len(sale.constant)} rows of market {sale.market!r}, which "
+                    f"has {size[sale.market]}"
+                )
+        for cost in program.nonlinear:
+            for key in cost.rivals:
+                if key not in variables:
+                    raise DataError(
+                        f"{cost.variable.key} names the rival {key!r}, which no player declares",
+                        advice=did_you_mean(key, variables),
+                    )
+                if variables[key].labels != cost.variable.labels:
+                    raise DataError(f"{cost.variable.key} and its rival {key!r} differ in labels")
 
 
 def _paired_unit(unit: str) -> str:

@@ -643,12 +643,16 @@ def _solve(
             domain=[sets[id(r.set)]],
             records=_frame([(e, x, 0.0, lo, up, 1.0) for e, x, lo, up in entries]),
         )
+
     def by_label(label: str, block: Block, values: FloatArray) -> Any:
         """A number, or a parameter over the labels of a block where they differ."""
         fixed = _constant(values)
         if fixed is not None:
             return target.number(fixed)
-        i, elements = sets[id(model.by_name[block.name].set)], model.by_name[block.name].set.elements
+        i, elements = (
+            sets[id(model.by_name[block.name].set)],
+            model.by_name[block.name].set.elements,
+        )
         records = list(zip(elements, values.tolist(), strict=True))
         return gp.Parameter(container, model._name(label), domain=[i], records=records)[i]
 

@@ -20,7 +20,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
+from v2geq.errors import DataError, did_you_mean
 from v2geq.mcp.block import Label, as_labels
+from v2geq.mcp.checks import positive, real_numbers, unique_labels, usable_bounds, vector
 from v2geq.mcp.curves import Curve
 
 Coefficient = Any
@@ -179,6 +181,9 @@ class Program:
     nonlinear: list[NonlinearCost] = field(default_factory=list)
     sales: list[Sales] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        positive(f"the money scale of player {self.player!r}", self.money_scale, 1)
+
     def variable(
         self,
         name: str,
@@ -197,48 +202,71 @@ class Program:
         """Declare a block of variables with bounds, unit, data scale, start value and reach.
 
         `row_scale` is the scale of the stationarity rows, ``money_scale / scale`` if left out.
+
+        Raises
+        ------
+        DataError
+            A name or label declared twice, crossed bounds, numbers that are none or do not fit.
         """
         n = len(labels)
-        size = _vector(scale, n)
+        what = self._new_name(name, dims, as_labels(labels))
+        low, high = usable_bounds(
+            vector(f"the lower bound of {what}", lower, n, finite=False),
+            vector(f"the upper bound of {what}", upper, n, finite=False),
+            lambda k: f"{what}[{', '.join(as_labels(labels)[k])}]" if dims else what,
+        )
+        size = positive(f"the scale of {what}", scale, n)
         var = Variable(
             self.player,
             name,
             tuple(dims),
             as_labels(labels),
             unit,
-            _vector(lower, n),
-            _vector(upper, n),
+            low,
+            high,
             size,
-            self.money_scale / size if row_scale is None else _vector(row_scale, n),
-            _vector(start, n),
-            _vector(reach, n),
+            self._partner_scale(f"the row scale of {what}", row_scale, size),
+            vector(f"the start of {what}", start, n),
+            vector(f"the reach of {what}", reach, n, finite=False),
             meaning,
         )
         self.variables.append(var)
         return var
 
+    def _partner_scale(
+        self, what: str, given: float | FloatArray | None, size: FloatArray
+    ) -> FloatArray:
+        return self.money_scale / size if given is None else positive(what, given, len(size))
+
     def cost(self, variable: Variable, coefficient: float | FloatArray) -> None:
         """Add a linear cost ($/h per unit)."""
+        self._own(variable, "a cost")
         previous = self.linear.get(variable, np.zeros(len(variable)))
-        self.linear[variable] = previous + _vector(coefficient, len(variable))
+        more = vector(f"the cost of {variable.key}", coefficient, len(variable))
+        self.linear[variable] = previous + more
 
     def separable_cost(self, variable: Variable, curve: Curve) -> None:
         """Add a convex cost that acts on each entry alone."""
+        self._own(variable, "a cost")
+        _check_curve(variable, curve)
         self.nonlinear.append(SeparableCost(variable, curve))
 
     def cournot_revenue(self, variable: Variable, price: Curve, rivals: Sequence[str]) -> None:
         """Add the revenue of a seller who foresees the price's answer to its own quantity."""
+        self._own(variable, "a revenue")
+        _check_curve(variable, price)
         self.nonlinear.append(CournotRevenue(variable, price, tuple(rivals)))
 
     def sell(
         self, market: str, terms: Mapping[Variable, Coefficient], rows: int, constant: Any = 0.0
     ) -> None:
         """Sell (positive) or buy (negative) in a market of `rows` labels at its price."""
+        what = f"sales of player {self.player!r} in market {market!r}"
         self.sales.append(
             Sales(
                 market,
-                {v: _matrix(c, rows, len(v)) for v, c in terms.items()},
-                _vector(constant, rows),
+                self._matrices(what, terms, rows),
+                vector(f"the constant of {what}", constant, rows),
             )
         )
 
@@ -271,31 +299,72 @@ class Program:
         meaning: str = "",
     ) -> Constraint:
         n = len(labels)
-        size = _vector(scale, n)
+        what = self._new_name(name, dims, as_labels(labels))
+        for v, weight in (weights or {}).items():
+            self._own(v, f"rows {what}")
+            vector(f"the weight of {v.key} in rows {what}", weight, 1)
+        size = positive(f"the scale of rows {what}", scale, n)
         row = Constraint(
             self.player,
             name,
             tuple(dims),
             as_labels(labels),
             unit,
-            {v: _matrix(c, n, len(v)) for v, c in terms.items()},
-            _vector(rhs, n),
+            self._matrices(f"rows {what}", terms, n),
+            vector(f"the right side of rows {what}", rhs, n),
             equality,
             size,
-            self.money_scale / size
-            if multiplier_scale is None
-            else _vector(multiplier_scale, n),
-            _vector(start, n),
+            self._partner_scale(f"the multiplier scale of rows {what}", multiplier_scale, size),
+            vector(f"the start of rows {what}", start, n),
             dict(weights or {}),
             meaning,
         )
         self.constraints.append(row)
         return row
 
+    def _new_name(self, name: str, dims: Sequence[str], labels: Sequence[Label]) -> str:
+        """Key of a new block; raises DataError where it or one of its labels is there already."""
+        key = f"{self.player}.{name}"
+        if key in [v.key for v in self.variables] + [c.key for c in self.constraints]:
+            raise DataError(f"player {self.player!r} declares {name!r} twice")
+        unique_labels(key, labels, dims)
+        return key
+
+    def _own(self, variable: Variable, where: str) -> None:
+        """Raises DataError where `variable` was not declared by this program."""
+        if not any(variable is v for v in self.variables):
+            name = variable.key if isinstance(variable, Variable) else repr(variable)
+            raise DataError(
+                f"{where} of player {self.player!r} names {name}, which is no variable of that "
+                "player",
+                advice="declare it with `variable` of the same program",
+            )
+
+    def _matrices(
+        self, what: str, terms: Mapping[Variable, Coefficient], rows: int
+    ) -> dict[Variable, sp.csr_array]:
+        for v in terms:
+            self._own(v, what)
+        return {v: _matrix(f"{what}, {v.key}", c, rows, len(v)) for v, c in terms.items()}
+
     @property
     def is_optimisation(self) -> bool:
         """Whether the block is the KKT system of one convex program."""
         return all(w == 1.0 for c in self.constraints for w in c.weights.values())
+
+    def check_prices(self, prices: Mapping[str, FloatArray]) -> None:
+        """Raises DataError where a market of this player has no prices, or too few or many."""
+        for sale in self.sales:
+            if sale.market not in prices:
+                raise DataError(
+                    f"player {self.player!r} sells in market {sale.market!r}, which has no prices",
+                    advice=did_you_mean(sale.market, prices),
+                )
+            if np.shape(prices[sale.market]) != sale.constant.shape:
+                raise DataError(
+                    f"player {self.player!r} sells in {len(sale.constant)} rows of market "
+                    f"{sale.market!r}, which has prices of shape {np.shape(prices[sale.market])}"
+                )
 
     def profit(
         self,
@@ -304,6 +373,7 @@ class Program:
     ) -> float:
         """Profit in $/h at strategies `values` (all players', by key) and market `prices`."""
         total = 0.0
+        self.check_prices(prices)
         for sale in self.sales:
             total += float(prices[sale.market] @ sale.quantity(values))
         for v, c in self.linear.items():
@@ -313,24 +383,34 @@ class Program:
         return total
 
 
-def _vector(value: Any, n: int) -> FloatArray:
-    array = np.asarray(value, dtype=float)
-    if array.ndim and array.shape != (n,):
-        raise ValueError(f"expected {n} values, got shape {array.shape}")
-    return np.ascontiguousarray(np.broadcast_to(array, (n,)))
+def _check_curve(variable: Variable, curve: Curve) -> None:
+    """Raises DataError where a curve has another number of entries than its variable."""
+    begin = np.clip(variable.start, variable.lower, variable.upper)
+    with np.errstate(all="ignore"):
+        try:
+            shape = np.shape(curve.first(begin))
+        except ValueError as error:
+            raise DataError(f"the curve of {variable.key} does not fit it: {error}") from error
+    if shape != begin.shape:
+        raise DataError(f"the curve of {variable.key} returns shape {shape}, not {begin.shape}")
 
 
-def _matrix(coefficient: Coefficient, rows: int, columns: int) -> sp.csr_array:
+def _matrix(what: str, coefficient: Coefficient, rows: int, columns: int) -> sp.csr_array:
     if sp.issparse(coefficient):
         matrix = sp.csr_array(coefficient)
     else:
-        array = np.asarray(coefficient, dtype=float)
+        array = real_numbers(what, coefficient)
         if array.ndim == 2:
             matrix = sp.csr_array(array)
         else:
-            if rows != columns:
-                raise ValueError(f"a diagonal coefficient needs {rows} == {columns} entries")
+            if rows != columns or array.size not in (1, rows):
+                raise DataError(
+                    f"{what}: a diagonal of {array.size} entries does not fit {rows} rows and "
+                    f"{columns} variables"
+                )
             matrix = sp.csr_array(sp.diags_array(np.broadcast_to(array, (rows,)).astype(float)))
     if matrix.shape != (rows, columns):
-        raise ValueError(f"expected a {rows} x {columns} matrix, got {matrix.shape}")
+        raise DataError(f"{what}: expected a {rows} x {columns} matrix, got {matrix.shape}")
+    if not np.isfinite(real_numbers(what, matrix.data)).all():
+        raise DataError(f"{what}: a coefficient is not finite")
     return matrix

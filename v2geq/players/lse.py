@@ -110,7 +110,11 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
     q0 = scenario.responsive_kw[at_demand]
     own = scenario.generators[scenario.generators["lse"] == name]
     stations = scenario.stations
-    trade = {"unit": "kW", "scale": scenario.station_scale(energy_reach), "row_scale": price}
+    trade: dict[str, Any] = {
+        "unit": "kW",
+        "scale": scenario.station_scale(energy_reach),
+        "row_scale": price,
+    }
 
     sales = p.variable(
         "sales",

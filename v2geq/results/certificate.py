@@ -18,6 +18,7 @@ from v2geq.players.drivers import Traffic
 from v2geq.players.generation import StationPrices, price_all
 from v2geq.results.accounts import Accounts, accounts, path_costs
 from v2geq.show import card
+from v2geq.solvers.protocol import scaled_residual
 
 LIMITS: Mapping[str, float] = {
     "natural_residual": 1e-8,
@@ -142,9 +143,7 @@ def block_residuals(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
     it is the row's.
     """
     mcp = coupled.mcp
-    f = mcp.F(z)
-    x, g = z / mcp.scale, f / mcp.row_scale
-    scaled = np.abs(x - np.clip(x - g, mcp.lower / mcp.scale, mcp.upper / mcp.scale))
+    scaled = scaled_residual(mcp, z)
     size = np.where(np.isinf(mcp.lower) & np.isinf(mcp.upper), mcp.row_scale, mcp.scale)
     free = np.isinf(mcp.lower) & np.isinf(mcp.upper)
     rows = []

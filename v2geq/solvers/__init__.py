@@ -16,6 +16,7 @@ import numpy as np
 
 from v2geq.arrays import FloatArray
 from v2geq.errors import ConvergenceError, DataError, did_you_mean
+from v2geq.mcp.checks import real_numbers
 from v2geq.solvers.automatic import automatic
 from v2geq.solvers.extragradient import extragradient, projection_method
 from v2geq.solvers.functions import FunctionProblem
@@ -131,9 +132,15 @@ def solve_mcp(
             raise DataError("a map F needs its Jacobian J and bounds lb and ub")
         problem: Problem = FunctionProblem(F, J, lb, ub, z0, names)
         start = problem.start if z0 is not None else None
-    else:
+    elif isinstance(F, Problem):
         problem = F
-        start = None if z0 is None else np.asarray(z0, dtype=float)
+        if J is not None or lb is not None or ub is not None:
+            raise DataError("an assembled problem has its own J, lb and ub; leave them out")
+        start = None if z0 is None else real_numbers("z0", z0)
+        if start is not None and not (start.shape == (problem.n,) and np.isfinite(start).all()):
+            raise DataError(f"z0 must be {problem.n} finite numbers")
+    else:
+        raise DataError(f"F must be a function of z or an assembled problem, got {F!r:.60}")
     if check_derivatives:
         if not isinstance(problem, FunctionProblem):
             raise DataError("derivatives are checked for problems given by functions only")

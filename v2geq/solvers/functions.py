@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.errors import DataError
+from v2geq.mcp.checks import real_numbers, usable_bounds
 
 PROBES = 4
 """Points at which the pattern of a Jacobian is looked at."""
@@ -46,28 +47,26 @@ class FunctionProblem:
         start: Any = None,
         names: Sequence[str] | None = None,
     ) -> None:
-        self.lower, self.upper = _vector("lb", lower), _vector("ub", upper)
-        n = self.n = len(self.lower)
-        if len(self.upper) != n:
-            raise DataError(f"lb has {n} entries and ub {len(self.upper)}")
+        for what, given in (("F", function), ("J", jacobian)):
+            if not callable(given):
+                raise DataError(f"{what} must be a function of z, got {type(given).__name__}")
+        low, high = _vector("lb", lower), _vector("ub", upper)
+        n = self.n = len(low)
+        if n == 0:
+            raise DataError("the problem has no variables: lb is empty")
+        if len(high) != n:
+            raise DataError(f"lb has {n} entries and ub {len(high)}")
         self.names = None if names is None else [str(k) for k in names]
         if self.names is not None and len(self.names) != n:
             raise DataError(f"{len(self.names)} names for {n} variables")
-        crossed = np.flatnonzero(~(self.lower <= self.upper))
-        if crossed.size:
-            k = int(crossed[0])
-            raise DataError(
-                f"bounds of {self.describe(k)} cross: {self.lower[k]:g} > {self.upper[k]:g}"
-            )
+        self.lower, self.upper = usable_bounds(low, high, self.describe)
         nearest = np.clip(np.zeros(n), self.lower, self.upper)
         self.start = nearest if start is None else _vector("z0", start)
         if len(self.start) != n or not np.isfinite(self.start).all():
             raise DataError(f"z0 must be {n} finite numbers")
         self.scale, self.row_scale = np.ones(n), np.ones(n)
         self._function, self._jacobian = function, jacobian
-        value = self.F(np.clip(self.start, self.lower, self.upper))
-        if value.shape != (n,):
-            raise DataError(f"F returns shape {value.shape}, expected ({n},)")
+        self.F(np.clip(self.start, self.lower, self.upper))
         self._pattern()
 
     def describe(self, position: int) -> str:
@@ -75,8 +74,17 @@ class FunctionProblem:
         return f"z[{position}]" if self.names is None else self.names[position]
 
     def F(self, z: FloatArray) -> FloatArray:
-        """The map, (n,)."""
-        return np.asarray(self._function(z), dtype=float)
+        """The map, (n,).
+
+        Raises
+        ------
+        DataError
+            Where the function returns anything but n real numbers.
+        """
+        value = real_numbers("F", self._function(z))
+        if value.shape != (self.n,):
+            raise DataError(f"F returns shape {value.shape}, expected ({self.n},)")
+        return value
 
     def J(self, z: FloatArray) -> sp.csc_array:
         """The Jacobian on the common pattern.
@@ -131,15 +139,19 @@ class FunctionProblem:
 
     def _entries(self, z: FloatArray) -> sp.coo_array:
         matrix = self._jacobian(z)
-        if not sp.issparse(matrix):
-            dense = np.asarray(matrix, dtype=float)
-            if dense.shape != (self.n, self.n):
-                raise DataError(f"J returns shape {dense.shape}, expected ({self.n}, {self.n})")
-            rows, columns = np.divmod(np.arange(dense.size), self.n)
-            return sp.coo_array((dense.ravel(), (rows, columns)), shape=dense.shape)
-        if matrix.shape != (self.n, self.n):
-            raise DataError(f"J returns shape {matrix.shape}, expected ({self.n}, {self.n})")
-        return sp.coo_array(matrix)
+        if sp.issparse(matrix):
+            matrix = sp.coo_array(matrix)
+            entries, shape = real_numbers("J", matrix.data), matrix.shape
+        else:
+            dense = real_numbers("J", matrix)
+            entries, shape = dense.ravel(), dense.shape
+        if shape != (self.n, self.n):
+            raise DataError(f"J returns shape {shape}, expected ({self.n}, {self.n})")
+        if sp.issparse(matrix):
+            places = (matrix.row, matrix.col)
+        else:
+            places = np.divmod(np.arange(self.n**2), self.n)
+        return sp.coo_array((entries, places), shape=shape)
 
     def _pattern(self) -> None:
         """Union of the patterns at a few points, the transposed pattern and the diagonal."""
@@ -159,7 +171,7 @@ class FunctionProblem:
 
 
 def _vector(what: str, value: Any) -> FloatArray:
-    array = np.array(value, dtype=float)
+    array = real_numbers(what, value)
     if array.ndim != 1 or np.isnan(array).any():
         raise DataError(f"{what} must be a vector without NaN, got shape {array.shape}")
     return array

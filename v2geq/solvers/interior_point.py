@@ -37,6 +37,9 @@ CAUTIOUS_AFTER = 8
 """Iterations without progress from which steps are taken for centrality, not for speed."""
 CAUTIOUS_CENTRING = 0.5
 CAUTIOUS_TO_BOUNDARY = 0.8
+BALANCE = 1e-4
+"""Least complementarity, as a share of the largest imbalance: multipliers of pairs that meet their
+bounds while rows are far from balanced can hold the rows where they are."""
 LOST = 1.0
 """Residual of a linear solve, as a share of the right side, from which the factors are useless."""
 SMALLEST_GAP = 1e-17
@@ -366,7 +369,9 @@ class _Run:
         second_l, second_u = dx * dwl, -dx * dwu
         if cautious:
             sigma, second_l, second_u = max(sigma, CAUTIOUS_CENTRING), zero, zero
-        target = sigma * mu * self.weight
+        unbalanced = np.abs(f - s.wl + s.wu)[~self.fixed]
+        worst = float((unbalanced / self.unit[~self.fixed]).max(initial=0.0))
+        target = max(sigma * mu, min(mu, BALANCE * worst)) * self.weight
         dx, dwl, dwu = direction(target - alpha * second_l, target - alpha * second_u)
         alpha = self._longest(s, gl, gu, dx, dwl, dwu)
         # centrality correctors: pull outlying products back, as long as the step grows
@@ -387,7 +392,7 @@ class _Run:
             dx, dwl, dwu, alpha = ex, ewl, ewu, longer
         alpha = min(1.0, (CAUTIOUS_TO_BOUNDARY if cautious else STEP_TO_BOUNDARY) * alpha)
         # F is nonlinear: shorten until its residual does not blow up
-        old = np.abs(f - s.wl + s.wu)[~self.fixed].max()
+        old = float(unbalanced.max(initial=0.0))
         for _ in range(12):
             x = s.x + alpha * dx
             g = self.scaled.f(x)

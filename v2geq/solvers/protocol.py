@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
+from v2geq.errors import DataError
+from v2geq.mcp.checks import INFINITE
 
 
+@runtime_checkable
 class Problem(Protocol):
     """A mixed complementarity problem: F = 0 inside, >= 0 at lower, <= 0 at upper bounds.
 
@@ -96,6 +99,13 @@ class Options:
     callback: Callable[[Iteration], None] | None = None
     warm: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("tolerance", "max_iterations", "time_limit_s"):
+            value = getattr(self, name)
+            number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+            if not (number and value >= 0 and (np.isfinite(value) or name == "time_limit_s")):
+                raise DataError(f"option {name} = {value!r}; it must be a number not below zero")
+
 
 @dataclass
 class MCPResult:
@@ -140,9 +150,11 @@ def skew_scales(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
 def scaled_residual(problem: Problem, z: FloatArray, f: FloatArray | None = None) -> FloatArray:
     """Scaled natural residual of every entry, (n,): |z - clip(z - F, lower, upper)|.
 
-    Variables and rows are divided by their data scales first.
+    Variables and rows are divided by their data scales first. Written so that F is never added to
+    a large z, which would hide it.
     """
     f = problem.F(z) if f is None else f
-    x, g = z / problem.scale, f / problem.row_scale
-    low, high = problem.lower / problem.scale, problem.upper / problem.scale
-    return np.abs(x - np.clip(x - g, low, high))
+    above = np.where(problem.lower > -INFINITE, z - problem.lower, np.inf) / problem.scale
+    below = np.where(problem.upper < INFINITE, problem.upper - z, np.inf) / problem.scale
+    residual: FloatArray = np.abs(np.maximum(np.minimum(f / problem.row_scale, above), -below))
+    return residual
