@@ -18,7 +18,7 @@ from v2geq.players.drivers import Traffic
 from v2geq.solvers.projection import ActiveSetNewton
 from v2geq.solvers.protocol import MCPResult, Options, Status, scaled_residual
 
-VISIBLE = 1e-5
+VISIBLE = 1e-4
 """Energy of an OD pair's trips that shows, as a share of the scale of a station's trade."""
 NEWTON_STEPS = 12
 NEWTON_TARGET = 1e-13
@@ -35,17 +35,23 @@ def least_demand(coupled: Coupled, name: str) -> float:
 
 def lifted(coupled: Coupled) -> MCP | None:
     """The problem with demand raised to `least_demand`; None where all of it shows as it is."""
-    raised = coupled.mcp.constant.copy()
+    mcp = coupled.mcp
+    problem = copy.copy(mcp)
+    problem.constant, problem.start = mcp.constant.copy(), mcp.start.copy()
+    problem.scale, problem.row_scale = mcp.scale.copy(), mcp.row_scale.copy()
     found = False
     for name, demand in coupled.traffic.demand.items():
-        more = np.maximum(demand, least_demand(coupled, name)) - demand
-        raised[coupled.mcp[f"drivers.demand_{name}"].slice] -= more
-        found = found or bool(more.any())
-    if not found:
-        return None
-    problem = copy.copy(coupled.mcp)
-    problem.constant = raised
-    return problem
+        factor = np.maximum(1.0, least_demand(coupled, name) / demand)
+        found = found or bool((factor > 1.0).any())
+        rows = mcp[f"drivers.demand_{name}"].slice
+        problem.constant[rows] *= factor
+        problem.row_scale[rows] *= factor
+        if name not in coupled.traffic.legs:
+            flow = mcp[f"drivers.flow_{name}"].slice
+            by_path = factor[coupled.traffic.paths[name].od]
+            problem.scale[flow] *= by_path
+            problem.start[flow] *= by_path
+    return problem if found else None
 
 
 def settle(coupled: Coupled, result: MCPResult, options: Options) -> MCPResult:

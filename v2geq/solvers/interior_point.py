@@ -156,6 +156,7 @@ class _Run:
         self.weight = scaled.weight
         # what is small beside the data of an entry is small beside its unit times this
         self.unit = np.sqrt(scaled.weight)
+        self.row_unit = problem.row_scale / scaled.row
         self.lu = PatternFactor()
         self.log: list[Iteration] = []
         self.best = z
@@ -252,8 +253,8 @@ class _Run:
         """Solve with refinement against the unregularised matrix, as long as it helps."""
         x = self.lu.solve(b)
         r = b - exact @ x
-        norm = np.abs(r / self.unit).max()
-        size = max(np.abs(b / self.unit).max(), 1e-300)
+        norm = np.abs(r / self.row_unit).max()
+        size = max(np.abs(b / self.row_unit).max(), 1e-300)
         if not norm <= LOST * size and self.lu.kind == "LDL":
             self.lu.with_pivots()
             return self._solve(exact, b, steps)
@@ -263,7 +264,7 @@ class _Run:
                 break
             y = x + self.lu.solve(r)
             s = b - exact @ y
-            new = np.abs(s / self.unit).max()
+            new = np.abs(s / self.row_unit).max()
             if not new < 0.5 * norm:
                 if new < norm:
                     x = y
@@ -370,7 +371,7 @@ class _Run:
         if cautious:
             sigma, second_l, second_u = max(sigma, CAUTIOUS_CENTRING), zero, zero
         unbalanced = np.abs(f - s.wl + s.wu)[~self.fixed]
-        worst = float((unbalanced / self.unit[~self.fixed]).max(initial=0.0))
+        worst = float((unbalanced / self.row_unit[~self.fixed]).max(initial=0.0))
         target = max(sigma * mu, min(mu, BALANCE * worst)) * self.weight
         dx, dwl, dwu = direction(target - alpha * second_l, target - alpha * second_u)
         alpha = self._longest(s, gl, gu, dx, dwl, dwu)
