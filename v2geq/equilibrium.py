@@ -388,7 +388,9 @@ def load(path: str | Path) -> Equilibrium:
     where = str(path)
     saved = store.read(Path(path))
     resolved = resolve(saved.case, saved.scenario, v2g=saved.v2g, changes=saved.changes)
-    roads: Traffic = traffic(resolved, first_paths=False)
+    # where paths are enumerated the list is made again, and the file's must be the same
+    enumerated = resolved.case.paths.method == "enumerate"
+    roads: Traffic = traffic(resolved, first_paths=enumerated)
     store.restore_paths(roads, saved, where)
     coupled = couple(resolved, roads)
     try:

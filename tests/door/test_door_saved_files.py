@@ -15,10 +15,16 @@ import pytest
 import xarray as xr
 from door import Answer, left_over
 
+import v2geq as vg
 from v2geq import equilibrium
+from v2geq.coupling import couple
 from v2geq.data.case import case_to_document
 from v2geq.equilibrium import Equilibrium, load
 from v2geq.errors import DataError
+from v2geq.players.drivers import traffic
+from v2geq.results.prices import canonical
+from v2geq.scenario import resolve
+from v2geq.solvers import solver
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +78,27 @@ def test_a_file_copied_by_xarray_is_not_an_edit(
     with xr.open_dataset(saved) as data:
         data.load().to_netcdf(tmp_path / "copy.nc")
     assert run("certify", tmp_path / "copy.nc").code == 0
+
+
+def test_a_part_of_the_enumerated_paths_is_refused(tmp_path: Path) -> None:
+    """Without its discharging paths the reference case would shed load and hold all the same."""
+    case = vg.load_case("ieee123_sioux_falls_reference")
+    scenario = resolve(case, "stress", v2g=True)
+    roads = traffic(scenario)
+    own = roads.paths["ev"]
+    own.keep(np.array(["D" not in p.pattern for p in own.paths]))
+    coupled = couple(scenario, roads)
+    z = canonical(coupled, solver("auto")(coupled.mcp, None, None).z)
+    seconds = {"build": 0.0, "solve": 0.0}
+    part = Equilibrium(case, coupled, z, "solved", [], seconds)
+    assert float(part.data["shed_kw"].sum()) > 400.0
+    part.save(tmp_path / "part.nc")
+    with pytest.raises(DataError, match=r"enumerated paths are not in the file, for example"):
+        load(tmp_path / "part.nc")
+    vg.solve(case, "stress", v2g=True).save(tmp_path / "whole.nc")
+    whole = load(tmp_path / "whole.nc").certificate
+    assert whole.holds
+    assert whole.wardrop_gap_all_paths > 0.1
 
 
 # ---------------------------------------------------------------------------------------------

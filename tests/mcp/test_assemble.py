@@ -150,9 +150,16 @@ def test_split_and_join_are_inverse(coupled: Coupled) -> None:
         mcp.join({})
 
 
-def test_scales_multiply_to_money(coupled: Coupled) -> None:
-    mcp = coupled.mcp
-    np.testing.assert_allclose(mcp.scale * mcp.row_scale, coupled.scenario.money_scale)
+def test_scales_multiply_to_money_trip_by_trip(coupled: Coupled) -> None:
+    """Variable times row is money; flows and demand of an OD pair by its share of the mean pair."""
+    mcp, traffic = coupled.mcp, coupled.traffic
+    share = np.ones(mcp.n)
+    for name, demand in traffic.demand.items():
+        by_pair = demand / demand.mean()
+        share[mcp[f"drivers.demand_{name}"].slice] = by_pair
+        share[mcp[f"drivers.flow_{name}"].slice] = by_pair[traffic.paths[name].od]
+        assert (mcp.row_scale[mcp[f"drivers.demand_{name}"].slice] == demand).all()
+    np.testing.assert_allclose(mcp.scale * mcp.row_scale, share * coupled.scenario.money_scale)
 
 
 class _Rounded:

@@ -24,7 +24,9 @@ class Market:
     """One market: its price is free and paired with the sum of all net sales.
 
     Rows are divided by `row_scale` in the scaled residual; where it is left out, by what makes $/h
-    of it and `scale`, as in the players' programs. Prices at `pinned` positions stay at their start value: a gauge, where the rows of the market
+    of it and `scale`, as in the players' programs.
+
+    Prices at `pinned` positions stay at their start value: a gauge, where the rows of the market
     are linearly dependent and only price differences are determined.
     """
 

@@ -121,8 +121,8 @@ class Traffic:
         return electric[0] if electric else next(iter(self.classes.values())).value_of_time
 
     @property
-    def cost_scale(self) -> float:
-        """Size of a trip's cost, $/veh: time on a mean arc without traffic, at least a minute."""
+    def free_flow_cost(self) -> float:
+        """Cost of the time on a mean arc without traffic, at least of a minute, $/veh."""
         free_flow = self.travel_time.time(np.zeros(len(self.graph.arcs)))
         return self.value_of_time * max(float(free_flow.mean()), 1.0 / 60.0)
 
@@ -316,7 +316,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     at the discharging price.
     """
     p = Program("drivers", scenario.money_scale)
-    omega, cost_scale = traffic.value_of_time, traffic.cost_scale
+    omega = traffic.value_of_time
     graph, stations = traffic.graph, len(scenario.stations)
     flows: dict[str, Variable] = {}
     weight: dict[Variable, float] = {}
@@ -335,7 +335,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
             unit="veh/h",
             # every trip counts alike, however few make it
             scale=wanted[paths.od],
-            row_scale=cost_scale,
+            row_scale=_cost_scale(p, traffic, demand),
             start=begin,
             reach=wanted[paths.od],
             meaning=f"path flow of class {name} (f)"
@@ -361,7 +361,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         graph.arcs,
         unit="veh/h",
         scale=arc_scale,
-        row_scale=cost_scale,
+        row_scale=_cost_scale(p, traffic, arc_scale),
         lower=-np.inf,
         start=arc_total,
         reach=total,
@@ -375,7 +375,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         terms={arc_flow: 1.0, **{f: -traffic.paths[k].arc_incidence for k, f in flows.items()}},
         unit="veh/h",
         scale=arc_scale,
-        multiplier_scale=cost_scale,
+        multiplier_scale=_cost_scale(p, traffic, arc_scale),
         start=omega * traffic.travel_time.time(arc_total),
         weights=weight,
         meaning="arc flow is the sum of path flows (omega t)",
@@ -389,7 +389,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         traffic.queues,
         unit="veh/h",
         scale=station_scale,
-        row_scale=cost_scale,
+        row_scale=_cost_scale(p, traffic, station_scale),
         lower=-np.inf,
         start=stop_total,
         reach=total,
@@ -406,7 +406,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         },
         unit="veh/h",
         scale=station_scale,
-        multiplier_scale=cost_scale,
+        multiplier_scale=_cost_scale(p, traffic, station_scale),
         start=omega * traffic.queue_time.time(stop_total),
         weights=weight,
         meaning="station flow is the sum of stopping path flows (omega wait)",
@@ -428,11 +428,20 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
             rhs=traffic.demand[name],
             unit="veh/h",
             scale=traffic.demand[name],
-            multiplier_scale=cost_scale,
+            multiplier_scale=_cost_scale(p, traffic, traffic.demand[name]),
             start=cheapest,
             meaning=f"path flows of class {name} meet the demand (u)",
         )
     return p
+
+
+def _cost_scale(p: Program, traffic: Traffic, flow: float | FloatArray) -> float:
+    """Scale of costs ($/veh) beside flows of that mean size.
+
+    Their product is the money scale, but costs are never measured by less than a trip's: where
+    almost nobody drives they are still to be right.
+    """
+    return min(p.money_scale / float(np.mean(flow)), traffic.free_flow_cost)
 
 
 def _evenly(serves: sp.csr_array, wanted: FloatArray) -> FloatArray:
@@ -458,7 +467,7 @@ def _plans(
         legs.plan_labels,
         unit="veh/h",
         scale=demand[od],
-        row_scale=traffic.cost_scale,
+        row_scale=_cost_scale(p, traffic, demand),
         start=_evenly(serves, demand),
         reach=demand[od],
         meaning=f"trips of class {name} by stops",
@@ -470,7 +479,7 @@ def _plans(
         terms={route: traffic.paths[name].od_incidence, plan: -uses},
         unit="veh/h",
         scale=uses @ demand[od],
-        multiplier_scale=traffic.cost_scale,
+        multiplier_scale=_cost_scale(p, traffic, demand),
         start=cost,
         meaning=f"routes of a leg carry the plans of class {name} that have it",
     )

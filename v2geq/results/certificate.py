@@ -23,6 +23,7 @@ from v2geq.solvers.protocol import scaled_residual
 LIMITS: Mapping[str, float] = {
     "natural_residual": 1e-8,
     "wardrop_gap": 1e-8,
+    "trip_cost_gap": 1e-7,
     "market_mismatch_kw": 1e-6,
     "voltage_violation_pu": 1e-6,
     "rating_violation_kva": 1e-4,
@@ -31,6 +32,10 @@ LIMITS: Mapping[str, float] = {
     "account_gap": 1e-6,
 }
 """What a certificate must keep; `regret` and `account_gap` are shares of turnover."""
+
+
+NO_COST = 1e-12
+"""$ that costs are compared with where all of them are zero, as on roads that take no time."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,10 @@ class Certificate:
         sum f (C - u) / sum f * time cost over the paths in the problem.
     wardrop_gap_all_paths
         The same against the cheapest path over all energy-feasible paths.
+    trip_cost_gap, trip_cost_worst
+        Largest |u - cheapest path| over all OD pairs, however few their trips, as a share of the
+        trip's cost (at least of its time), and the pair; over the listed paths where paths are
+        enumerated.
     market_mismatch_kw
         Largest imbalance of any market, the root's included, which the gauge takes out of the
         problem.
@@ -67,6 +76,8 @@ class Certificate:
     blocks: pd.DataFrame
     wardrop_gap: float
     wardrop_gap_all_paths: float
+    trip_cost_gap: float
+    trip_cost_worst: str
     market_mismatch_kw: float
     voltage_violation_pu: float
     rating_violation_kva: float
@@ -82,6 +93,7 @@ class Certificate:
         return {
             "natural_residual": self.natural_residual,
             "wardrop_gap": self.wardrop_gap,
+            "trip_cost_gap": self.trip_cost_gap,
             "market_mismatch_kw": self.market_mismatch_kw,
             "voltage_violation_pu": self.voltage_violation_pu,
             "rating_violation_kva": self.rating_violation_kva,
@@ -128,6 +140,7 @@ class Certificate:
             lines.append(f"  {name:<22} {value:10.2e}   (limit {LIMITS[name]:.0e})")
         worst = self.blocks["worst"].iloc[int(self.blocks["scaled"].to_numpy().argmax())]
         lines.append(f"  worst entry            {worst}")
+        lines.append(f"  worst trip cost        {self.trip_cost_worst}")
         lines.append(f"  gap over all paths     {self.wardrop_gap_all_paths:10.2e}")
         lines.append("  regret by player ($/h, share of turnover):")
         for player, row in self.regrets.iterrows():
@@ -164,14 +177,28 @@ def block_residuals(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("block")
 
 
-def wardrop(
-    coupled: Coupled, values: Mapping[str, FloatArray]
-) -> tuple[float, float, dict[str, float]]:
-    """Wardrop gap over the listed paths, over all paths, and the gain per class, $/h.
+@dataclass(frozen=True)
+class Wardrop:
+    """How far drivers are from the cheapest paths.
 
-    The gain of a class is what its drivers could save together if each took the cheapest
-    energy-feasible path at the present times and prices.
+    Attributes
+    ----------
+    gap, gap_all_paths : sum f (C - cheapest) / sum f * time cost, over the listed paths and over
+        all
+    trip_cost_gap, worst : see `Certificate`
+    gains : class -> what its drivers could save together if each took the cheapest energy-feasible
+        path at the present times and prices, $/h
     """
+
+    gap: float
+    gap_all_paths: float
+    trip_cost_gap: float
+    worst: str
+    gains: dict[str, float]
+
+
+def wardrop(coupled: Coupled, values: Mapping[str, FloatArray]) -> Wardrop:
+    """Compare every path in use, and every trip cost u, with the cheapest path."""
     traffic: Traffic = coupled.traffic
     prices = StationPrices(
         values["charge_price"], values["discharge_price"] if coupled.scenario.v2g else None
@@ -183,7 +210,9 @@ def wardrop(
         prices,
         below={k: np.full(len(d), -np.inf) for k, d in traffic.demand.items()},
     )
+    exact = coupled.scenario.case.paths.method == "exact"
     listed = total = time_cost = 0.0
+    off, worst = 0.0, ""
     gains: dict[str, float] = {}
     times = traffic.travel_time.time(values["drivers.arc_flow"])
     for name, kind in traffic.classes.items():
@@ -191,11 +220,24 @@ def wardrop(
         cost = path_costs(coupled, values, name)
         least = np.full(paths.od_count, np.inf)
         np.minimum.at(least, paths.od, cost)
+        over_all = np.minimum(cheapest.cost[name], least)
         listed += float(flow @ (cost - least[paths.od]))
-        gains[name] = float(flow @ (cost - np.minimum(cheapest.cost[name], least)[paths.od]))
+        gains[name] = float(flow @ (cost - over_all[paths.od]))
         total += gains[name]
-        time_cost += kind.value_of_time * float(flow @ (paths.arc_incidence.T @ times))
-    return listed / time_cost, total / time_cost, gains
+        on_road = kind.value_of_time * (paths.arc_incidence.T @ times)
+        time_cost += float(flow @ on_road)
+        shortest = np.full(paths.od_count, np.inf)
+        np.minimum.at(shortest, paths.od, on_road)
+        if not paths.od_count:
+            continue
+        u = traffic.trip_cost(name, values)
+        size = np.maximum(np.maximum(np.abs(u), shortest), NO_COST)
+        apart = np.abs(u - (over_all if exact else least)) / size
+        w = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
+        if not apart[w] <= off:
+            off, worst = float(apart[w]), f"{name} {'-'.join(traffic.od_names(name)[w])}"
+    whole = max(time_cost, NO_COST)
+    return Wardrop(listed / whole, total / whole, off, worst, gains)
 
 
 def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
@@ -227,7 +269,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
         rating = float((flows - scenario.lines.rating_kva).max(initial=0.0))
     outside = np.maximum(mcp.lower - z, z - mcp.upper) / mcp.scale
 
-    gap, gap_all, gains = wardrop(coupled, values)
+    drivers = wardrop(coupled, values)
     regrets = {}
     for player, program in coupled.programs.items():
         if player == "drivers":
@@ -236,7 +278,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
         best = best_deviation(program, values, values).profit
         regrets[player] = (max(best - now, 0.0), float(book.turnover[player]))
     traders = list(regrets)
-    for name, gain in gains.items():
+    for name, gain in drivers.gains.items():
         player = f"drivers.{name}"
         items = book.items[book.items["player"] == player].set_index("item")["amount"]
         time_items = [t for t in ("travel", "waiting", "plug") if t in items.index]
@@ -248,8 +290,10 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
         Certificate(
             natural_residual=float(blocks["scaled"].max()),
             blocks=blocks,
-            wardrop_gap=gap,
-            wardrop_gap_all_paths=gap_all,
+            wardrop_gap=drivers.gap,
+            wardrop_gap_all_paths=drivers.gap_all_paths,
+            trip_cost_gap=drivers.trip_cost_gap,
+            trip_cost_worst=drivers.worst,
             market_mismatch_kw=mismatch,
             voltage_violation_pu=voltage,
             rating_violation_kva=rating,

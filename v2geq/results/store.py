@@ -323,6 +323,7 @@ def restore_paths(traffic: Traffic, saved: Saved, where: str) -> None:
                 if not np.array_equal(values, arrays[part]):
                     raise ValueError(f"{part} is inconsistent")
             _check_paths(traffic, name, paths)
+            _check_enumeration(own, paths)
         except KeyError as error:
             raise DataError(
                 f"the file has no {error.args[0]} of the paths of class {name!r}",
@@ -376,6 +377,27 @@ def _check_paths(traffic: Traffic, name: str, paths: PathSet) -> None:
         ]
         if not all(math.isclose(a, b, abs_tol=rules.tolerance) for a, b in energies):
             raise ValueError(f"{label} has energies that do not follow from its stops")
+
+
+def _check_enumeration(listed: PathSet, paths: PathSet) -> None:
+    """Raise ValueError unless these are the listed paths, where paths are enumerated beforehand.
+
+    Drivers who choose from a list must have the whole list: an equilibrium over a part of it is
+    another one.
+    """
+    if not len(listed):
+        return
+    missing = [p for p in listed.paths if paths.position(p) is None]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of the {len(listed)} enumerated paths are not in the file, for example "
+            f"{listed.label(missing[0])}"
+        )
+    others = [p for p in paths.paths if listed.position(p) is None]
+    if others:
+        raise ValueError(
+            f"{len(others)} paths are not in the enumeration, for example {paths.label(others[0])}"
+        )
 
 
 def differences(stored: xr.Dataset, computed: xr.Dataset) -> list[str]:
