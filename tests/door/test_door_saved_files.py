@@ -230,7 +230,7 @@ EDITS: dict[str, tuple[Edit, int, list[str]]] = {
     # what was solved
     "scenario": (attribute("scenario", lambda t: "stress"), 1, ["FAILS", "scenario was changed"]),
     "unknown scenario": (attribute("scenario", lambda t: "storm"), 2, ["scenario is missing or"]),
-    "V2G": (attribute("v2g", lambda v: 0), 1, ["FAILS", "v2g was changed"]),
+    "V2G": (attribute("v2g", lambda v: 0), 2, ["do not fit the case"]),
     "V2G neither": (attribute("v2g", lambda v: "no"), 2, ["v2g is missing or damaged"]),
     "changes": (attribute("changes", lambda t: '{"voll": 5.0}'), 1, ["changes was changed"]),
     "unknown change": (attribute("changes", lambda t: '{"vol": 5.0}'), 2, ["did you mean 'voll'"]),

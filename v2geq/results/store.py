@@ -390,8 +390,8 @@ def _check_enumeration(listed: PathSet, paths: PathSet) -> None:
     missing = [p for p in listed.paths if paths.position(p) is None]
     if missing:
         raise ValueError(
-            f"{len(missing)} of the {len(listed)} enumerated paths are not in the file, for example "
-            f"{listed.label(missing[0])}"
+            f"{len(missing)} of the {len(listed)} enumerated paths are not in the file, for "
+            f"example {listed.label(missing[0])}"
         )
     others = [p for p in paths.paths if listed.position(p) is None]
     if others:
