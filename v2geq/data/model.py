@@ -131,7 +131,7 @@ class PathSettings:
     method: str = setting(
         "",
         "'exact': all energy-feasible paths, by column generation; 'enumerate': stops on K base "
-        "routes by free-flow time",
+        "routes by free-flow time, tolls not counted",
         default="exact",
         choices=("exact", "enumerate"),
     )
@@ -205,9 +205,11 @@ class Feeder:
 
     Attributes
     ----------
-    buses : index bus; columns phases, x, y (diagram coordinates), base_kv (line-line kV)
+    buses : index bus; columns phases, x, y (diagram coordinates), base_kv (line-line kV); they
+        describe and enter no equation
     branches : index branch; columns from_bus, to_bus, kind (line, switch, regulator, transformer),
-        phases, length_km, r_ohm, x_ohm, rating_kva, ratio (V_to / V_from), normally_open
+        phases and length_km (which describe), r_ohm, x_ohm (of the whole branch), rating_kva, ratio
+        (V_to / V_from), normally_open
     loads : index bus; columns load_kw, load_kvar (three-phase totals)
     capacitors : index capacitor; columns bus, kvar
     root : substation bus; base_kv : line-line kV the impedances refer to

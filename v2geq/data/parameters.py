@@ -11,6 +11,7 @@ import pandas as pd
 from v2geq.data.check_case import check_case
 from v2geq.data.model import SECTIONS, Case, DriverClass
 from v2geq.data.origin import NO_ORIGIN, Origin
+from v2geq.data.schema import DESCRIPTIONS
 from v2geq.data.settings import parameter
 from v2geq.data.targets import TABLES, Target, resolve, table_frame
 from v2geq.data.trips import class_trips
@@ -99,6 +100,12 @@ def apply_changes(
     touched: list[str] = []
     for name, raw in changes.items():
         target = resolve(case, name, where(name))
+        if target.kind == "table" and (target.owner, target.field) in DESCRIPTIONS:
+            raise DataError(
+                f"{target.name} enters no equation",
+                where=where(name),
+                advice=DESCRIPTIONS[target.owner, target.field],
+            )
         value, (basis, note) = _checked(case, target, raw, where(name))
         case = _put(case, target, value)
         label = target.name if target.kind != "table" else f"{target.owner}.{target.key}"

@@ -192,6 +192,18 @@ GENERATORS = TableSchema(
     ),
 )
 
+DESCRIPTIONS = {
+    ("feeder.buses", "phases"): "the feeder is single-phase: change loads or branches",
+    ("feeder.buses", "base_kv"): "impedances refer to the base_kv of feeder.toml: change r_ohm, "
+    "x_ohm or ratio",
+    (
+        "feeder.branches",
+        "phases",
+    ): "the feeder is single-phase: change r_ohm and x_ohm",
+    ("feeder.branches", "length_km"): "r_ohm and x_ohm are of the whole branch: change these",
+}
+"""Columns that only describe, and what to change instead."""
+
 # columns of a schema that may be left empty in a file
 MAY_BE_EMPTY = frozenset({"note", "cost", "phases"})
 

@@ -89,7 +89,8 @@ def read_tntp(
     road
         Times in minutes (the file's numbers as they stand if these are minutes), lengths in km,
         capacities as in the file; `toll` in $/veh or the file's unit, `fixed_min` =
-        distance_factor * length + toll_factor * toll (of the file). Its `trips` are the demand without intrazonal rows.
+        distance_factor * length + toll_factor * toll (of the file). Its `trips` are the demand
+        without intrazonal rows.
     demand
         Columns origin, destination, trips_veh_h in the order of the file; no zero rows, intrazonal
         rows kept.
