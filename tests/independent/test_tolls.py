@@ -245,6 +245,14 @@ def test_costs_of_arcs_that_no_case_holds(columns, unit: str, words: str) -> Non
         vg.solve(replace(case, road=road))
 
 
+def test_a_road_without_the_column_gets_it_with_its_first_toll() -> None:
+    case = busy()
+    bare = replace(case, road=replace(case.road, arcs=case.road.arcs.drop(columns="toll")))
+    assert "tolls" not in solve(bare).accounts.items["item"].to_numpy()
+    tolled = vg.with_parameters(bare, {"road.arcs.1-2.toll": 1.0})
+    assert tolled.road.arcs["toll"].tolist() == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+
+
 def test_parameter_of_a_toll_is_checked() -> None:
     for value in (-1.0, {"value": 50, "unit": "$/h"}, "free", float("nan")):
         with pytest.raises(DataError, match="toll"):

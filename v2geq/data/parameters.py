@@ -178,8 +178,10 @@ def _put(case: Case, target: Target, value: Any) -> Case:
             change = {target.field: {**getattr(scenario, target.field), target.key: value}}
         scenario = replace(scenario, **change)
         return replace(case, scenarios={**case.scenarios, target.owner: scenario})
-    attribute, table, _ = TABLES[target.owner]
-    frame = table_frame(case, target.owner).copy()
+    attribute, table, schema = TABLES[target.owner]
+    frame, spec = table_frame(case, target.owner).copy(), schema.spec[target.field]
+    if target.field not in frame:
+        frame[target.field] = frame[spec.default_of] if spec.default_of else spec.default
     frame.loc[target.key, target.field] = value
     change = {table: frame}
     change = {attribute: replace(getattr(case, attribute), **change) if table else frame}
