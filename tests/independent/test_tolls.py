@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import fleet, fuel_only, make_case, make_road
-from drivers_byhand import check_wardrop
+from drivers_byhand import check_wardrop, legs_of, ways
 from test_accounts import assert_wardrop
 from test_potential import busy, compare
 from test_potential_random import random_case
@@ -16,8 +16,9 @@ from test_potential_random import random_case
 import v2geq as vg
 from v2geq.data.model import Case
 from v2geq.errors import DataError
-from v2geq.players.drivers import traffic
-from v2geq.players.generation import StationPrices, price_all
+from v2geq.players.drivers import path_terms, traffic
+from v2geq.players.generation import StationPrices, all_cheapest, price_all
+from v2geq.plots.tables import trip_cost_table
 from v2geq.scenario import resolve
 
 
@@ -146,6 +147,43 @@ def test_classes_see_their_own_tolls(values, tmp_path: Path) -> None:
     np.testing.assert_allclose(np.concatenate(others), np.concatenate(parts), rtol=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_cheapest_tolled_paths_at_any_flows_and_prices(seed: int) -> None:
+    """Pricing, and the search for ties, against all paths enumerated by hand."""
+    g = np.random.default_rng(seed)
+    v2g = bool(seed % 2)
+    case = with_tolls(random_case(seed), seed)
+    omega = float(g.uniform(3.0, 40.0))
+    case = vg.with_parameters(case, {"drivers.ev.value_of_time": omega})
+    roads = traffic(resolve(case, "base", v2g=v2g), first_paths=False)
+    count = len(case.stations)
+    flow, stops = g.uniform(0.0, 40.0, len(case.road.arcs)), g.uniform(0.0, 10.0, count)
+    charge, discharge = g.uniform(0.05, 1.0, (2, count))
+    prices = StationPrices(charge, discharge if v2g else None)
+    found = price_all(roads, flow, stops, prices)
+    tied = all_cheapest(roads, flow, stops, prices, {k: c + 0.2 for k, c in found.cost.items()})
+    hours, waits = roads.travel_time.time(flow), roads.waits(stops)
+    legs = legs_of(case.road, case.drivers, case.stations)["ev"]
+    least = [
+        legs.cheapest(o, d, hours, (waits[0], waits[1]), charge, discharge if v2g else None)
+        for o, d in roads.od_names("ev")
+    ]
+    np.testing.assert_allclose(found.cost["ev"], least, rtol=1e-11)
+    price = case.drivers["fv"].value_of_time * hours + case.road.arcs["toll"].to_numpy()
+    fuel = [min(price[w].sum() for w in ways(case.road, o, d)) for o, d in roads.od_names("fv")]
+    np.testing.assert_allclose(found.cost["fv"], fuel, rtol=1e-11)
+    values = {"drivers.arc_flow": flow, "drivers.station_flow": stops, "charge_price": charge}
+    values["discharge_price"] = discharge
+    for name in case.drivers:
+        roads.add(name, found.paths[name])
+        own = np.sum(list(path_terms(roads, values, name).values()), axis=0)
+        np.testing.assert_allclose(own, found.cost[name], rtol=1e-11)
+        assert {p.key for p in found.paths[name]} <= {p.key for p in tied[name] or ()}
+        roads.add(name, tied[name] or ())
+        own = np.sum(list(path_terms(roads, values, name).values()), axis=0)
+        assert (own <= found.cost[name][roads.paths[name].od] + 0.2 + 1e-9).all()
+
+
 def test_equal_batteries_of_unequal_values_of_time_are_priced_apart() -> None:
     """Leg fronts are of time and toll: one class's would give the other's cost wrongly."""
     values = {"rich": 40.0, "poor": 4.0}
@@ -206,6 +244,9 @@ def test_tolls_are_received_by_the_roads_and_no_social_cost() -> None:
         # trip costs hold all that drivers pay
         trips = float(eq.data[f"trips_{name}_veh_h"] @ eq.data[f"cost_{name}"])
         assert eq.accounts.profit[f"drivers.{name}"] == pytest.approx(-trips, rel=1e-8)
+    table = trip_cost_table(eq)
+    assert float(table["toll_usd"] @ table["trips_veh_h"]) == pytest.approx(paid["ev"], rel=1e-6)
+    np.testing.assert_allclose(table["total_usd"], eq.cost_ev, rtol=1e-6)
     assert items["roads", "tolls"] == pytest.approx(sum(paid.values()), rel=1e-9)
     assert not [term for term in eq.accounts.social_cost.index if "toll" in term]
     welfare = -float(eq.accounts.social_cost.sum())
