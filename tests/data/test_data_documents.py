@@ -107,6 +107,9 @@ def _drop(key):
         (_set("scenarios", "base", "outages", "sw3"), "not a list"),
         (_set("scenarios", "base", "set", {"vol": 3}), "unknown parameter 'vol'"),
         (_set("scenarios", "base", 3), "not a scenario"),
+        (_set("road", "arcs", "toll", 0, -1.0), "column toll"),
+        (_set("road", "toll_unit", 2), "toll_unit = 2"),
+        (_set("road", "arcs", "fixed_min", 0, 1.0), "fixed_min = 1.0"),
         (_set("basis", "market.voll", ["known", ""]), "basis of 'market.voll'"),
     ],
 )
@@ -137,6 +140,7 @@ def test_documents_without_optional_columns_take_their_defaults(reference):
         del document["road"]["arcs"][column]
     for column in ("charger_power_kw", "discharge_piles"):
         del document["stations"][column]
+    del document["road"]["toll_unit"]
     same(case_from_document(document), reference)
     bare = replace(reference.road, arcs=reference.road.arcs.drop(columns=["toll", "delay"]))
     same(case_from_document(case_to_document(replace(reference, road=bare))), reference)

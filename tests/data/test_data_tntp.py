@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import v2geq as vg
-from v2geq.data.check_road import check_road
+from v2geq.data.check_road import arc_tolls, check_road
 from v2geq.data.tntp import read_tntp, read_tntp_flows
 from v2geq.errors import DataError
 from v2geq.roads.delay import TravelTime
@@ -49,6 +49,17 @@ def read(tmp_path):
         return read_tntp(tmp_path / "small_net.tntp", tmp_path / "small_trips.tntp", **options)
 
     return read
+
+
+def test_tolls_have_the_unit_they_are_given(read):
+    """The file names none: such tolls will do for an assignment, not for a case."""
+    with pytest.raises(DataError, match=r"'3-2'.* toll = 7.0 in an unknown unit.*toll_usd"):
+        arc_tolls(read()[0])
+    assert arc_tolls(read(toll_usd=0.01)[0]).tolist() == [0.0, 0.07, 0.0, 0.0]
+    assert not arc_tolls(read(NET.replace("\t7\t1", "\t0\t1"))[0]).any()
+    for factor in (-1.0, np.nan, np.inf):
+        with pytest.raises(DataError, match="toll_usd = "):
+            read(toll_usd=factor)
 
 
 def test_tables(read):

@@ -37,7 +37,7 @@ def curved_case() -> Case:
         feeder=make_feeder({"r-a": {}, "a-b": {"rating_kva": 400.0}}),
         road=make_road(
             {
-                "1-2": {"capacity_veh_h": 60.0},
+                "1-2": {"capacity_veh_h": 60.0, "toll": 0.5},
                 "2-3": {
                     "length_km": 6.0,
                     "free_flow_min": 6.0,

@@ -259,7 +259,7 @@ class Trips:
         road, s = f.case.road.arcs, f.stations
         self.flow, self.constraints, self.data = {}, [], {}
         arcs, stops, charge, discharge = 0, 0, 0, 0
-        self.money = 0  # degradation, plug time and battery energy
+        self.money = 0  # tolls, degradation, plug time and battery energy
         first_ev = [d for d in f.case.drivers.values() if d.kind == "ev"]
         self.omega = (first_ev or [*f.case.drivers.values()])[0].value_of_time
         self.demand = {}
@@ -276,6 +276,7 @@ class Trips:
             self.demand[name] = met
             self.constraints.append(met)
             arcs = arcs + d["arc"] @ flow
+            self.money = self.money + paid_tolls(f, kind) @ d["arc"] @ flow
             if kind.kind == "ev":
                 assert kind.value_of_time == self.omega, "one value of time only"
                 stops = stops + d["stop"] @ flow
@@ -416,6 +417,15 @@ def stops_of(eq: Equilibrium) -> np.ndarray:
     if "charge_stops_veh_h" not in eq.data:
         return eq.stops_veh_h.to_numpy()
     return np.concatenate([eq.charge_stops_veh_h, eq.discharge_stops_veh_h])
+
+
+def paid_tolls(f: Facts, kind) -> np.ndarray:
+    """Tolls in the potential, $: fuel vehicles' at the electric ones' value of time."""
+    arcs = f.case.road.arcs
+    toll = arcs["toll"].to_numpy() if "toll" in arcs else np.zeros(len(arcs))
+    electric = [d.value_of_time for d in f.case.drivers.values() if d.kind == "ev"]
+    omega = (electric or [d.value_of_time for d in f.case.drivers.values()])[0]
+    return toll if kind.kind == "ev" else toll * omega / kind.value_of_time
 
 
 def path_data(f: Facts, kind, paths) -> dict[str, np.ndarray]:
@@ -708,6 +718,7 @@ def potential_value(eq_values, mcp, f: Facts, paths) -> float:
         d = path_data(f, kind, paths[name])
         flow = eq_values[f"drivers.flow_{name}"]
         x += d["arc"] @ flow
+        phi += float(paid_tolls(f, kind) @ d["arc"] @ flow)
         if kind.kind == "ev":
             n += d["stop"] @ flow
             phi += omega * float(d["plug"] @ flow) + kind.energy_value * float(d["used"] @ flow)

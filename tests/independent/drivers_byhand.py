@@ -144,6 +144,7 @@ class Legs:
         `waits` are those before charging and before discharging.
         """
         k, b, tol = self.kind, self.kind.battery, self.tol
+        toll = self.road.arcs["toll"].to_numpy(dtype=float)
         if not k.v2g:
             discharge_price = None
 
@@ -152,8 +153,9 @@ class Legs:
             if not found:
                 return np.inf
             t = np.array([hours[w].sum() for w in found])
+            paid = np.array([toll[w].sum() for w in found])
             e = np.array([self._use[w].sum() for w in found])
-            total = k.value_of_time * t + cost(e)
+            total = k.value_of_time * t + paid + cost(e)
             return float(np.where(e <= budget + tol, total, np.inf).min())
 
         def to_goal(start: str, level: float, budget: float) -> float:
@@ -235,3 +237,13 @@ def check_wardrop(eq: vg.Equilibrium) -> None:
                 assert abs(gap) <= 1e-6, (name, o, d, float(u), least)
             else:  # base routes hold some of all paths
                 assert gap >= -1e-6, (name, o, d, float(u), least)
+    for name, kind in case.drivers.items():
+        if kind.kind == "ev":
+            continue
+        price = kind.value_of_time * hours + arcs["toll"].to_numpy()
+        t = case.trips[name]
+        for o, d, u in zip(t["origin"], t["destination"], eq.data[f"cost_{name}"], strict=True):
+            least = min(float(price[w].sum()) for w in ways(case.road, o, d))
+            gap = (float(u) - least) / (1.0 + abs(least))
+            assert gap >= -1e-6, (name, o, d, float(u), least)
+            assert case.paths.method != "exact" or gap <= 1e-6, (name, o, d, float(u), least)

@@ -30,6 +30,7 @@ def own_costs(eq: vg.Equilibrium, name: str) -> np.ndarray:
     z = n - piles
     wait = base + slope / 2 * (z + np.sqrt(z**2 + eps**2))
     cost = kind.value_of_time * (d["arc"].T @ hours)
+    cost += d["arc"].T @ arcs["toll"].to_numpy()
     if kind.kind == "ev":
         price = byhand.prices_of(eq, f)
         cost += kind.value_of_time * (d["stop"].T @ wait)

@@ -64,7 +64,7 @@ def markets(draw: Any) -> Market:
     # and all money in another currency
     money = d.of(1.0, 1.0, 1.0, 1.0, 0.02, 150.0)
     feeder = _feeder(d, size)
-    road = _road(d)
+    road = _road(d, money)
     buses, nodes = list(feeder.buses.index), list(road.nodes.index)
     stations = {
         f"s{k}": {
@@ -191,10 +191,12 @@ def _generator(
     return row
 
 
-def _road(d: Draw) -> RoadNetwork:
+def _road(d: Draw, money: float) -> RoadNetwork:
     names = [str(i) for i in range(1, d.count(3, 9) + 1)]
     arcs: dict[str, dict[str, Any]] = {}
     powers = d.of((4.0,), (4.0, 1.0, 2.0), (4.0, 1.0, 2.0, 1.5, 0.0))
+
+    tolls = d.of((0.0,), (0.0,), (0.0, 1.0, 5.0, 0.1))
 
     def join(start: str, end: str) -> None:
         km = d.number(1, 9, 1)
@@ -204,6 +206,7 @@ def _road(d: Draw) -> RoadNetwork:
             "capacity_veh_h": d.of(50.0, 1000.0, 12.0),
             "bpr_b": d.of(0.15, 0.0, 1.0),
             "bpr_power": d.of(*powers),
+            "toll": d.of(*tolls) * money,
         }
 
     for i, name in enumerate(names[1:], 1):

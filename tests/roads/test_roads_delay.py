@@ -228,11 +228,6 @@ def test_bad_parameters_are_refused(column, value, delay):
         delay_arrays(road)
 
 
-def test_costs_without_time_are_refused_where_they_would_be_forgotten():
-    with pytest.raises(DataError, match="'1-2' .*fixed_min = 2"):
-        TravelTime.from_road(road_of(fixed_min=[2.0, 0.0, 0.0]))
-
-
 def test_a_road_folder_with_every_kind(tmp_path):
     (tmp_path / "road.toml").write_text('name = "kinds"\n')
     (tmp_path / "nodes.csv").write_text("node,x,y\n1,0,0\n2,0,0\n3,0,0\n")

@@ -9,6 +9,7 @@ import numpy as np
 
 from v2geq.equilibrium import Equilibrium
 from v2geq.errors import DataError, did_you_mean
+from v2geq.players.drivers import path_terms
 from v2geq.players.dso import rating_polygon, voltage_rows
 from v2geq.players.lse import player_name
 from v2geq.players.paths import Path
@@ -17,6 +18,17 @@ from v2geq.results.accounts import path_costs
 if TYPE_CHECKING:
     import pandas as pd
 
+COLUMNS = {
+    "travel": "time_usd",
+    "tolls": "toll_usd",
+    "waiting": "wait_usd",
+    "plug": "plug_usd",
+    "degradation": "wear_usd",
+    "battery energy": "battery_usd",
+    "charging": "charging_usd",
+    "discharging": "discharging_usd",
+}
+"""Columns of a trip's table by term of a path's cost."""
 UNUSED_SHOWN = 3
 SMALL = 1e-6
 
@@ -99,8 +111,7 @@ def _trip_table(eq: Equilibrium, name: str, od: int) -> pd.DataFrame:
     used = mine[flow[mine] > SMALL]
     unused = mine[flow[mine] <= SMALL]
     shown = [*used[np.argsort(-flow[used])], *unused[np.argsort(cost[unused])][:UNUSED_SHOWN]]
-    times = traffic.travel_time.time(values["drivers.arc_flow"])
-    waits = traffic.waits(values["drivers.station_flow"])
+    terms = path_terms(traffic, values, name)
     rows = []
     for p in shown:
         path = paths[int(p)]
@@ -111,35 +122,12 @@ def _trip_table(eq: Equilibrium, name: str, od: int) -> pd.DataFrame:
             "flow_veh_h": flow[p],
             "cost_usd": cost[p],
             "km": float(sum(traffic.graph.length_km[a] for a in path.arcs)),
-            "time_usd": kind.value_of_time * float(sum(times[a] for a in path.arcs)),
+            **{COLUMNS[term]: amounts[p] for term, amounts in terms.items()},
         }
         if kind.kind == "ev":
-            row.update(_stop_costs(eq, name, path, waits))
             row["battery_kwh"] = _charge_levels(eq, name, path)
         rows.append(row)
     return pd.DataFrame(rows).set_index("path").round(9)
-
-
-def _stop_costs(eq: Equilibrium, name: str, path: Path, waits: np.ndarray) -> dict[str, float]:
-    traffic, values = eq.coupled.traffic, eq.values
-    kind, power = traffic.classes[name], traffic.charger_power(name)
-    waited = sum(waits[int(s.kind == "D"), s.station] for s in path.stops)
-    plugged = sum(s.energy_kwh / power[s.station] for s in path.stops)
-    out = {
-        "wait_usd": kind.value_of_time * float(waited),
-        "plug_usd": kind.value_of_time * float(plugged),
-        "charging_usd": 0.0,
-        "discharging_usd": 0.0,
-        "wear_usd": 0.0,
-        "battery_usd": kind.energy_value * (traffic.rules(name).start - path.arrival_kwh),
-    }
-    for s in path.stops:
-        if s.kind == "C":
-            out["charging_usd"] += float(values["charge_price"][s.station]) * s.energy_kwh
-        else:
-            out["discharging_usd"] -= float(values["discharge_price"][s.station]) * s.energy_kwh
-            out["wear_usd"] += kind.degradation * s.energy_kwh
-    return out
 
 
 def _charge_levels(eq: Equilibrium, name: str, path: Path) -> str:

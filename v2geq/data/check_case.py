@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from v2geq.data.check_feeder import check_feeder
-from v2geq.data.check_road import check_road, check_trips
+from v2geq.data.check_road import arc_tolls, check_road, check_trips
 from v2geq.data.model import Case, DriverClass
 from v2geq.data.origin import NO_ORIGIN, Origin
 from v2geq.data.values import setting_specs
@@ -43,6 +43,7 @@ def check_case(case: Case, origin: Origin = NO_ORIGIN, checked: Case | None = No
         check_feeder(case.feeder, origin)
     if checked is None or case.road is not checked.road:
         check_road(case.road, origin)
+        arc_tolls(case.road, origin)
     _check_settings(case, origin)
     _check_players(case, origin)
     _check_drivers(case, origin)

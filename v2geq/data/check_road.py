@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 
+import numpy as np
 import pandas as pd
 
+from v2geq.arrays import FloatArray
 from v2geq.data.check_delay import check_delays
-from v2geq.data.model import RoadNetwork
+from v2geq.data.model import TOLL_UNIT, RoadNetwork
 from v2geq.data.origin import NO_ORIGIN, Origin
 from v2geq.errors import DataError, did_you_mean
 
@@ -40,6 +42,53 @@ def check_road(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> None:
         ends[start, end] = arc
     check_delays(road, origin)
     check_trips(road, road.trips, "road.trips", origin)
+
+
+def arc_tolls(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> FloatArray:
+    """(arc,) tolls as the drivers of a case pay them, $/veh.
+
+    Raises
+    ------
+    DataError
+        A toll that is negative, not finite or in no known unit, or a cost of an arc that is neither
+        time nor money (`fixed_min`), which no account of a case could hold.
+    """
+    arcs = road.arcs
+    zero = np.zeros(len(arcs))
+    toll, extra = (
+        arcs[column].to_numpy(dtype=float) if column in arcs else zero
+        for column in ("toll", "fixed_min")
+    )
+    unit = f" {road.toll_unit}" if road.toll_unit else ""
+    for column, bad, what, advice in (
+        (
+            "toll",
+            ~(np.isfinite(toll) & (toll >= 0.0)),
+            f"{unit}, which is no toll",
+            "give a finite number, zero or more: paths are priced for costs that do not fall",
+        ),
+        (
+            "toll",
+            (toll != 0.0) & (road.toll_unit != TOLL_UNIT),
+            f"{unit}, where a case counts in {TOLL_UNIT}" if unit else " in an unknown unit",
+            f"state them in {TOLL_UNIT}: read_tntp(..., toll_usd=$ per unit of the file), or "
+            "replace(road, arcs=..., toll_unit='$/veh')",
+        ),
+        (
+            "fixed_min",
+            extra != 0.0,
+            " min, a cost that is neither travel time nor money",
+            f"set fixed_min to 0, and state what is paid as toll ({TOLL_UNIT})",
+        ),
+    ):
+        for k in np.flatnonzero(bad)[:1]:
+            raise DataError(
+                f"arc {arcs.index[k]!r} of road network {road.name!r} has {column} = "
+                f"{float(arcs[column].iloc[k])!r}{what}",
+                where=origin.at("road.arcs", arcs.index[k], column),
+                advice=advice,
+            )
+    return toll
 
 
 def check_trips(road: RoadNetwork, trips: pd.DataFrame, table: str, origin: Origin) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
 import pandas as pd
@@ -181,12 +181,13 @@ def _table(holder: Mapping[str, Any], name: str, schema: TableSchema, where: str
 def _network(document: Mapping[str, Any], part: str) -> Any:
     cls, tables = _NETWORKS[part]
     holder = _mapping(document, part, "document")
-    _check_keys(holder, [f.name for f in fields(cls)], part)
+    own = [f for f in fields(cls) if f.name in holder or f.default is MISSING]
+    _check_keys(holder, [f.name for f in own], part)
     hints = get_type_hints(cls)
     kinds = {str: "text", float: "float"}
     values = {
         f.name: ValueSpec(f.name, kinds[hints[f.name]]).check(holder[f.name], part)
-        for f in fields(cls)
+        for f in own
         if f.name not in tables
     }
     frames = {

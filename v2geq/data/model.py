@@ -131,7 +131,7 @@ class PathSettings:
     method: str = setting(
         "",
         "'exact': all energy-feasible paths, by column generation; 'enumerate': stops on K base "
-        "routes by free-flow time",
+        "routes by free-flow time, tolls not counted",
         default="exact",
         choices=("exact", "enumerate"),
     )
@@ -205,9 +205,11 @@ class Feeder:
 
     Attributes
     ----------
-    buses : index bus; columns phases, x, y (diagram coordinates), base_kv (line-line kV)
+    buses : index bus; columns phases, x, y (diagram coordinates), base_kv (line-line kV); they
+        describe and enter no equation
     branches : index branch; columns from_bus, to_bus, kind (line, switch, regulator, transformer),
-        phases, length_km, r_ohm, x_ohm, rating_kva, ratio (V_to / V_from), normally_open
+        phases and length_km (which describe), r_ohm, x_ohm (of the whole branch), rating_kva, ratio
+        (V_to / V_from), normally_open
     loads : index bus; columns load_kw, load_kvar (three-phase totals)
     capacitors : index capacitor; columns bus, kvar
     root : substation bus; base_kv : line-line kV the impedances refer to
@@ -231,6 +233,9 @@ ARC_DEFAULTS: Mapping[str, Any] = {
 }
 """Columns of arcs that may be left out, and what that means."""
 
+TOLL_UNIT = "$/veh"
+"""Unit of the tolls of a case."""
+
 
 @dataclass(frozen=True)
 class RoadNetwork:
@@ -240,10 +245,12 @@ class RoadNetwork:
     ----------
     nodes : index node; columns x, y, through (whether a route may pass it)
     arcs : index arc ('from-to'); columns from_node, to_node, capacity_veh_h, length_km,
-        free_flow_min, bpr_b, bpr_power, and if need be toll (in any unit of money), fixed_min
-        (part of the generalised cost that no flow changes, min), delay ('bpr', 'conical' or an
+        free_flow_min, bpr_b, bpr_power, and if need be toll, fixed_min (part of the generalised
+        cost that no flow changes, min; none in a case), delay ('bpr', 'conical' or an
         expression, see `v2geq.roads.delay`; 'bpr' if left out), conical_alpha
     trips : columns origin, destination, trips_veh_h; no zero rows, no intrazonal rows
+    toll_unit : unit of the tolls: $/veh, as in every case; another, or none where nobody knows it,
+        will do for an assignment, where values of time are in the same money
     """
 
     name: str
@@ -251,6 +258,7 @@ class RoadNetwork:
     arcs: pd.DataFrame
     trips: pd.DataFrame
     source: str = ""
+    toll_unit: str = TOLL_UNIT
 
     def with_arcs(self, changes: Mapping[str, Mapping[str, Any]]) -> RoadNetwork:
         """The network with some columns of some arcs changed, as {"6-8": {"toll": 2.0}}.

@@ -11,6 +11,7 @@ import pandas as pd
 from v2geq.data.check_case import check_case
 from v2geq.data.model import SECTIONS, Case, DriverClass
 from v2geq.data.origin import NO_ORIGIN, Origin
+from v2geq.data.schema import DESCRIPTIONS
 from v2geq.data.settings import parameter
 from v2geq.data.targets import TABLES, Target, resolve, table_frame
 from v2geq.data.trips import class_trips
@@ -99,6 +100,12 @@ def apply_changes(
     touched: list[str] = []
     for name, raw in changes.items():
         target = resolve(case, name, where(name))
+        if target.kind == "table" and (target.owner, target.field) in DESCRIPTIONS:
+            raise DataError(
+                f"{target.name} enters no equation",
+                where=where(name),
+                advice=DESCRIPTIONS[target.owner, target.field],
+            )
         value, (basis, note) = _checked(case, target, raw, where(name))
         case = _put(case, target, value)
         label = target.name if target.kind != "table" else f"{target.owner}.{target.key}"
@@ -171,8 +178,10 @@ def _put(case: Case, target: Target, value: Any) -> Case:
             change = {target.field: {**getattr(scenario, target.field), target.key: value}}
         scenario = replace(scenario, **change)
         return replace(case, scenarios={**case.scenarios, target.owner: scenario})
-    attribute, table, _ = TABLES[target.owner]
-    frame = table_frame(case, target.owner).copy()
+    attribute, table, schema = TABLES[target.owner]
+    frame, spec = table_frame(case, target.owner).copy(), schema.spec[target.field]
+    if target.field not in frame:
+        frame[target.field] = frame[spec.default_of] if spec.default_of else spec.default
     frame.loc[target.key, target.field] = value
     change = {table: frame}
     change = {attribute: replace(getattr(case, attribute), **change) if table else frame}

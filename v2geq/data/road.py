@@ -18,7 +18,8 @@ from v2geq.data.toml import read_toml
 def read_road(folder: str | Path) -> RoadNetwork:
     """Road network of a folder; see `RoadNetwork` for its tables, columns and units.
 
-    `trips.csv` may be left out. Zero and intrazonal trips are dropped, the latter with a warning.
+    Tolls are in $/veh, or in units of `toll_usd` $ where road.toml says so. `trips.csv` may be left
+    out. Zero and intrazonal trips are dropped, the latter with a warning.
 
     Raises
     ------
@@ -34,9 +35,13 @@ def read_road_with_origin(folder: str | Path) -> tuple[RoadNetwork, Origin]:
     folder = Path(folder)
     head = read_toml(folder / "road.toml")
     name, source = head.text("name", folder.name), head.text("source", "")
+    toll_usd = head.number("toll_usd", 1.0)
+    if toll_usd < 0.0:
+        raise head.error(f"toll_usd = {toll_usd:g}", key="toll_usd", advice="give a number >= 0")
     head.finish()
     nodes, node_origin = read_table(folder / "nodes.csv", NODES)
     arcs, arc_origin = read_table(folder / "arcs.csv", ARCS)
+    arcs["toll"] *= toll_usd
     origins = {NODES.name: node_origin, ARCS.name: arc_origin}
     trips = TRIPS.frame({c.name: [] for c in TRIPS.columns})
     if (folder / "trips.csv").exists():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 import pandas as pd
 
+from v2geq.data.model import TOLL_UNIT
 from v2geq.data.values import BASES, ValueSpec
 
 NO_LIMIT_KW = 1e6
@@ -141,7 +142,7 @@ ARCS = TableSchema(
         _not_negative("free_flow_min", "min"),
         _not_negative("bpr_b"),
         _not_negative("bpr_power"),
-        _not_negative("toll", required=False, default=0.0),
+        _not_negative("toll", TOLL_UNIT, required=False, default=0.0),
         _not_negative("fixed_min", "min", required=False, default=0.0),
         _not_negative("conical_alpha", required=False, default=0.0),
         text("delay", required=False, default="bpr"),
@@ -190,6 +191,18 @@ GENERATORS = TableSchema(
         number("max_kvar", "kvar", required=False, default=0.0),
     ),
 )
+
+DESCRIPTIONS = {
+    ("feeder.buses", "phases"): "the feeder is single-phase: change loads or branches",
+    ("feeder.buses", "base_kv"): "impedances refer to the base_kv of feeder.toml: change r_ohm, "
+    "x_ohm or ratio",
+    (
+        "feeder.branches",
+        "phases",
+    ): "the feeder is single-phase: change r_ohm and x_ohm",
+    ("feeder.branches", "length_km"): "r_ohm and x_ohm are of the whole branch: change these",
+}
+"""Columns that only describe, and what to change instead."""
 
 # columns of a schema that may be left empty in a file
 MAY_BE_EMPTY = frozenset({"note", "cost", "phases"})

@@ -159,7 +159,8 @@ _WORDS = {
     "capacitors": "Capacitor banks.",
     "nodes": "Road nodes; where `through` is false routes may only start or end.",
     "arcs": "Directed arcs; time = free_flow_min * (1 + bpr_b * (flow / capacity) ^ bpr_power), or "
-    "as `delay` says: 'conical' or minutes as an expression in x (flow), t0, c, b, p, l.",
+    "as `delay` says: 'conical' or minutes as an expression in x (flow), t0, c, b, p, l. `toll` is "
+    "paid by every vehicle.",
     "stations": "Charging stations, each at a road node and a bus; `discharge_piles` count where "
     "the setting `queue` is 'direction'.",
     "lses": "Load serving entities; the portions of the firm load sum to 1.",

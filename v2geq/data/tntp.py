@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from v2geq.arrays import BoolArray, FloatArray
-from v2geq.data.model import RoadNetwork
+from v2geq.data.model import TOLL_UNIT, RoadNetwork
 from v2geq.data.schema import ARCS, NODES, TRIPS
 from v2geq.data.tables import read_text
 from v2geq.errors import DataError, did_you_mean
@@ -58,6 +58,7 @@ def read_tntp(
     *,
     distance_factor: float = 0.0,
     toll_factor: float = 0.0,
+    toll_usd: float | None = None,
     nodes: str | Path | None = None,
     time_unit: str | None = None,
     length_unit: str | None = None,
@@ -74,6 +75,9 @@ def read_tntp(
     distance_factor, toll_factor
         Weights of length and toll in the generalised cost, in the file's units: time per unit of
         length, time per unit of toll.
+    toll_usd
+        $ per unit of toll in the file, for example 0.01 for cents: the tolls are then in $/veh, as
+        cases need them. Where left out they stay as in the file, whose unit nobody knows.
     nodes
         Node file with coordinates; without one they are missing.
     time_unit, length_unit
@@ -84,8 +88,9 @@ def read_tntp(
     -------
     road
         Times in minutes (the file's numbers as they stand if these are minutes), lengths in km,
-        capacities as in the file; `toll` in the file's unit, `fixed_min` = distance_factor * length
-        + toll_factor * toll. Its `trips` are the demand without intrazonal rows.
+        capacities as in the file; `toll` in $/veh or the file's unit, `fixed_min` =
+        distance_factor * length + toll_factor * toll (of the file). Its `trips` are the demand
+        without intrazonal rows.
     demand
         Columns origin, destination, trips_veh_h in the order of the file; no zero rows, intrazonal
         rows kept.
@@ -114,9 +119,16 @@ def read_tntp(
             "through": np.arange(1, count + 1) >= first_through,
         }
     )
+    toll_unit = TOLL_UNIT
+    if toll_usd is not None:
+        if not (math.isfinite(toll_usd) and toll_usd >= 0.0):
+            raise DataError(f"toll_usd = {toll_usd!r}", advice="give a number >= 0")
+        arcs["toll"] *= toll_usd
+    elif (arcs["toll"] != 0.0).any():
+        toll_unit = ""
     between = demand[demand["origin"] != demand["destination"]].reset_index(drop=True)
     name = re.sub(r"_net$", "", Path(net).stem)
-    return RoadNetwork(name, table, arcs, between, source=str(net)), demand
+    return RoadNetwork(name, table, arcs, between, str(net), toll_unit), demand
 
 
 def read_tntp_flows(path: str | Path) -> pd.DataFrame:

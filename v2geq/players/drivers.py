@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
+from v2geq.data.check_road import arc_tolls
 from v2geq.data.model import DriverClass
 from v2geq.mcp.curves import Formula
 from v2geq.mcp.program import Program, Variable
@@ -30,6 +31,20 @@ from v2geq.players.pricing import LegFronts
 from v2geq.roads.delay import TravelTime
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario
+
+PATH_TERMS = (
+    "travel",
+    "tolls",
+    "waiting",
+    "plug",
+    "degradation",
+    "battery energy",
+    "charging",
+    "discharging",
+)
+"""Terms of the cost of a path, see `path_terms`."""
+TRANSFERS = ("tolls", "charging", "discharging")
+"""Terms that others receive, or pay."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +105,12 @@ class Traffic:
     queue_of : (2, station) positions of the queues in which vehicles that charge and that discharge
         wait; the same one where queues are shared
     queues : labels of the queues: station, or (station, direction)
+    toll : (arc,) toll, $/veh, of every class
     queue_time : waiting time of every queue
     sellers : electric classes whose drivers may discharge at stations
     legs : electric class -> its legs, where those are the commodities; `paths` has their routes
-    fronts : leg fronts of the latest travel times by battery, kept by `generation`
+    fronts : leg fronts of the latest travel times by battery and, where roads charge tolls, value
+        of time; kept by `generation`
     """
 
     graph: Graph
@@ -106,6 +123,7 @@ class Traffic:
     queue_of: IntArray
     queues: tuple[tuple[str, ...], ...]
     travel_time: TravelTime
+    toll: FloatArray
     queue_time: QueueTime
     sellers: frozenset[str]
     legs: Mapping[str, LegSet] = field(default_factory=dict)
@@ -115,7 +133,8 @@ class Traffic:
     def value_of_time(self) -> float:
         """Value of time in which arc and queue times are priced: that of the electric vehicles.
 
-        Fuel vehicles' costs are pure time, so any positive factor leaves their choice unchanged.
+        What fuel vehicles pay beside time, tolls, no flow or price changes, so any positive factor
+        on their costs leaves their choice unchanged; see `rescaling`.
         """
         electric = [c.value_of_time for c in self.classes.values() if c.kind == "ev"]
         return electric[0] if electric else next(iter(self.classes.values())).value_of_time
@@ -133,14 +152,28 @@ class Traffic:
         return len(self.paths[name].extend(paths))
 
     def trip_cost(self, name: str, values: Mapping[str, FloatArray]) -> FloatArray:
-        """(od,) trip costs of a class at its own value of time, $/veh, from values by block.
+        """(od,) trip costs of a class at its own value of time, $/veh, from values by block."""
+        cost: FloatArray = values[f"drivers.demand_{name}"] / self.rescaling(name)
+        return cost
 
-        In the problem fuel vehicles' are at `value_of_time`.
+    def rescaling(self, name: str) -> float:
+        """Factor from a class's own costs to those in the problem.
+
+        Fuel vehicles' are at `value_of_time` there: their time enters as everybody's, which keeps
+        the map monotone, and their tolls at the same rate of exchange. Energy prices of electric
+        vehicles are paid to others, so their costs stay as they are.
         """
         kind = self.classes[name]
-        own = kind.value_of_time / self.value_of_time if kind.kind == "fv" else 1.0
-        cost: FloatArray = own * values[f"drivers.demand_{name}"]
-        return cost
+        return self.value_of_time / kind.value_of_time if kind.kind == "fv" else 1.0
+
+    def arc_hours(self, name: str, arc_flow: FloatArray) -> FloatArray:
+        """(arc,) generalised time of a class, h: travel time, and the toll at its value of time."""
+        return self.travel_time.time(arc_flow) + self.toll_hours(name)
+
+    def toll_hours(self, name: str) -> FloatArray:
+        """(arc,) time a class would give for not paying the toll, h."""
+        hours: FloatArray = self.toll / self.classes[name].value_of_time
+        return hours
 
     def od_names(self, name: str) -> list[tuple[str, str]]:
         """(origin, destination) names of a class's OD pairs."""
@@ -268,6 +301,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
         if apart
         else tuple((n,) for n in names),
         TravelTime.from_road(case.road),
+        arc_tolls(case.road),
         QueueTime(
             by_queue("base_wait_h", "base_wait_h"),
             by_queue("queue_slope_h", "queue_slope_h"),
@@ -290,18 +324,46 @@ def out_of_reach(traffic: Traffic) -> list[str]:
     return [name for name, used in zip(names, usable, strict=False) if not used]
 
 
-def constant_cost(traffic: Traffic, name: str) -> FloatArray:
-    """Plug time, battery wear and energy of a class's paths, $/veh: no flow or price changes it."""
+def constant_terms(traffic: Traffic, name: str) -> dict[str, FloatArray]:
+    """Terms of the cost of a class's paths that no flow or price changes, (path,) $/veh."""
     kind, paths = traffic.classes[name], traffic.paths[name]
-    if kind.kind == "fv":
-        return np.zeros(len(paths))
-    discharged = np.asarray(paths.discharge_energy.sum(axis=0)).ravel()
-    cost: FloatArray = (
-        kind.value_of_time * traffic.plug_hours(name)
-        + kind.degradation * discharged
-        + kind.energy_value * (traffic.rules(name).start - paths.arrival_kwh)
-    )
-    return cost
+    terms: dict[str, FloatArray] = {}
+    if traffic.toll.any():
+        terms["tolls"] = paths.arc_incidence.T @ traffic.toll
+    if kind.kind == "ev":
+        discharged = np.asarray(paths.discharge_energy.sum(axis=0)).ravel()
+        terms["plug"] = kind.value_of_time * traffic.plug_hours(name)
+        terms["degradation"] = kind.degradation * discharged
+        terms["battery energy"] = kind.energy_value * (
+            traffic.rules(name).start - paths.arrival_kwh
+        )
+    return terms
+
+
+def constant_cost(traffic: Traffic, name: str) -> FloatArray:
+    """Part of the cost of a class's paths that no flow or price changes, (path,) $/veh."""
+    return sum(constant_terms(traffic, name).values(), np.zeros(len(traffic.paths[name])))
+
+
+def path_terms(
+    traffic: Traffic, values: Mapping[str, FloatArray], name: str
+) -> dict[str, FloatArray]:
+    """Terms of the cost C_p of a class's paths at its own value of time, (path,) $/veh.
+
+    Travel, tolls where roads charge them, waiting, plug, degradation, battery energy, charging and
+    discharging (negative); `values` by block name. All that says what a path costs starts here.
+    """
+    kind, paths = traffic.classes[name], traffic.paths[name]
+    times = traffic.travel_time.time(values["drivers.arc_flow"])
+    terms = constant_terms(traffic, name)
+    terms["travel"] = kind.value_of_time * (paths.arc_incidence.T @ times)
+    if kind.kind == "ev":
+        waits = traffic.queue_time.time(values["drivers.station_flow"])
+        terms["waiting"] = kind.value_of_time * (traffic.queue_stops(name).T @ waits)
+        terms["charging"] = paths.charge_energy.T @ values["charge_price"]
+    if name in traffic.sellers:
+        terms["discharging"] = -(paths.discharge_energy.T @ values["discharge_price"])
+    return {term: terms[term] for term in PATH_TERMS if term in terms}
 
 
 def drivers(scenario: Scenario, traffic: Traffic) -> Program:
@@ -344,7 +406,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         )
         flows[name] = flow
         weight[flow] = kind.value_of_time / omega if kind.kind == "ev" else 1.0
-        p.cost(flow, constant_cost(traffic, name))
+        p.cost(flow, traffic.rescaling(name) * constant_cost(traffic, name))
         arc_total += paths.arc_incidence @ begin
         stop_total += traffic.queue_stops(name) @ begin
         if kind.kind == "ev":
@@ -413,7 +475,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     )
     for name, flow in flows.items():
         paths = traffic.paths[name]
-        cost = constant_cost(traffic, name)
+        cost = traffic.rescaling(name) * constant_cost(traffic, name)
         cost = cost + omega * (paths.arc_incidence.T @ traffic.travel_time.time(arc_total))
         cheapest = np.full(paths.od_count, np.inf)
         np.minimum.at(cheapest, paths.od, cost)

@@ -65,7 +65,6 @@ def price_all(
     kinds
         Kinds of classes to price.
     """
-    times = traffic.travel_time.time(arc_flow)
     charge_wait, discharge_wait = traffic.waits(queue_flow)
     cost: dict[str, FloatArray] = {}
     paths: dict[str, list[Path]] = {}
@@ -73,12 +72,13 @@ def price_all(
         if kind.kind not in kinds:
             continue
         limit = None if below is None else below[name]
+        hours = traffic.arc_hours(name, arc_flow)
         pairs = traffic.od_pairs[name]
         if kind.kind == "ev":
             cost[name], paths[name] = price_paths(
                 traffic.graph,
                 traffic.rules(name),
-                times,
+                hours,
                 pairs,
                 traffic.station_node,
                 value_of_time=kind.value_of_time,
@@ -89,33 +89,38 @@ def price_all(
                 charger_power=traffic.charger_power(name),
                 degradation=kind.degradation,
                 energy_value=kind.energy_value,
-                fronts=_fronts(traffic, name, times),
+                fronts=_fronts(traffic, name, hours),
                 below=limit,
             )
         else:
-            hours, paths[name] = shortest_routes(
+            least, paths[name] = shortest_routes(
                 traffic.graph,
-                times,
+                hours,
                 pairs,
                 below=None if limit is None else limit / kind.value_of_time,
             )
-            cost[name] = kind.value_of_time * hours
+            cost[name] = kind.value_of_time * least
     return Cheapest(cost, paths)
 
 
 def _fronts(traffic: Traffic, name: str, times_h: FloatArray) -> LegFronts:
-    """Leg fronts of an electric class, kept until times change and shared by equal batteries."""
+    """Leg fronts of an electric class, kept until times change.
 
-    def battery(name: str) -> tuple[float, float, float]:
-        rules = traffic.rules(name)
-        return rules.battery, rules.reserve, rules.consumption
+    They are shared by classes of equal batteries that see the same times: with tolls, those of
+    equal values of time.
+    """
+    tolled = bool(traffic.toll.any())
 
-    kept, own = traffic.fronts, battery(name)
+    def sees(name: str) -> tuple[float, ...]:
+        rules, omega = traffic.rules(name), traffic.classes[name].value_of_time
+        return rules.battery, rules.reserve, rules.consumption, omega if tolled else 0.0
+
+    kept, own = traffic.fronts, sees(name)
     if own in kept:
         kept[own] = kept[own].at(times_h)
     else:
         electric = [k for k, c in traffic.classes.items() if c.kind == "ev"]
-        pairs = [traffic.od_pairs[k] for k in electric if battery(k) == own]
+        pairs = [traffic.od_pairs[k] for k in electric if sees(k) == own]
         kept[own] = LegFronts.for_pairs(
             traffic.graph,
             traffic.rules(name),
@@ -137,7 +142,6 @@ def all_cheapest(
 
     None for a class with too many, see `ties.cheapest_paths`.
     """
-    times = traffic.travel_time.time(arc_flow)
     charge_wait, discharge_wait = traffic.waits(queue_flow)
     found: dict[str, list[Path] | None] = {}
     for name, kind in traffic.classes.items():
@@ -160,7 +164,13 @@ def all_cheapest(
             rules, stations = NO_BATTERY, np.zeros(0, dtype=np.int64)
             terms = Prices(kind.value_of_time, 0.0, none, none, none, None)
         found[name] = cheapest_paths(
-            traffic.graph, rules, times, traffic.od_pairs[name], stations, terms, limit[name]
+            traffic.graph,
+            rules,
+            traffic.arc_hours(name, arc_flow),
+            traffic.od_pairs[name],
+            stations,
+            terms,
+            limit[name],
         )
     return found
 
@@ -170,8 +180,8 @@ def price_energy(
 ) -> dict[str, list[Path]]:
     """Paths of electric classes whose energy alone costs less than `below`, class -> (od,).
 
-    Time, wear and battery energy cost nothing here: at the prices of a conflict of limits these
-    are the paths that help to resolve it, and without any no path does.
+    Time, tolls, wear and battery energy cost nothing here: at the prices of a conflict of limits
+    these are the paths that help to resolve it, and without any no path does.
     """
     found: dict[str, list[Path]] = {}
     times, waits = np.zeros(len(traffic.graph.arcs)), np.zeros(len(traffic.station_node))
@@ -204,7 +214,10 @@ def seed(scenario: Scenario, traffic: Traffic) -> None:
     loading, with prices at the reference price and queues averaged over the rounds.
     """
     case = scenario.case
-    users = {name: UserClass(case.trips[name]) for name in traffic.classes}
+    users = {
+        name: UserClass(case.trips[name], value_of_time=kind.value_of_time)
+        for name, kind in traffic.classes.items()
+    }
     roads = assign(case.road, users, SEED_GAP, check=False)
     for name, kind in traffic.classes.items():
         if kind.kind == "fv":

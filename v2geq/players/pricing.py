@@ -1,9 +1,10 @@
 """Cheapest paths at given prices, over all routes: exact pricing for column generation.
 
 Every stop leaves the battery at B or B_dis, so a path falls into independent legs (section 2, table
-of legs). A leg costs omega * time + weight * energy + constant under an energy budget. While its
-weight is not negative, its cheapest route lies on the Pareto front of (time, energy); the fronts
-depend on travel times only and serve for any prices. Legs are then joined to the six stop patterns.
+of legs). A leg costs omega * time + weight * energy + constant under an energy budget, where the
+time is generalised: tolls count at the class's value of time. While its weight is not negative, its
+cheapest route lies on the Pareto front of (time, energy); the fronts depend on times only and serve
+for any prices. Legs are then joined to the six stop patterns.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class LegFronts:
         front for a lower budget is the part of it that keeps that budget, so the fronts serve for
         any level at departure and after a discharge.
     times_h
-        (arc,) travel times in h, zero or more.
+        (arc,) generalised times in h, zero or more.
     sources, targets
         Node positions where legs may start and end (doubles are dropped).
 
@@ -199,7 +200,7 @@ def price_paths(
     Parameters
     ----------
     times_h
-        (arc,) travel times in h.
+        (arc,) generalised times in h.
     od_pairs
         (od, 2) node positions of origin and destination.
     station_node

@@ -67,7 +67,7 @@ def cheapest_paths(
     Parameters
     ----------
     times_h
-        (arc,) travel times in h.
+        (arc,) generalised times in h.
     limit
         (od,) $ per trip, little more than the least cost: the search grows with what it finds.
 

@@ -33,6 +33,7 @@ COLOURS = {
     "discharge": "#009E73",
     "shed": "#D55E00",
     "travel": "#56B4E9",
+    "toll": "#332288",
     "waiting": "#CC79A7",
     "degradation": "#F0E442",
     "battery": "#8A6240",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from v2geq.players import drivers
 from v2geq.plots.runs import Runs, as_runs
 from v2geq.results.accounts import accounts
 from v2geq.results.summary import summarise
@@ -18,15 +19,16 @@ from v2geq.results.summary import summarise
 if TYPE_CHECKING:
     from v2geq.equilibrium import Equilibrium
 
-TRIP_TERMS = (
-    "travel_usd",
-    "waiting_usd",
-    "charging_usd",
-    "degradation_usd",
-    "battery_usd",
-    "discharging_usd",
-)
-"""Terms of the cost of an electric trip, $; discharging is a receipt, hence negative."""
+TRIP_TERMS = {
+    "travel_usd": ("travel",),
+    "toll_usd": ("tolls",),
+    "waiting_usd": ("waiting", "plug"),
+    "charging_usd": ("charging",),
+    "degradation_usd": ("degradation",),
+    "battery_usd": ("battery energy",),
+    "discharging_usd": ("discharging",),
+}
+"""Columns of the cost of an electric trip, $, and their terms; what is earned is negative."""
 
 USED = 1e-6
 """Share of an OD pair's trips from which a path counts as used."""
@@ -116,25 +118,10 @@ def trip_cost_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> p
 def path_terms(eq: Equilibrium, name: str) -> pd.DataFrame:
     """`TRIP_TERMS` of every path of electric class `name`, $ per vehicle; index path position."""
     flows = eq.path_flows
-    traffic, values = flows.coupled.traffic, flows.values
-    kind, paths = traffic.classes[name], traffic.paths[name]
-    times = traffic.travel_time.time(values["drivers.arc_flow"])
-    waits = traffic.queue_time.time(values["drivers.station_flow"])
-    discharged = np.asarray(paths.discharge_energy.sum(axis=0)).ravel()
-    receipt = np.zeros(len(paths))
-    if name in traffic.sellers:
-        receipt = paths.discharge_energy.T @ values["discharge_price"]
-    stopped = traffic.queue_stops(name).T @ waits + traffic.plug_hours(name)
+    terms = drivers.path_terms(flows.coupled.traffic, flows.values, name)
+    none = np.zeros(len(flows.coupled.traffic.paths[name]))
     return pd.DataFrame(
-        {
-            "travel_usd": kind.value_of_time * (paths.arc_incidence.T @ times),
-            "waiting_usd": kind.value_of_time * stopped,
-            "charging_usd": paths.charge_energy.T @ values["charge_price"],
-            "degradation_usd": kind.degradation * discharged,
-            "battery_usd": kind.energy_value * (traffic.rules(name).start - paths.arrival_kwh),
-            "discharging_usd": -receipt,
-        },
-        columns=list(TRIP_TERMS),
+        {column: sum((terms.get(t, none) for t in own), none) for column, own in TRIP_TERMS.items()}
     )
 
 

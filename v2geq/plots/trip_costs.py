@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 PARTS = {
     "travel_usd": ("travel", "travel time"),
+    "toll_usd": ("toll", "tolls"),
     "waiting_usd": ("waiting", "waiting and plug time"),
     "charging_usd": ("charge", "energy charged"),
     "degradation_usd": ("degradation", "battery wear"),

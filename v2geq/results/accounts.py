@@ -14,7 +14,7 @@ import pandas as pd
 from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
 from v2geq.mcp.program import Program, SeparableCost
-from v2geq.players.drivers import constant_cost
+from v2geq.players.drivers import TRANSFERS, path_terms
 from v2geq.players.lse import demand_buses, inverse_demand, player_name
 
 
@@ -59,47 +59,20 @@ def program_items(
 
 
 def driver_costs(coupled: Coupled, values: Mapping[str, FloatArray]) -> dict[str, dict[str, float]]:
-    """Cost terms of every driver class at its own value of time, $/h.
-
-    Terms: travel, waiting, plug, degradation, battery energy, charging and discharging (the last
-    two are transfers, signed as costs).
-    """
-    traffic = coupled.traffic
-    times = traffic.travel_time.time(values["drivers.arc_flow"])
-    out: dict[str, dict[str, float]] = {}
-    for name, kind in traffic.classes.items():
-        paths, flow = traffic.paths[name], values[f"drivers.flow_{name}"]
-        terms = {"travel": kind.value_of_time * float(times @ (paths.arc_incidence @ flow))}
-        if kind.kind == "ev":
-            waits = traffic.queue_time.time(values["drivers.station_flow"])
-            charged, discharged = paths.charge_energy @ flow, paths.discharge_energy @ flow
-            used = float((traffic.rules(name).start - paths.arrival_kwh) @ flow)
-            terms["waiting"] = kind.value_of_time * float(
-                waits @ (traffic.queue_stops(name) @ flow)
-            )
-            terms["plug"] = kind.value_of_time * float(traffic.plug_hours(name) @ flow)
-            terms["degradation"] = kind.degradation * float(discharged.sum())
-            terms["battery energy"] = kind.energy_value * used
-            terms["charging"] = float(values["charge_price"] @ charged)
-            if name in traffic.sellers:
-                terms["discharging"] = -float(values["discharge_price"] @ discharged)
-        out[name] = terms
-    return out
+    """Cost terms of every driver class at its own value of time, $/h; see `path_terms`."""
+    return {
+        name: {
+            term: float(cost @ values[f"drivers.flow_{name}"])
+            for term, cost in path_terms(coupled.traffic, values, name).items()
+        }
+        for name in coupled.traffic.classes
+    }
 
 
 def path_costs(coupled: Coupled, values: Mapping[str, FloatArray], name: str) -> FloatArray:
     """Cost C_p of every path of a class at its own value of time, $/veh."""
-    traffic = coupled.traffic
-    kind, paths = traffic.classes[name], traffic.paths[name]
-    times = traffic.travel_time.time(values["drivers.arc_flow"])
-    cost = constant_cost(traffic, name) + kind.value_of_time * (paths.arc_incidence.T @ times)
-    if kind.kind == "ev":
-        waits = traffic.queue_time.time(values["drivers.station_flow"])
-        cost = cost + kind.value_of_time * (traffic.queue_stops(name).T @ waits)
-        cost = cost + paths.charge_energy.T @ values["charge_price"]
-        if name in traffic.sellers:
-            cost = cost - paths.discharge_energy.T @ values["discharge_price"]
-    return np.asarray(cost)
+    terms = path_terms(coupled.traffic, values, name)
+    return sum(terms.values(), np.zeros(len(coupled.traffic.paths[name])))
 
 
 def responsive_sales(coupled: Coupled, values: Mapping[str, FloatArray]) -> FloatArray:
@@ -130,6 +103,8 @@ def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
     costs = driver_costs(coupled, values)
     for name, terms in costs.items():
         items += [(f"drivers.{name}", term, -amount) for term, amount in terms.items()]
+    if coupled.traffic.toll.any():
+        items += [("roads", "tolls", float(coupled.traffic.toll @ values["drivers.arc_flow"]))]
 
     table = pd.DataFrame(items, columns=["player", "item", "amount"])
     shed = sum(float(values[f"{player_name(k)}.shed"].sum()) for k in case.lses.index)
@@ -141,7 +116,7 @@ def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
             f"{term} {name}": amount
             for name, terms in costs.items()
             for term, amount in terms.items()
-            if term not in ("charging", "discharging")
+            if term not in TRANSFERS
         },
         "benefit of responsive demand": -benefit,
     }

@@ -9,6 +9,7 @@ import numpy as np
 
 from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
+from v2geq.data.unused import unused, unused_changes
 from v2geq.errors import listed
 from v2geq.players.drivers import out_of_reach
 from v2geq.players.lse import demand_buses
@@ -62,7 +63,9 @@ def summarise(
 def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatArray]) -> list[str]:
     """What a reader should know before using the figures; named objects."""
     case = coupled.scenario.case
-    out: list[str] = []
+    scenario = coupled.scenario
+    changed = {**case.scenarios[scenario.name].set, **scenario.changes}
+    out = [*unused(case), *unused_changes(case, scenario.name, changed)]
     shed = float(data["shed_kw"].sum())
     if shed > 1e-3:
         most = str(data["bus"].to_numpy()[int(np.nanargmax(data["shed_kw"].to_numpy()))])

@@ -197,6 +197,7 @@ def _roads(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None
     flow = values["drivers.arc_flow"]
     put("flow_veh_h", ("arc",), flow, "veh/h", "flow of all classes")
     put("time_h", ("arc",), traffic.travel_time.time(flow), "h", "travel time")
+    put("toll_usd", ("arc",), traffic.toll, "$/veh", "toll")
     ratio = flow / traffic.travel_time.capacity
     put("volume_capacity", ("arc",), ratio, "", "flow over capacity")
     for name in traffic.classes:
@@ -227,6 +228,7 @@ def path_table(
             "flow_veh_h": values[f"drivers.flow_{name}"],
             "cost_usd": cost,
             "time_h": hours,
+            "toll_usd": paths.arc_incidence.T @ traffic.toll,
             "length_km": length,
             "charge_kwh": np.asarray(paths.charge_energy.sum(axis=0)).ravel(),
             "discharge_kwh": np.asarray(paths.discharge_energy.sum(axis=0)).ravel(),

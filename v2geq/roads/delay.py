@@ -132,16 +132,8 @@ class TravelTime:
         Raises
         ------
         DataError
-            A parameter out of range, an expression that is no travel time, or costs of arcs other
-            than time (`fixed_min`), which the coupled equilibrium does not know.
+            A parameter out of range, or an expression that is no travel time.
         """
-        if "fixed_min" in road.arcs and (road.arcs["fixed_min"] != 0.0).any():
-            arc = road.arcs.index[road.arcs["fixed_min"] != 0.0][0]
-            raise DataError(
-                f"arc {arc!r} of road network {road.name!r} has fixed_min = "
-                f"{road.arcs.loc[arc, 'fixed_min']:g}, a cost that is no travel time",
-                advice="set fixed_min to 0: here drivers pay for time and energy only",
-            )
         return cls(delay_arrays(road), tuple(delay_texts(road)))
 
     @property

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from v2geq.data.case import available_cases, load_case, networks_folder
 from v2geq.data.model import Case
+from v2geq.data.unused import unused, unused_changes
 from v2geq.data.values import BASES
 from v2geq.errors import DataError, listed
 from v2geq.players.drivers import traffic
@@ -130,6 +132,7 @@ def _describe(report: Report, case: Case, plan: Study | None) -> None:
             f"{road.arcs['length_km'].sum():,.1f} km"
             + (f"; {closed} nodes let no route pass" if closed else ""),
         ),
+        *([("tolls", tolls)] if (tolls := _tolls(case)) else []),
         (
             "stations",
             f"{len(stations)}; charge up to {stations['charge_max_kw'].sum():,.0f} kW, "
@@ -178,11 +181,21 @@ def _describe(report: Report, case: Case, plan: Study | None) -> None:
         ("parameters", ", ".join(f"{count[b]} {b}" for b in BASES) + f" ({left} of them defaults)")
     )
     report.table(rows)
+    for text in unused(case):
+        report.warn(text)
     if case.market.voll <= max(case.substation.price, case.market.reference_price):
         report.warn(
             f"the value of lost load ({case.market.voll:g} $/kWh) is not above the price of "
             "energy: firm load is shed to save money"
         )
+
+
+def _tolls(case: Case) -> str:
+    """Arcs with a toll, in words."""
+    toll = case.road.arcs.get("toll", pd.Series(dtype=float))
+    toll = toll[toll > 0.0]
+    arcs = [f"{arc} ({amount:g})" for arc, amount in toll.items()]
+    return f"{case.road.toll_unit} on {_many(len(toll), 'arc')}: {listed(arcs)}" if arcs else ""
 
 
 # ---------------------------------------------------------------------------------------------
@@ -281,6 +294,11 @@ def _resolved(
             report.fail(error.at(case.where), run)
         else:
             found[v2g] = resolved
+            changed = [*case.scenarios[name].set, *changes]
+            # a variant may change other scenarios than this one
+            own = [c for c in changed if not c.startswith("scenario.")]
+            for text in unused_changes(resolved.case, name, own):
+                report.warn(f"{title}: {text}")
     return found
 
 
