@@ -93,7 +93,7 @@ def test_relaxation_names_the_limits_that_conflict() -> None:
 
 
 def test_two_blocks_of_one_name_are_refused() -> None:
-    with pytest.raises(vg.DataError, match="share a name"):
+    with pytest.raises(vg.DataError, match="share the name"):
         MCP([producer("a", 1.0, 1.0), producer("a", 1.0, 2.0)], [market()])
 
 

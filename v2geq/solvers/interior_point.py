@@ -24,6 +24,7 @@ from v2geq.solvers.protocol import (
     Options,
     Problem,
     Status,
+    first_point,
     scaled_residual,
 )
 
@@ -36,6 +37,9 @@ CAUTIOUS_AFTER = 8
 """Iterations without progress from which steps are taken for centrality, not for speed."""
 CAUTIOUS_CENTRING = 0.5
 CAUTIOUS_TO_BOUNDARY = 0.8
+BALANCE = 1e-4
+"""Least complementarity, as a share of the largest imbalance: multipliers of pairs that meet their
+bounds while rows are far from balanced can hold the rows where they are."""
 SMALLEST_GAP = 1e-17
 DIVERGING = 1e6
 WARM_COMPLEMENTARITY = 0.1
@@ -105,7 +109,9 @@ def interior_point(
     Parameters
     ----------
     start
-        (n,) first point; the problem's own if left out. It need not be feasible.
+        (n,) first point; the problem's own if left out. It need not be feasible. Where nothing is
+        found from it, the run begins again from the problem's own, or from the point of the box
+        nearest to zero.
     options
         Tolerance and limits.
 
@@ -116,17 +122,27 @@ def interior_point(
     """
     options = options or Options()
     begin = time.perf_counter()
-    z = np.clip(problem.start if start is None else start, problem.lower, problem.upper)
-    if start is None or not options.warm:
-        return _Run(problem, _Scaled(problem, z), z, options, begin).run()
+
+    def attempt(z: FloatArray, limits: Options, *, warm: bool = False) -> MCPResult:
+        return _Run(problem, _Scaled(problem, z), z, limits, begin, warm=warm).run()
+
+    first = first_point(problem, start)
+    if start is None:
+        return attempt(first, options)
     short = replace(options, max_iterations=min(WARM_ITERATIONS, options.max_iterations))
-    warm = _Run(problem, _Scaled(problem, z), z, short, begin, warm=True).run()
-    if warm.status.ok or warm.status in (Status.INTERRUPTED, Status.TIME_LIMIT):
-        return warm
-    own = np.clip(problem.start, problem.lower, problem.upper)
-    cold = _Run(problem, _Scaled(problem, own), own, options, begin).run()
-    cold.log = warm.log + cold.log
-    return cold if cold.residual <= warm.residual else warm
+    result = attempt(first, short if options.warm else options, warm=options.warm)
+    again = (Status.STALLED, Status.DIVERGED, Status.DOMAIN_ERROR)
+    if result.status not in again and not (
+        options.warm and result.status is Status.ITERATION_LIMIT
+    ):
+        return result
+    # far starts can be so steep that no step leads away from them
+    second = first_point(problem, None)
+    if np.array_equal(first, second):
+        second = first_point(problem, np.zeros(problem.n))
+    other = attempt(second, options)
+    other.log = result.log + other.log
+    return other if other.residual <= result.residual else result
 
 
 class _Run:
@@ -351,7 +367,8 @@ class _Run:
         second_l, second_u = dx * dwl, -dx * dwu
         if cautious:
             sigma, second_l, second_u = max(sigma, CAUTIOUS_CENTRING), zero, zero
-        target = sigma * mu
+        old = float(np.abs(f - s.wl + s.wu)[~self.fixed].max(initial=0.0))
+        target = max(sigma * mu, min(mu, BALANCE * old))
         dx, dwl, dwu = direction(target - alpha * second_l, target - alpha * second_u)
         alpha = self._longest(s, gl, gu, dx, dwl, dwu)
         # centrality correctors: pull outlying products back, as long as the step grows
@@ -372,7 +389,6 @@ class _Run:
             dx, dwl, dwu, alpha = ex, ewl, ewu, longer
         alpha = min(1.0, (CAUTIOUS_TO_BOUNDARY if cautious else STEP_TO_BOUNDARY) * alpha)
         # F is nonlinear: shorten until its residual does not blow up
-        old = np.abs(f - s.wl + s.wu)[~self.fixed].max()
         for _ in range(12):
             x = s.x + alpha * dx
             g = self.scaled.f(x)

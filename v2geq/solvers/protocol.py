@@ -133,6 +133,22 @@ class MCPResult:
         return len(self.log)
 
 
+def first_point(problem: Problem, start: FloatArray | None) -> FloatArray:
+    """Where a run begins, (n,): `start`, or the problem's own, within the bounds.
+
+    Raises
+    ------
+    DataError
+        Where `start` is not n finite numbers.
+    """
+    if start is None:
+        start = problem.start
+    elif np.shape(start) != (problem.n,) or not np.isfinite(start).all():
+        raise DataError(f"the start must be {problem.n} finite numbers")
+    first: FloatArray = np.clip(start, problem.lower, problem.upper)
+    return first
+
+
 def scaled_residual(problem: Problem, z: FloatArray, f: FloatArray | None = None) -> FloatArray:
     """Scaled natural residual of every entry, (n,): |z - clip(z - F, lower, upper)|.
 
