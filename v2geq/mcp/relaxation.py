@@ -17,6 +17,13 @@ NEGLIGIBLE = 1e-7
 """Scaled relaxation that counts as none."""
 INFEASIBLE = 2
 """Status of `linprog` where there is no feasible point."""
+ENDINGS = {
+    1: "its iteration limit was reached",
+    INFEASIBLE: "its rows cannot all hold",
+    3: "it has no best point within its rows",
+    4: "rounding errors kept it from its accuracy",
+}
+"""Other states of `linprog` in words."""
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -142,7 +149,7 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> Conflict | None:
     if result.status == INFEASIBLE:
         return None
     if result.status != 0:
-        raise ConvergenceError(f"the search for a feasible point ended as: {result.message}")
+        raise ConvergenceError(f"the search for a feasible point failed: {ENDINGS[result.status]}")
     given = result.x[n:]
     at = np.concatenate([least, variables[soft_low], variables[soft_high]])
     found = []
