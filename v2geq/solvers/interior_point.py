@@ -37,6 +37,9 @@ CAUTIOUS_AFTER = 8
 """Iterations without progress from which steps are taken for centrality, not for speed."""
 CAUTIOUS_CENTRING = 0.5
 CAUTIOUS_TO_BOUNDARY = 0.8
+OVERWHELMING = 1e6
+"""Force on a multiplier's bound at the start that says how the pair ends, rather than how large all
+pairs are: that of a row whose limit stands for none."""
 BALANCE = 1e-4
 """Least complementarity, as a share of the largest imbalance: multipliers of pairs that meet their
 bounds while rows are far from balanced can hold the rows where they are."""
@@ -183,8 +186,16 @@ class _Run:
         x[self.fixed] = low[self.fixed]
         f = self.scaled.f(x)
         wl, wu = np.zeros_like(x), np.zeros_like(x)
+        # multipliers of rows whose limits stand for none start at their bounds
+        slack = self.scaled.j(x).data[self.scaled.diagonal] == 0.0
+        slack &= (f > OVERWHELMING) & np.isfinite(low) & ~self.fixed
         forces = np.concatenate([f[self.low_at], -f[self.high_at]])
+        usual = ~np.concatenate([slack[self.low_at], np.zeros(len(self.high_at), bool)])
+        if usual.any():
+            forces = forces[usual]
         mu = 1.0 + float(np.maximum(forces, 0.0).mean()) if len(forces) else 1.0
+        if usual.any():
+            x[slack] = low[slack] + mu / f[slack]
         wl[self.low_at] = mu / (x - low)[self.low_at]
         wu[self.high_at] = mu / (high - x)[self.high_at]
         return _State(x, wl, wu)

@@ -44,10 +44,10 @@ class Status(Enum):
     """How a run ended; the value is the message for people."""
 
     SOLVED = "solved"
-    STALLED = "stalled: no further progress; the problem may be infeasible or badly scaled"
+    STALLED = "stalled: no further progress"
     ITERATION_LIMIT = "iteration limit reached; raise max_iterations or loosen the tolerance"
     TIME_LIMIT = "time limit reached; raise time_limit_s or loosen the tolerance"
-    DIVERGED = "diverged: the iterates grow without bound; the problem may have no solution"
+    DIVERGED = "diverged: the iterates grow without bound"
     INFEASIBLE_STATIONARY = (
         "stuck where the residual is locally smallest and not zero; try another start"
     )
