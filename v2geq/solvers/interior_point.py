@@ -196,8 +196,9 @@ class _Run:
         mu = 1.0 + float(np.maximum(forces, 0.0).mean()) if len(forces) else 1.0
         if usual.any():
             x[slack] = low[slack] + mu / f[slack]
-        wl[self.low_at] = mu / (x - low)[self.low_at]
-        wu[self.high_at] = mu / (high - x)[self.high_at]
+        gl, gu = self._gaps(x)
+        wl[self.low_at] = mu / gl[self.low_at]
+        wu[self.high_at] = mu / gu[self.high_at]
         return _State(x, wl, wu)
 
     def _warm_start(self, x: FloatArray) -> _State:
