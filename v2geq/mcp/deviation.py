@@ -50,7 +50,7 @@ def best_deviation(
     """
     program.check_prices(prices)
     for v in program.variables:
-        if np.shape(values.get(v.key)) != (len(v),):
+        if v.key not in values or np.shape(values[v.key]) != (len(v),):
             raise DataError(f"strategies {v.key!r} are missing or not {len(v)} values")
     at = {}
     n = 0
