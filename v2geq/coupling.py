@@ -29,14 +29,20 @@ class Coupled:
 
 
 def power_reach(scenario: Scenario, traffic: Traffic) -> float:
-    """Largest real power any part of the feeder could carry, kW: all load, charging, generation."""
-    load = scenario.firm_kw.sum() + scenario.case.market.demand_range * scenario.responsive_kw.sum()
-    return float(
-        load
-        + scenario.generators["max_kw"].sum()
+    """Largest real power any part of the feeder could carry, kW: all load, charging, generation.
+
+    Never more than twice what can be used or must be taken: limits that stand for none say nothing.
+    """
+    supply = scenario.generators[["min_kw", "max_kw"]].sum()
+    substation = scenario.case.substation
+    use = (
+        scenario.firm_kw.sum()
+        + scenario.case.market.demand_range * scenario.responsive_kw.sum()
         + traffic.energy_reach
-        + scenario.case.substation.import_max
+        + supply["min_kw"]
+        + max(substation.import_min, 0.0)
     )
+    return float(use + min(supply["max_kw"] + substation.import_max, use))
 
 
 def markets(scenario: Scenario, energy_reach: float) -> list[Market]:

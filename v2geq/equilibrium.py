@@ -31,7 +31,7 @@ from v2geq.results.summary import summarise, warnings_of
 from v2geq.results.tables import path_table, tables
 from v2geq.scenario import Scenario, resolve
 from v2geq.show import card
-from v2geq.solvers import solver
+from v2geq.solvers import scaling, solver
 from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def solve(
     if not result.status.ok:
         _refuse_infeasible(coupled)
     if check and not result.status.ok:
-        raise ConvergenceError(_failure(resolved, result))
+        raise ConvergenceError(_failure(coupled, result))
     return Equilibrium(
         original=case,
         coupled=coupled,
@@ -170,7 +170,9 @@ def _refuse_infeasible(coupled: Coupled) -> None:
         )
 
 
-def _failure(scenario: Scenario, result: MCPResult) -> str:
+def _failure(coupled: Coupled, result: MCPResult) -> str:
+    """What happened; that limits conflict is excluded by then."""
+    scenario = coupled.scenario
     text = (
         f"scenario {scenario.name!r} {'with' if scenario.v2g else 'without'} V2G did not converge: "
         f"{result.status.value}; scaled natural residual {result.residual:.2e}, worst at "
@@ -178,7 +180,11 @@ def _failure(scenario: Scenario, result: MCPResult) -> str:
     )
     if result.diverging:
         text += f"; growing without bound: {', '.join(result.diverging)}"
-    return text
+    sizes = scaling(coupled.mcp, result.z)
+    return (
+        f"{text}; some state of the market keeps all limits, so look for data of very different "
+        f"size, here between {sizes.rows[0]} and {sizes.rows[1]}"
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -155,7 +155,7 @@ def _typed(spec: ValueSpec, value: Any, where: Where) -> Any:
             raise DataError(
                 f"{spec.name} = {value!r} is not finite",
                 where=in_words(where),
-                advice="for 'no limit' write a large number",
+                advice="for 'no limit' write a large number, some hundred times what can occur",
             )
         return float(value)
     matches = {

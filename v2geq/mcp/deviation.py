@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from v2geq.arrays import FloatArray
+from v2geq.errors import DataError
 from v2geq.mcp.program import Program
 from v2geq.mcp.quadratic import program_rows, quadratic_program
 
@@ -42,9 +43,15 @@ def best_deviation(
 
     Raises
     ------
+    DataError
+        Prices or strategies that are missing or do not fit.
     ConvergenceError
         Where the quadratic program is infeasible or Clarabel gives up.
     """
+    program.check_prices(prices)
+    for v in program.variables:
+        if v.key not in values or np.shape(values[v.key]) != (len(v),):
+            raise DataError(f"strategies {v.key!r} are missing or not {len(v)} values")
     at = {}
     n = 0
     for v in program.variables:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import BoolArray, FloatArray
 from v2geq.errors import ConvergenceError
 from v2geq.mcp.program import Program
 
@@ -59,6 +59,39 @@ can cycle even in two variables, and its usual regularisation can stop it far fr
 many variables cost nothing inside wide bounds."""
 
 
+ENDINGS = {
+    "PrimalInfeasible": "its limits cannot all hold",
+    "DualInfeasible": "it has no best point within its limits",
+    "MaxIterations": "its iteration limit was reached",
+    "MaxTime": "its time limit was reached",
+}
+ADVICE = (
+    "numbers of very different size defeat it: where a limit stands for 'no limit', write a value "
+    "some hundred times larger than can occur"
+)
+
+
+def _ending(status: object) -> str:
+    """Clarabel's status in our words."""
+    name = str(status).removeprefix("Almost")
+    return ENDINGS.get(name, "rounding errors kept it from its accuracy")
+
+
+def _can_bind(
+    rows: sp.csr_array, sides: FloatArray, low: FloatArray, high: FloatArray
+) -> BoolArray:
+    """Which rows ``A x >= b`` some x within the bounds breaks, (rows,).
+
+    A limit that stands for none, 1e12 say, would spoil the scaling of all others.
+    """
+    positive, negative = rows.maximum(0.0), rows.minimum(0.0)
+    free_low, free_high = np.isinf(low), np.isinf(high)
+    bounded = (positive @ free_low + abs(negative) @ free_high) == 0.0
+    least = positive @ np.where(free_low, 0.0, low) + negative @ np.where(free_high, 0.0, high)
+    can_bind: BoolArray = ~(bounded & (least >= sides))
+    return can_bind
+
+
 def quadratic_program(
     hessian: FloatArray,
     linear: FloatArray,
@@ -80,10 +113,12 @@ def quadratic_program(
     fixed = high - low <= 0
     has_low, has_high = np.isfinite(low) & ~fixed, np.isfinite(high) & ~fixed
     eye = sp.eye_array(len(low), format="csr")
+    counts = _can_bind(rows.least, rows.least_b, low, high)
+    least, least_b = rows.least[counts], rows.least_b[counts]
     matrix = sp.csc_matrix(
-        sp.vstack([rows.equal, eye[fixed], -rows.least, -eye[has_low], eye[has_high]], format="csc")
+        sp.vstack([rows.equal, eye[fixed], -least, -eye[has_low], eye[has_high]], format="csc")
     )
-    b = np.concatenate([rows.equal_b, low[fixed], -rows.least_b, -low[has_low], high[has_high]])
+    b = np.concatenate([rows.equal_b, low[fixed], -least_b, -low[has_low], high[has_high]])
     equalities = len(rows.equal_b) + int(fixed.sum())
     cones = [clarabel.ZeroConeT(equalities), clarabel.NonnegativeConeT(len(b) - equalities)]
     quadratic = sp.csc_matrix(sp.diags_array(hessian))
@@ -99,6 +134,6 @@ def quadratic_program(
     gap = abs(solution.obj_val - solution.obj_val_dual) / (1.0 + abs(solution.obj_val))
     stuck_at_end = str(solution.status) == "InsufficientProgress" and gap <= 1e-6
     if str(solution.status) not in ("Solved", "AlmostSolved") and not stuck_at_end:
-        raise ConvergenceError(f"{what} ended as {solution.status}")
+        raise ConvergenceError(f"{what} was not solved: {_ending(solution.status)}; {ADVICE}")
     x: FloatArray = np.clip(np.asarray(solution.x, dtype=float), low, high)
     return x

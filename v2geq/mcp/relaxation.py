@@ -5,20 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import ConvergenceError
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.block import find_block
 
 NEGLIGIBLE = 1e-7
-"""Scaled relaxation that counts as none."""
+"""Scaled relaxation, relative to the limit, that counts as none."""
 INFEASIBLE = 2
 """Status of `linprog` where there is no feasible point."""
-
-BoolArray = npt.NDArray[np.bool_]
+ENDINGS = {
+    1: "its iteration limit was reached",
+    INFEASIBLE: "its rows cannot all hold",
+    3: "it has no best point within its rows",
+    4: "rounding errors kept it from its accuracy",
+}
+"""Other states of `linprog` in words."""
 
 
 @dataclass(frozen=True)
@@ -108,29 +112,25 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> Conflict | None:
     soft_low = np.flatnonzero(np.isfinite(low) & gives_low)
     soft_high = np.flatnonzero(np.isfinite(high) & gives_high)
     n, eye = len(variables), sp.eye_array(len(variables), format="csr")
-    # units: every relaxed row is divided by its scale
-    below = sp.vstack(
-        [
-            -sp.diags_array(1.0 / mcp.row_scale[least]) @ mcp.matrix[least][:, variables],
-            -sp.diags_array(1.0 / mcp.scale[variables][soft_low]) @ eye[soft_low],
-            sp.diags_array(1.0 / mcp.scale[variables][soft_high]) @ eye[soft_high],
-        ],
-        format="csr",
-    )
+    # everything in units of the data, so that tolerances mean the same in all rows
+    scale = mcp.scale[variables]
+    low, high = low / scale, high / scale
+
+    def scaled(at: IntArray) -> sp.csr_array:
+        part = mcp.matrix[at][:, variables]
+        return sp.diags_array(1.0 / mcp.row_scale[at]) @ part @ sp.diags_array(scale)
+
+    below = sp.vstack([-scaled(least), -eye[soft_low], eye[soft_high]], format="csr")
     side = np.concatenate(
-        [
-            mcp.constant[least] / mcp.row_scale[least],
-            -low[soft_low] / mcp.scale[variables][soft_low],
-            high[soft_high] / mcp.scale[variables][soft_high],
-        ]
+        [mcp.constant[least] / mcp.row_scale[least], -low[soft_low], high[soft_high]]
     )
     m = len(side)
     result = linprog(
         np.concatenate([np.zeros(n), np.ones(m)]),
         A_ub=sp.hstack([below, -sp.eye_array(m)], format="csr"),
         b_ub=side,
-        A_eq=sp.hstack([mcp.matrix[rows][:, variables], sp.csr_array((len(rows), m))]),
-        b_eq=-mcp.constant[rows],
+        A_eq=sp.hstack([scaled(rows), sp.csr_array((len(rows), m))]),
+        b_eq=-mcp.constant[rows] / mcp.row_scale[rows],
         bounds=np.column_stack(
             [
                 np.concatenate([np.where(gives_low, -np.inf, low), np.zeros(m)]),
@@ -142,12 +142,14 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> Conflict | None:
     if result.status == INFEASIBLE:
         return None
     if result.status != 0:
-        raise ConvergenceError(f"the search for a feasible point ended as: {result.message}")
+        raise ConvergenceError(f"the search for a feasible point failed: {ENDINGS[result.status]}")
     given = result.x[n:]
     at = np.concatenate([least, variables[soft_low], variables[soft_high]])
     found = []
+    # of a limit of 1e9 units, a unit more or less is rounding
+    given[given <= NEGLIGIBLE * (1.0 + np.abs(side))] = 0.0
     for k in np.argsort(-given):
-        if given[k] <= NEGLIGIBLE:
+        if given[k] == 0.0:
             break
         position = int(at[k])
         block = find_block(mcp.blocks, position)
@@ -158,7 +160,7 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> Conflict | None:
             Relaxation(block.describe(position), block.meaning, float(given[k] * scale), unit)
         )
     prices = np.zeros(mcp.n)
-    prices[rows] = result.eqlin.marginals
+    prices[rows] = result.eqlin.marginals / mcp.row_scale[rows]
     return Conflict(found, prices)
 
 

@@ -81,9 +81,12 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
     kvar: dict[str, Any] = {"unit": "kvar", "scale": power}
     boxed = lines.rating_kva if limits.line_rating == "box" else np.full(len(lines.names), np.inf)
     unrated = limits.line_rating == "none"
-    # on a tree no line carries more than all reactive loads and sources together
+    # on a tree no line carries more than all reactive loads and sources together; sources with
+    # limits that stand for none have no use for more than all power there is
+    reactive_load = float(np.abs(scenario.reactive_kvar).sum())
     sources = np.maximum(np.abs(scenario.reactive_min), np.abs(scenario.reactive_max))
-    reactive_reach = float(np.abs(scenario.reactive_kvar).sum() + sources.sum())
+    sources = np.minimum(sources, reactive_load + power_reach)
+    reactive_reach = reactive_load + float(sources.sum())
     line: dict[str, Any] = {"dims": ("line",), "labels": lines.names}
     at_root = np.arange(len(buses)) == 0
     withdrawal = p.variable(
@@ -101,7 +104,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         **kw,
         lower=-boxed,
         upper=boxed,
-        reach=power_reach if unrated else lines.rating_kva,
+        reach=power_reach if unrated else np.minimum(lines.rating_kva, power_reach),
         meaning="real flow (P)",
     )
     q_line = p.variable(
@@ -110,7 +113,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         **kvar,
         lower=-boxed,
         upper=boxed,
-        reach=reactive_reach if unrated else lines.rating_kva,
+        reach=reactive_reach if unrated else np.minimum(lines.rating_kva, reactive_reach),
         meaning="reactive flow (Q)",
     )
     v = p.variable(
@@ -132,6 +135,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         **kw,
         lower=s.import_min,
         upper=s.import_max,
+        reach=power_reach,
         meaning="bought from the TSO (p_TSO)",
     )
     q_tso = p.variable(
@@ -141,6 +145,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         **kvar,
         lower=s.reactive_min,
         upper=s.reactive_max,
+        reach=reactive_reach,
         meaning="reactive supply of the TSO (q_TSO)",
     )
     ranged = np.flatnonzero(scenario.reactive_max > scenario.reactive_min)
@@ -151,6 +156,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         **kvar,
         lower=scenario.reactive_min[ranged],
         upper=scenario.reactive_max[ranged],
+        reach=reactive_reach,
         meaning="reactive supply of generators, sources and capacitors (q_DG + q_shunt)",
     )
 

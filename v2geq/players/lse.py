@@ -141,7 +141,8 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
         **kw,
         lower=low,
         upper=high,
-        start=0.5 * (low + high),
+        start=np.minimum(0.5 * (low + high), np.maximum(low, power_reach)),
+        reach=power_reach,
         meaning="generation (gen)",
     )
     to_station = p.variable(

@@ -17,6 +17,7 @@ from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
 from v2geq.errors import ConvergenceError
 from v2geq.mcp.quadratic import Rows, quadratic_program
+from v2geq.mcp.relaxation import ENDINGS
 from v2geq.players.generation import StationPrices, all_cheapest
 from v2geq.players.paths import PathSet
 from v2geq.results.accounts import path_costs
@@ -210,7 +211,7 @@ def _linear(a: sp.csr_array, flow: FloatArray, weights: FloatArray) -> float:
 
     result = linprog(weights, A_eq=a, b_eq=a @ flow, bounds=(0, None), method="highs")
     if result.status != 0:
-        raise ConvergenceError(f"range of path flows: {result.message}")
+        raise ConvergenceError(f"range of path flows not found: {ENDINGS[result.status]}")
     return float(result.fun)
 
 
@@ -251,7 +252,9 @@ def _pairs(
         )
         result = milp(sign * whole, constraints=[same, rows], bounds=bounds, integrality=whole)
         if result.status != 0:
-            raise ConvergenceError(f"range of discharging OD pairs: {result.message}")
+            raise ConvergenceError(
+                f"range of discharging OD pairs not found: {ENDINGS[result.status]}"
+            )
         return float(round(sign * result.fun))
 
     low, high = count(1.0, largest), count(-1.0, DISCHARGE_THRESHOLD)

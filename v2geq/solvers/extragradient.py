@@ -31,6 +31,7 @@ from v2geq.solvers.protocol import (
     Options,
     Problem,
     Status,
+    first_point,
     scaled_residual,
 )
 
@@ -146,7 +147,7 @@ def extragradient(
     """
     _choice("scheme", scheme, SCHEMES)
     options = options or Options(max_iterations=BOX_ITERATIONS)
-    z = np.clip(problem.start if start is None else start, problem.lower, problem.upper)
+    z = first_point(problem, start)
     record = _Record(problem, options, z)
     method = _golden_ratio if scheme == "golden_ratio" else _korpelevich
     try:
@@ -337,7 +338,7 @@ def solve_variational(
     """
     _choice("correction", correction, CORRECTIONS)
     problem = vi.problem
-    z = np.clip(problem.start if start is None else start, problem.lower, problem.upper)
+    z = first_point(problem, start)
     record = _Record(problem, options or Options(), z)
     run = _Polyhedral(vi, record, correction, finish)
     try:

@@ -24,6 +24,7 @@ from v2geq.solvers.protocol import (
     Options,
     Problem,
     Status,
+    first_point,
     scaled_residual,
     skew_scales,
 )
@@ -37,6 +38,9 @@ CAUTIOUS_AFTER = 8
 """Iterations without progress from which steps are taken for centrality, not for speed."""
 CAUTIOUS_CENTRING = 0.5
 CAUTIOUS_TO_BOUNDARY = 0.8
+OVERWHELMING = 1e6
+"""Force on a multiplier's bound at the start that says how the pair ends, rather than how large all
+pairs are: that of a row whose limit stands for none."""
 BALANCE = 1e-4
 """Least complementarity, as a share of the largest imbalance: multipliers of pairs that meet their
 bounds while rows are far from balanced can hold the rows where they are."""
@@ -111,7 +115,9 @@ def interior_point(
     Parameters
     ----------
     start
-        (n,) first point; the problem's own if left out. It need not be feasible.
+        (n,) first point; the problem's own if left out. It need not be feasible. Where nothing is
+        found from it, the run begins again from the problem's own, or from the point of the box
+        nearest to zero.
     options
         Tolerance and limits.
 
@@ -122,17 +128,27 @@ def interior_point(
     """
     options = options or Options()
     begin = time.perf_counter()
-    z = np.clip(problem.start if start is None else start, problem.lower, problem.upper)
-    if start is None or not options.warm:
-        return _Run(problem, _Scaled(problem, z), z, options, begin).run()
+
+    def attempt(z: FloatArray, limits: Options, *, warm: bool = False) -> MCPResult:
+        return _Run(problem, _Scaled(problem, z), z, limits, begin, warm=warm).run()
+
+    first = first_point(problem, start)
+    if start is None:
+        return attempt(first, options)
     short = replace(options, max_iterations=min(WARM_ITERATIONS, options.max_iterations))
-    warm = _Run(problem, _Scaled(problem, z), z, short, begin, warm=True).run()
-    if warm.status.ok or warm.status in (Status.INTERRUPTED, Status.TIME_LIMIT):
-        return warm
-    own = np.clip(problem.start, problem.lower, problem.upper)
-    cold = _Run(problem, _Scaled(problem, own), own, options, begin).run()
-    cold.log = warm.log + cold.log
-    return cold if cold.residual <= warm.residual else warm
+    result = attempt(first, short if options.warm else options, warm=options.warm)
+    again = (Status.STALLED, Status.DIVERGED, Status.DOMAIN_ERROR)
+    if result.status not in again and not (
+        options.warm and result.status is Status.ITERATION_LIMIT
+    ):
+        return result
+    # far starts can be so steep that no step leads away from them
+    second = first_point(problem, None)
+    if np.array_equal(first, second):
+        second = first_point(problem, np.zeros(problem.n))
+    other = attempt(second, options)
+    other.log = result.log + other.log
+    return other if other.residual <= result.residual else result
 
 
 class _Run:
@@ -179,10 +195,20 @@ class _Run:
         x[self.fixed] = low[self.fixed]
         f = self.scaled.f(x)
         wl, wu = np.zeros_like(x), np.zeros_like(x)
-        forces = np.concatenate([(f / unit)[self.low_at], -(f / unit)[self.high_at]])
+        # multipliers of rows whose limits stand for none start at their bounds
+        force = f / unit
+        slack = self.scaled.j(x).data[self.scaled.diagonal] == 0.0
+        slack &= (force > OVERWHELMING) & np.isfinite(low) & ~self.fixed
+        forces = np.concatenate([force[self.low_at], -force[self.high_at]])
+        usual = ~np.concatenate([slack[self.low_at], np.zeros(len(self.high_at), bool)])
+        if usual.any():
+            forces = forces[usual]
         mu = 1.0 + float(np.maximum(forces, 0.0).mean()) if len(forces) else 1.0
-        wl[self.low_at] = mu * self.weight[self.low_at] / (x - low)[self.low_at]
-        wu[self.high_at] = mu * self.weight[self.high_at] / (high - x)[self.high_at]
+        if usual.any():
+            x[slack] = low[slack] + (mu * self.weight[slack] / f[slack])
+        gl, gu = self._gaps(x)
+        wl[self.low_at] = (mu * self.weight / gl)[self.low_at]
+        wu[self.high_at] = (mu * self.weight / gu)[self.high_at]
         return _State(x, wl, wu)
 
     def _warm_start(self, x: FloatArray) -> _State:

@@ -40,6 +40,7 @@ from v2geq.solvers.protocol import (
     Options,
     Problem,
     Status,
+    first_point,
     scaled_residual,
 )
 
@@ -113,7 +114,7 @@ def path(
     loaded = path_library(library)
     settings = _settings(options, path_options or {})
     with _exclusive(loaded):
-        z = np.clip(problem.start if start is None else start, problem.lower, problem.upper)
+        z = first_point(problem, start)
         run = _Run(problem, z, options, output)
         loaded.sink, loaded.interrupted = run.print, run.stop
         require_licence(loaded, problem.n, len(run.rows))

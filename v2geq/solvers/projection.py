@@ -289,7 +289,7 @@ class Projector:
         else:
             if str(solution.status).endswith("PrimalInfeasible"):
                 self._name_conflict(np.asarray(solution.z))
-            raise ConvergenceError(f"a projection ended as {solution.status}")
+            raise ConvergenceError("a projection onto the joint strategies was not found")
         x = np.clip(np.asarray(solution.x) * vi.scale, vi.low, vi.high)
         dual = np.asarray(solution.z) * self._money
         equal = -dual[: len(vi.equal)] / self._equal_unit

@@ -44,10 +44,10 @@ class Status(Enum):
     """How a run ended; the value is the message for people."""
 
     SOLVED = "solved"
-    STALLED = "stalled: no further progress; the problem may be infeasible or badly scaled"
+    STALLED = "stalled: no further progress"
     ITERATION_LIMIT = "iteration limit reached; raise max_iterations or loosen the tolerance"
     TIME_LIMIT = "time limit reached; raise time_limit_s or loosen the tolerance"
-    DIVERGED = "diverged: the iterates grow without bound; the problem may have no solution"
+    DIVERGED = "diverged: the iterates grow without bound"
     INFEASIBLE_STATIONARY = (
         "stuck where the residual is locally smallest and not zero; try another start"
     )
@@ -145,6 +145,22 @@ def skew_scales(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
     weight = product / common
     column = problem.scale / np.sqrt(weight)
     return column, common / column, weight
+
+
+def first_point(problem: Problem, start: FloatArray | None) -> FloatArray:
+    """Where a run begins, (n,): `start`, or the problem's own, within the bounds.
+
+    Raises
+    ------
+    DataError
+        Where `start` is not n finite numbers.
+    """
+    if start is None:
+        start = problem.start
+    elif np.shape(start) != (problem.n,) or not np.isfinite(start).all():
+        raise DataError(f"the start must be {problem.n} finite numbers")
+    first: FloatArray = np.clip(start, problem.lower, problem.upper)
+    return first
 
 
 def scaled_residual(problem: Problem, z: FloatArray, f: FloatArray | None = None) -> FloatArray:

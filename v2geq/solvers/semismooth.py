@@ -25,6 +25,7 @@ from v2geq.solvers.protocol import (
     Options,
     Problem,
     Status,
+    first_point,
     scaled_residual,
 )
 
@@ -69,10 +70,9 @@ class _Newton:
     def __init__(self, problem: Problem, start: FloatArray | None, options: Options) -> None:
         self.problem, self.options = problem, options
         self.begin = time.perf_counter()
-        z = problem.start if start is None else start
         self.low, self.high = problem.lower / problem.scale, problem.upper / problem.scale
         self.has_low, self.has_high = np.isfinite(self.low), np.isfinite(self.high)
-        self.first = np.clip(z, problem.lower, problem.upper) / problem.scale
+        self.first = first_point(problem, start) / problem.scale
         self.penalty = 0.0
         self.log: list[Iteration] = []
         self.evaluations = self.factorisations = 0
