@@ -45,6 +45,7 @@ def check_case(case: Case, origin: Origin = NO_ORIGIN, checked: Case | None = No
         check_road(case.road, origin)
     _check_settings(case, origin)
     _check_players(case, origin)
+    _check_formulas(case, origin)
     _check_drivers(case, origin)
     _check_scenarios(case, origin)
 
@@ -156,6 +157,26 @@ def _check_players(case: Case, origin: Origin) -> None:
             f"the portions of the LSEs sum to {total!r}",
             where=origin.at("lses", column="portion"),
             advice="they share every bus's firm load and must sum to 1; change them together",
+        )
+
+
+def _check_formulas(case: Case, origin: Origin) -> None:
+    """Costs and inverse demand given as text; the demand's range is known with a scenario only."""
+    from v2geq.mcp.expression import Expression
+    from v2geq.mcp.parse import parse
+
+    generators = case.generators
+    for key, text, low, high in zip(
+        *(generators.index, generators["cost"], generators["min_kw"], generators["max_kw"]),
+        strict=True,
+    ):
+        if text:
+            where = f"{origin.at('generators', key, 'cost')}: generator {key!r}"
+            cost = Expression.parse(text, variable="g", parameters={}, where=where)
+            cost.check_convex(low, high)
+    if case.market.inverse_demand != "linear":
+        parse(
+            case.market.inverse_demand, ("q", "q0", "p0"), origin.place("market.inverse_demand")
         )
 
 
