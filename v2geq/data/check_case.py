@@ -107,12 +107,6 @@ def _check_settings(case: Case, origin: Origin) -> None:
             where=origin.place("paths.form"),
             advice="use method = 'exact', or form = 'paths'",
         )
-    if not case.market.inverse_demand.strip():
-        raise DataError(
-            "inverse_demand is empty",
-            where=origin.place("market.inverse_demand"),
-            advice="write 'linear', or an expression in q, q0 and p0",
-        )
     if case.market.elasticity >= 0.0:
         raise DataError(
             f"elasticity = {case.market.elasticity:g} is not negative",
@@ -175,9 +169,9 @@ def _check_formulas(case: Case, origin: Origin) -> None:
             cost = Expression.parse(text, variable="g", parameters={}, where=where)
             cost.check_convex(low, high)
     if case.market.inverse_demand != "linear":
-        parse(
-            case.market.inverse_demand, ("q", "q0", "p0"), origin.place("market.inverse_demand")
-        )
+        name = "market.inverse_demand"
+        where = f"{origin.place(name)}: {name}" if name in origin.settings else name
+        parse(case.market.inverse_demand, ("q", "q0", "p0"), where)
 
 
 def _check_drivers(case: Case, origin: Origin) -> None:

@@ -103,14 +103,13 @@ def _check_expression(road: RoadNetwork, origin: Origin, text: str, own: BoolArr
             arc = int(np.argmin(good))
             refuse(arc, what, ratio * named["c"][arc], advice)
 
-    negative = ("is negative", "give a time >= 0, in minutes")
     falls = ("falls", "give a time that does not fall as x grows")
     before = np.zeros_like(named["c"])
     for ratio in np.linspace(0.0, CHECKED_RATIO, 201):
         value = time.value(ratio * named["c"])
         finite = "give a time that is finite at all flows, in minutes"
         require(np.isfinite(value), "is not finite", ratio, finite)
-        require(value >= 0.0, negative[0], ratio, negative[1])
+        require(value >= 0.0, "is negative", ratio, "give a time >= 0, in minutes")
         require(value >= before * (1.0 - 1e-12), falls[0], ratio, falls[1])
         before = value
     # towards zero: a power below one has a slope without limit
@@ -122,8 +121,7 @@ def _check_expression(road: RoadNetwork, origin: Origin, text: str, own: BoolArr
     if doubt is None:
         return
     if doubt.at is not None:
-        what, advice = (negative, falls)[doubt.number]
-        refuse(doubt.entry, what, doubt.at, advice)
+        refuse(doubt.entry, falls[0], doubt.at, falls[1])
     raise DataError(
         f"whether the travel time {quoted(text)} of arc {arcs.index[doubt.entry]!r} is finite and "
         f"does not fall could not be proved between x = {doubt.low:.9g} and {doubt.high:.9g} veh/h",

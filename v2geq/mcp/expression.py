@@ -10,6 +10,7 @@ import numpy as np
 
 from v2geq.arrays import BoolArray, FloatArray
 from v2geq.errors import DataError
+from v2geq.mcp.curvature import convex_by_rules
 from v2geq.mcp.curves import Formula
 from v2geq.mcp.jet import Jet, entry, jet, times
 from v2geq.mcp.parse import Program, parse, quoted
@@ -89,9 +90,10 @@ class Expression:
         start, end = np.array([float(low)]), np.array([float(high)])
         slack = np.array([ROUNDING / (high - low if high > low else 1.0)])
         x, first, second = self._sampled(start, end)
+        conditions = _smooth if convex_by_rules(self.program, low, high) else _convex
         self._require(
             self._first_broken(x, second < -slack * np.abs(first))
-            or self._doubt(_convex, (start, end, slack, _least_slope(first))),
+            or self._doubt(conditions, (start, end, slack, _least_slope(first))),
             "the cost {} is not convex",
             "whether the cost {} is convex",
             "give a cost whose second derivative is >= 0 on [min_kw, max_kw]",
@@ -115,7 +117,7 @@ class Expression:
         )
 
     def rises(self, high: FloatArray) -> Doubt | None:
-        """None if proved finite, not negative (0) and not falling (1) from 0 to `high`, by entry.
+        """None if proved finite and not falling from 0 to `high`, by entry.
 
         A value that falls by less than `ROUNDING` of itself counts as rounding.
         """
@@ -193,7 +195,11 @@ def _proved(
 
 
 def _rising(x: Jet, f: Jet) -> list[Condition]:
-    return [(f, None), (f[1:], f)]
+    return [(f[1:], f)]
+
+
+def _smooth(x: Jet, f: Jet) -> list[Condition]:
+    return []
 
 
 def _convex(x: Jet, f: Jet) -> list[Condition]:

@@ -24,8 +24,10 @@ from v2geq.mcp.assemble import MCP
 from v2geq.mcp.block import Block
 from v2geq.mcp.curves import Formula
 from v2geq.mcp.parse import (
+    ABS,
     ADD,
     EXP,
+    LOG,
     MAX,
     MULTIPLY,
     NAME,
@@ -264,6 +266,7 @@ def _symbolic(program: Program, names: Mapping[str, Any]) -> Any:
         small = abs(value) <= 1000.0 and value.is_integer()
         return sympy.Integer(int(value)) if small else sympy.Float(value)
 
+    one = {EXP: sympy.exp, LOG: sympy.log, ABS: sympy.Abs}
     two = {
         ADD: lambda a, b: a + b,
         MULTIPLY: lambda a, b: a * b,
@@ -282,7 +285,7 @@ def _symbolic(program: Program, names: Mapping[str, Any]) -> Any:
             right, left = stack.pop(), stack.pop()
             stack.append(two[what](left, right))
         else:
-            stack.append((sympy.exp if what == EXP else sympy.log)(stack.pop()))
+            stack.append(one[what](stack.pop()))
     return stack.pop()
 
 

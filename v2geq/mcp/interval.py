@@ -94,6 +94,17 @@ class Interval:
             low, high = (np.where(self.low > 0.0, np.log(e), np.nan) for e in (self.low, self.high))
         return _outward(low, high, _FUNCTION, self.low >= 1.0, self.high <= 1.0)
 
+    def absolute(self, derivative: int) -> Interval:
+        """Absolute value or a derivative of it; the second is not defined at zero."""
+        if derivative == 0:
+            most = np.maximum(-self.low, self.high)
+            return Interval(np.where(np.isnan(self.low), np.nan, self.least_size), most)
+        low, high = np.sign(self.low), np.sign(self.high)
+        if derivative == 1:
+            return Interval(np.where(low == 0.0, -1.0, low), np.where(high == 0.0, 1.0, high))
+        kink = np.where(low * high > 0.0, 0.0, np.nan)
+        return Interval(kink, kink)
+
     @property
     def bounded(self) -> BoolArray:
         """Whether defined, with finite ends."""

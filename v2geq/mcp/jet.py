@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from v2geq.mcp.interval import Interval
-from v2geq.mcp.parse import ADD, EXP, MULTIPLY, NAME, NUMBER, POWER, RAISE, Program
+from v2geq.mcp.parse import ABS, ADD, EXP, MULTIPLY, NAME, NUMBER, POWER, RAISE, Program
 
 Jet = Sequence[Any]
 
@@ -29,6 +29,8 @@ def jet(program: Program, names: Mapping[str, Jet], order: int) -> Jet:
             stack.append([operand])
         elif what == NAME:
             stack.append(names[str(operand)][: order + 1])
+        elif what == ABS:
+            stack.append(_abs(stack.pop(), order))
         elif what == POWER:
             stack.append(_power(stack.pop(), float(operand), order))
         elif what in (ADD, MULTIPLY, RAISE):
@@ -83,6 +85,13 @@ def _exp(inner: Jet, order: int) -> Jet:
     u = inner[0]
     value = u.exp() if isinstance(u, Interval) else np.exp(u)
     return _composed(lambda k: value, inner, order)
+
+
+def _abs(inner: Jet, order: int) -> Jet:
+    u = inner[0]
+    if isinstance(u, Interval):
+        return _composed(lambda k: u.absolute(k), inner, order)
+    return _composed(lambda k: (np.abs(u), np.sign(u))[k] if k < 2 else None, inner, order)
 
 
 def _log(inner: Jet, order: int) -> Jet:

@@ -27,7 +27,7 @@ LARGEST_POWER = 1000.0
 _QUOTED = 60
 
 # instructions: push a number or the value of a name, or replace the top one or two of the stack
-NUMBER, NAME, ADD, MULTIPLY, POWER, RAISE, EXP, LOG, MAX = range(9)
+NUMBER, NAME, ADD, MULTIPLY, POWER, RAISE, EXP, LOG, ABS, MAX = range(10)
 Instruction = tuple[int, float | str]
 #: instructions in postfix order; POWER has its constant exponent with it, RAISE both on the stack
 Program = tuple[Instruction, ...]
@@ -103,6 +103,11 @@ class _Parser:
                     f"character {self.text[at]!r} is not allowed in the expression "
                     f"{quoted(self.text)}",
                     "use + - * / ** and brackets",
+                )
+            if match.lastgroup == "word" and match[0] not in (*self.names, *self.functions):
+                self._refuse(
+                    f"{quoted(match[0])} is not known in the expression {quoted(self.text)}",
+                    f"use {', '.join(self.names)} and {', '.join(FUNCTIONS)}",
                 )
             if match.lastgroup is not None:
                 found.append((match.lastgroup, match[0], at))
@@ -186,20 +191,16 @@ class _Parser:
 
     def _word(self, word: str) -> Program:
         called = self.tokens[self.next][1] == "("
-        if word in self.names and not called:
+        if word in self.names:
+            if called:
+                self._refuse(
+                    f"{word!r} is no function in the expression {quoted(self.text)}",
+                    "write products with *",
+                )
             return ((NAME, word),)
-        if word not in self.functions:
-            known = word in self.names
-            self._refuse(
-                f"{quoted(word)} is {'no function' if known else 'not known'} in the expression "
-                f"{quoted(self.text)}",
-                f"use {', '.join(self.names)} and {', '.join(FUNCTIONS)}"
-                + ("; write products with *" if known else ""),
-            )
         if not called:
             self._refuse(
-                f"{word} is a function and stands without brackets in the expression "
-                f"{quoted(self.text)}",
+                f"the function {word!r} has no argument in the expression {quoted(self.text)}",
                 f"write {word}(...)",
             )
         self._expect("(")
@@ -230,6 +231,8 @@ class _Parser:
             return base if exponent else self._number(1.0)
         number = _constant(base)
         if number is None:
+            if exponent == 0.5 and base[-1] == (POWER, 2.0):
+                return (*base[:-1], (ABS, 0.0))  # smooth but for a kink, unlike roots near zero
             return (*base, (POWER, exponent))
         with np.errstate(all="ignore"):
             return self._number(float(np.float64(number) ** exponent))

@@ -18,10 +18,10 @@ from v2geq.mcp.jet import Jet, entry, jet
 from v2geq.mcp.parse import Program
 
 #: pieces times instructions that are evaluated before a proof is given up; pieces of each entry
-#: that are evaluated in any case
-_WORK, _PIECES = 1_000_000, 20
+#: that are evaluated in any case; pieces that take as long as one
+_WORK, _PIECES, _OVERHEAD = 400_000, 20, 300
 #: pieces are halved down to this fraction of the range
-_FINEST = 2.0**-44
+_FINEST = 2.0**-40
 #: pieces of a range to begin with, where there are few entries
 _FIRST = 8
 
@@ -37,14 +37,13 @@ Conditions = Callable[[Jet, Jet], list[Condition]]
 class Doubt:
     """A piece of the range of one entry on which a condition could not be proved.
 
-    `at` is a point that breaks condition `number`, or None where none was found.
+    `at` is a point that breaks a condition, or None where none was found.
     """
 
     entry: int
     low: float
     high: float
     at: float | None = None
-    number: int = 0
 
 
 def prove(
@@ -75,7 +74,7 @@ def prove(
     at = np.tile(np.arange(low.size), pieces)
     work = max(_WORK, _PIECES * low.size * len(program))
     while True:
-        work -= left.size * len(program)
+        work -= max(left.size, _OVERHEAD) * len(program)
         if work < 0:
             return _widest(at, left, right)
         own = {name: values[at] for name, values in parameters.items()}
@@ -90,10 +89,9 @@ def prove(
                 order,
                 (slack[at], floor[at]),
             )
-        for number, bad in enumerate(broken):
-            if bad.any():
-                k = int(np.argmax(bad))
-                return Doubt(int(at[k]), left[k], right[k], float(middle[k]), number)
+        if broken.any():
+            k = int(np.argmax(broken))
+            return Doubt(int(at[k]), float(left[k]), float(right[k]), float(middle[k]))
         open_ = ~proved
         left, middle, right, at = left[open_], middle[open_], right[open_], at[open_]
         if not at.size:
@@ -118,8 +116,8 @@ def _judge(
     conditions: Conditions,
     order: int,
     rounding: tuple[FloatArray, FloatArray],
-) -> tuple[BoolArray, list[BoolArray]]:
-    """Where all conditions are proved; for each condition, where the middle breaks it."""
+) -> tuple[BoolArray, BoolArray]:
+    """Where all conditions are proved, and where the middle breaks one."""
     left, middle, right = ends
     slack, floor = rounding
     constant: dict[str, Jet] = {name: [values] for name, values in parameters.items()}
@@ -140,7 +138,7 @@ def _judge(
     for k in range(order + 1):
         if (derivative := entry(f, k)) is not None:
             proved &= Interval.of(derivative).bounded
-    broken = []
+    broken = np.zeros(left.size, dtype=bool)
     for (whole, scale), (local, local_scale) in zip(on_piece, at_middle, strict=True):
         # None: zero everywhere
         value = _interval(entry(whole, 0), left)
@@ -156,7 +154,7 @@ def _judge(
         if local_scale is not None:
             size = _interval(entry(local_scale, 0), left)
             most = most + slack * np.maximum(np.maximum(size.high, -size.low), floor)
-        broken.append(most < 0.0)
+        broken |= most < 0.0
     return proved, broken
 
 

@@ -27,6 +27,7 @@ from v2geq.data.model import RoadNetwork
 from v2geq.errors import DataError
 from v2geq.mcp.curves import Formula
 from v2geq.mcp.parse import (
+    ABS,
     ADD,
     EXP,
     LOG,
@@ -102,6 +103,7 @@ def _instructions(read: Program) -> Iterator[tuple[int, float]]:
         RAISE: kernels.RAISE,
         EXP: kernels.EXP,
         LOG: kernels.LOG,
+        ABS: kernels.ABS,
     }
     for what, operand in read:
         if what == NUMBER:

@@ -19,7 +19,7 @@ BPR, CONICAL, EXPRESSION = range(3)
 # instructions of an expression in postfix form: operands first ...
 CONSTANT, FLOW, FREE_FLOW, CAPACITY, B, POWER, LENGTH = range(7)
 # ... then what is done with the one or two values on top of the stack
-ADD, MULTIPLY, WHOLE_POWER, RAISE, SQRT, EXP, LOG = range(7, 14)
+ADD, MULTIPLY, WHOLE_POWER, RAISE, SQRT, EXP, LOG, ABS = range(7, 15)
 
 #: largest whole power of a BPR function that is multiplied out
 _MULTIPLIED = 16.0
@@ -191,9 +191,12 @@ def _expression(
         elif what == EXP:
             value[top] = np.exp(value[top])
             slope[top] *= value[top]
-        else:  # LOG
+        elif what == LOG:
             slope[top] /= value[top]
             value[top] = np.log(value[top])
+        else:  # ABS
+            slope[top] *= np.sign(value[top])
+            value[top] = abs(value[top])
     return value[0], slope[0]
 
 
