@@ -453,7 +453,7 @@ def test_text_refused_in_one_short_line_at_once(text):
     assert message.startswith("here: ")
     assert message.isprintable()
     assert len(message) < 300
-    assert time.process_time() - start < 1.0
+    assert time.process_time() - start < 3.0
 
 
 @pytest.mark.parametrize(
