@@ -54,7 +54,7 @@ def test_certify_refuses_a_cost_in_a_saved_file(
     with netCDF4.Dataset(path, "a") as file:
         document = json.loads(file.getncattr("case"))
         table = document["generators"]
-        columns = table["columns"] if "columns" in table else table
+        columns = table.get("columns", table)
         names = columns["generator"]
         columns["cost"][names.index("g13")] = cost
         file.setncattr("case", json.dumps(document))
