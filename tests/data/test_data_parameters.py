@@ -115,7 +115,7 @@ def test_trips_spread_over_all_pairs(reference):
         ({"voll": 0}, ["above 0"]),
         ({"voll": 10**400}, ["not finite"]),
         ({"base_routes_ev": 10**30}, ["whole number"]),
-        ({"inverse_demand": " "}, ["inverse_demand is empty"]),
+        ({"inverse_demand": " "}, ["inverse_demand", "the expression is empty"]),
         ({"firm_share": 1.2}, ["at most 1"]),
         ({"base_routes_ev": 8.0}, ["whole number"]),
         ({"paths.method": "all"}, ["exact, enumerate"]),

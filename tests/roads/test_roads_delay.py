@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import process_time
 
 import numpy as np
 import pytest
@@ -206,6 +207,59 @@ def test_bad_expressions_are_refused(delay, said):
         delay_arrays(road_of(delay))
     for words in said:
         assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("delay", "said"),
+    [
+        # between any two flows that are far apart nothing is to be seen of these
+        ("t0 + x/c - 0.1*exp(-((x/c - 3.3333)*1e4)**2)", "arc '1-.' falls at x = "),
+        ("t0 + x/c + 0.1*exp(-((x/c - 3.3333)*1e4)**2)", "arc '1-.' falls at x = "),
+        ("5 - 6*exp(-((x/c - 7.7777)*1e4)**2)", "arc '1-.' (falls|is negative) at x = "),
+        ("t0 + 1/(x/c - 3.3333)**2 + 1000*x/c", "falls|could not be proved"),
+        ("t0 + x/c + sqrt((x/c - 3.3333)**2)*1e-4", None),
+        ("t0 + (x - c + sqrt((x - c)**2))/2", None),
+        ("t0*(1 + b*(x/c)**p) + x/c", None),
+        ("t0*(1 + (x/c)**20)", None),
+        ("t0*(1 + 1e-9*exp(x/c)) + log(1 + exp(x/c))", None),
+        ("t0*(x/c)**1.01", None),
+    ],
+)
+def test_times_that_fall_on_a_narrow_stretch_are_refused(delay, said):
+    road = road_of(delay, free_flow_min=[0.0, 2.0, 3.0], bpr_power=[0.0, 1.0, 100.0])
+    if said is None:
+        delay_arrays(road)
+        return
+    with pytest.raises(DataError, match=said):
+        delay_arrays(road)
+
+
+@pytest.mark.parametrize(
+    ("delay", "said"),
+    [
+        ("exp(exp)", "has no argument"),
+        ("t0 + x//c", "not an expression"),
+        ("t0 + x**9**9**9", "exponent"),
+        ("(1 + x)**100000", "exponent"),
+        ("t0" + "+x" * 1_000_000, "characters"),
+        ("(" * 3000 + "x" + ")" * 3000, "characters"),
+        ("t0 + x.real", "character"),
+        ("t0 + \x1b[31mx", "character"),
+        ("exp(" * 30 + "x" + ")" * 30, "not finite"),
+    ],
+)
+def test_hostile_expressions_are_refused_in_one_short_line(delay, said):
+    with pytest.raises(DataError, match=said) as caught:
+        delay_arrays(road_of(delay))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+def test_a_road_of_many_arcs_with_an_expression_is_checked_at_once():
+    road = road_of("t0*(1 + b*(x/c)**p) + log(1 + x)/5", count=5000)
+    start = process_time()
+    delay_arrays(road)
+    assert process_time() - start < 3.0
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def check_case(case: Case, origin: Origin = NO_ORIGIN, checked: Case | None = No
         arc_tolls(case.road, origin)
     _check_settings(case, origin)
     _check_players(case, origin)
+    _check_formulas(case, origin)
     _check_drivers(case, origin)
     _check_scenarios(case, origin)
 
@@ -107,12 +108,6 @@ def _check_settings(case: Case, origin: Origin) -> None:
             where=origin.place("paths.form"),
             advice="use method = 'exact', or form = 'paths'",
         )
-    if not case.market.inverse_demand.strip():
-        raise DataError(
-            "inverse_demand is empty",
-            where=origin.place("market.inverse_demand"),
-            advice="write 'linear', or an expression in q, q0 and p0",
-        )
     if case.market.elasticity >= 0.0:
         raise DataError(
             f"elasticity = {case.market.elasticity:g} is not negative",
@@ -158,6 +153,26 @@ def _check_players(case: Case, origin: Origin) -> None:
             where=origin.at("lses", column="portion"),
             advice="they share every bus's firm load and must sum to 1; change them together",
         )
+
+
+def _check_formulas(case: Case, origin: Origin) -> None:
+    """Costs and inverse demand given as text; the demand's range is known with a scenario only."""
+    from v2geq.mcp.expression import Expression
+    from v2geq.mcp.parse import parse
+
+    generators = case.generators
+    for key, text, low, high in zip(
+        *(generators.index, generators["cost"], generators["min_kw"], generators["max_kw"]),
+        strict=True,
+    ):
+        if text:
+            where = f"{origin.at('generators', key, 'cost')}: generator {key!r}"
+            cost = Expression.parse(text, variable="g", parameters={}, where=where)
+            cost.check_convex(low, high)
+    if case.market.inverse_demand != "linear":
+        name = "market.inverse_demand"
+        where = f"{origin.place(name)}: {name}" if name in origin.settings else name
+        parse(case.market.inverse_demand, ("q", "q0", "p0"), where)
 
 
 def _check_drivers(case: Case, origin: Origin) -> None:

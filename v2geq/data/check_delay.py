@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import numpy as np
 import pandas as pd
 
@@ -32,7 +34,7 @@ def delay_texts(road: RoadNetwork) -> pd.Series:
 def check_delays(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> None:
     """Raise DataError unless every arc has a finite travel time that does not fall with its flow.
 
-    Expressions are checked at 201 flows up to `CHECKED_RATIO` times the capacity.
+    Of expressions this is proved for flows up to `CHECKED_RATIO` times the capacity.
     """
     texts = delay_texts(road)
     bpr, conical = (texts == "bpr").to_numpy(), (texts == "conical").to_numpy()
@@ -77,6 +79,7 @@ def _require(road: RoadNetwork, origin: Origin, column: str, good: BoolArray, ad
 def _check_expression(road: RoadNetwork, origin: Origin, text: str, own: BoolArray) -> None:
     """Raise DataError unless `text` is a travel time for the arcs `own`."""
     from v2geq.mcp.expression import Expression
+    from v2geq.mcp.parse import quoted
 
     arcs = road.arcs[own]
     named = {n: arcs[column].to_numpy(dtype=float) for n, column in DELAY_NAMES.items()}
@@ -87,27 +90,41 @@ def _check_expression(road: RoadNetwork, origin: Origin, text: str, own: BoolArr
         where=origin.at("road.arcs", arcs.index[0], "delay"),
     )
 
-    def require(good: BoolArray, what: str, ratio: float, advice: str) -> None:
-        bad = np.flatnonzero(~good)
-        if bad.size:
-            arc, flow = arcs.index[bad[0]], ratio * named["c"][bad[0]]
-            raise DataError(
-                f"the travel time {text!r} of arc {arc!r} {what} at x = {flow:g} veh/h",
-                where=origin.at("road.arcs", arc, "delay"),
-                advice=advice,
-            )
+    def refuse(arc: int, what: str, flow: float, advice: str) -> NoReturn:
+        name = arcs.index[arc]
+        raise DataError(
+            f"the travel time {quoted(text)} of arc {name!r} {what} at x = {flow:g} veh/h",
+            where=origin.at("road.arcs", name, "delay"),
+            advice=advice,
+        )
 
+    def require(good: BoolArray, what: str, ratio: float, advice: str) -> None:
+        if not good.all():
+            arc = int(np.argmin(good))
+            refuse(arc, what, ratio * named["c"][arc], advice)
+
+    falls = ("falls", "give a time that does not fall as x grows")
+    before = np.zeros_like(named["c"])
+    for ratio in np.linspace(0.0, CHECKED_RATIO, 201):
+        value = time.value(ratio * named["c"])
+        finite = "give a time that is finite at all flows, in minutes"
+        require(np.isfinite(value), "is not finite", ratio, finite)
+        require(value >= 0.0, "is negative", ratio, "give a time >= 0, in minutes")
+        require(value >= before * (1.0 - 1e-12), falls[0], ratio, falls[1])
+        before = value
+    # towards zero: a power below one has a slope without limit
+    near, nearer = (time.first(ratio * named["c"]) for ratio in (1e-9, 1e-60))
     with np.errstate(all="ignore"):
-        before = np.zeros_like(named["c"])
-        for ratio in np.linspace(0.0, CHECKED_RATIO, 201):
-            value = time.value(ratio * named["c"])
-            finite = "give a time that is finite at all flows, in minutes"
-            require(np.isfinite(value), "is not finite", ratio, finite)
-            require(value >= 0.0, "is negative", ratio, "give a time >= 0, in minutes")
-            falls = value < before * (1.0 - 1e-12)
-            require(~falls, "falls", ratio, "give a time that does not fall as x grows")
-            before = value
-        # towards zero: a power below one has a slope without limit
-        near, nearer = (time.first(ratio * named["c"]) for ratio in (1e-9, 1e-60))
         steady = np.abs(nearer) <= 10.0 * np.abs(near) + 1e-9 * before / named["c"]
-        require(steady, "has no slope", 0.0, "shift a root, for example sqrt(x + 1) - 1")
+    require(steady, "has no slope", 0.0, "shift a root, for example sqrt(x + 1) - 1")
+    doubt = time.rises(CHECKED_RATIO * named["c"])
+    if doubt is None:
+        return
+    if doubt.at is not None:
+        refuse(doubt.entry, falls[0], doubt.at, falls[1])
+    raise DataError(
+        f"whether the travel time {quoted(text)} of arc {arcs.index[doubt.entry]!r} is finite and "
+        f"does not fall could not be proved between x = {doubt.low:.9g} and {doubt.high:.9g} veh/h",
+        where=origin.at("road.arcs", arcs.index[doubt.entry], "delay"),
+        advice="give a smooth time without differences of nearly equal terms",
+    )

@@ -1,23 +1,23 @@
-"""User-given scalar functions as text: value and derivatives by sympy, conditions checked."""
+"""Scalar functions given as text: value and derivatives; conditions proved on a whole range."""
 
 from __future__ import annotations
 
-import keyword
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import BoolArray, FloatArray
 from v2geq.errors import DataError
+from v2geq.mcp.curvature import convex_by_rules
 from v2geq.mcp.curves import Formula
+from v2geq.mcp.jet import Jet, entry, jet, times
+from v2geq.mcp.parse import Program, parse, quoted
+from v2geq.mcp.proof import Condition, Conditions, Doubt, prove
 
-FUNCTIONS = ("exp", "log", "sqrt")
-_TOKEN = re.compile(
-    r"[A-Za-z_]\w*|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|\*\*|[-+*/()]|\S"
-)
+#: what counts as rounding, as a fraction of the slope
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +29,14 @@ class Expression:
     text : the expression; variable : its argument
     parameters : named arrays, one value per entry of the argument
     where : origin, for messages
+    program : the expression as read
     """
 
     text: str
     variable: str
     parameters: Mapping[str, FloatArray]
     where: str
-    functions: tuple[Callable[..., FloatArray], ...]
+    program: Program
 
     @staticmethod
     def parse(
@@ -46,31 +47,27 @@ class Expression:
         Raises
         ------
         DataError
-            Unknown names or characters, or text that is not one expression.
+            Unknown names or characters, or text that is not one expression, or too long a one.
         """
-        import sympy
+        program = parse(text, (variable, *parameters), where)
+        return Expression(text, variable, dict(parameters), where, program)
 
-        names = (variable, *parameters)
-        parsed = parse_tree(text, names, where)
-        symbols = {name: sympy.Symbol(name, real=True) for name in names}
-        x = symbols[variable]
-        forms = (parsed, sympy.diff(parsed, x), sympy.diff(parsed, x, 2))
-        order = [symbols[name] for name in names]
-        functions = tuple(sympy.lambdify(order, f, modules="numpy") for f in forms)
-        return Expression(text, variable, dict(parameters), where, functions)
-
-    def _evaluate(self, which: int, x: FloatArray) -> FloatArray:
-        out = self.functions[which](x, *self.parameters.values())
-        return np.broadcast_to(np.asarray(out, dtype=float), x.shape).copy()
+    def derivatives(self, x: FloatArray, order: int) -> list[FloatArray]:
+        """Value and derivatives up to `order`, each of the shape of `x`."""
+        names: dict[str, Jet] = {name: [values] for name, values in self.parameters.items()}
+        names[self.variable] = [x, 1.0]
+        with np.errstate(all="ignore"):
+            found = jet(self.program, names, order)
+        return [np.array(np.broadcast_to(_filled(found, k), x.shape)) for k in range(order + 1)]
 
     def value(self, x: FloatArray) -> FloatArray:
-        return self._evaluate(0, x)
+        return self.derivatives(x, 0)[0]
 
     def first(self, x: FloatArray) -> FloatArray:
-        return self._evaluate(1, x)
+        return self.derivatives(x, 1)[1]
 
     def second(self, x: FloatArray) -> FloatArray:
-        return self._evaluate(2, x)
+        return self.derivatives(x, 2)[2]
 
     def integral(self, x: FloatArray) -> FloatArray:
         """Integral from 0 to x, by Gauss-Legendre quadrature with 40 nodes."""
@@ -84,92 +81,143 @@ class Expression:
         """The text itself; its derivative is left to the reader of the formula."""
         return [Formula(np.arange(n), self.variable, self.parameters, self.text)]
 
-    def _samples(self, low: FloatArray, high: FloatArray) -> list[FloatArray]:
-        return [low + t * (high - low) for t in np.linspace(0.0, 1.0, 201)]
-
     def check_convex(self, low: float, high: float) -> None:
-        """Raise DataError unless finite and convex on [low, high] (checked on 201 points)."""
-        for x in self._samples(np.array([low]), np.array([high])):
-            self._require_finite(x)
-            if (self.second(x) < -1e-12 * (1.0 + np.abs(self.first(x)))).any():
-                raise DataError(
-                    f"the cost {self.text!r} is not convex at {self.variable} = {x[0]:g} kW",
-                    where=self.where,
-                    advice="give a cost whose second derivative is >= 0 on [min_kw, max_kw]",
-                )
+        """Raise DataError unless proved to be finite and convex on [low, high].
+
+        A slope that falls by less than `ROUNDING` of itself over the whole range counts as
+        rounding.
+        """
+        start, end = np.array([float(low)]), np.array([float(high)])
+        slack = np.array([ROUNDING / (high - low if high > low else 1.0)])
+        x, first, second = self._sampled(start, end)
+        conditions = _smooth if convex_by_rules(self.program, low, high) else _convex
+        self._require(
+            self._first_broken(x, second < -slack * np.abs(first))
+            or self._doubt(conditions, (start, end, slack, _least_slope(first))),
+            "the cost {} is not convex",
+            "whether the cost {} is convex",
+            "give a cost whose second derivative is >= 0 on [min_kw, max_kw]",
+        )
 
     def check_inverse_demand(self, high: FloatArray) -> None:
-        """Raise DataError unless finite, decreasing and 2 phi' + q |phi''| <= 0 on [0, high]."""
-        for q in self._samples(np.zeros_like(high), high):
-            self._require_finite(q)
-            first, second = self.first(q), self.second(q)
-            bad = (first >= 0) | (2.0 * first + q * np.abs(second) > 1e-12 * np.abs(first))
-            if bad.any():
-                at = float(q[np.argmax(bad)])
-                raise DataError(
-                    f"the inverse demand {self.text!r} breaks 2 phi' + q |phi''| <= 0 at "
-                    f"q = {at:g} kW, so the sellers' profit may not be concave",
-                    where=self.where,
-                    advice="give a decreasing price with less curvature, or a smaller "
-                    "market.demand_range",
-                )
+        """Raise DataError unless proved finite, decreasing, 2 phi' + q |phi''| <= 0 on [0, high].
 
-    def _require_finite(self, x: FloatArray) -> None:
-        with np.errstate(all="ignore"):
-            values = [self._evaluate(k, x) for k in range(3)]
-        if not all(np.isfinite(v).all() for v in values):
-            at = float(x[np.argmin(np.all([np.isfinite(v) for v in values], axis=0))])
-            raise DataError(
-                f"{self.text!r} or a derivative is not finite at {self.variable} = {at:g}",
-                where=self.where,
-                advice="give a function that is twice differentiable on the whole range",
-            )
-
-
-def parse_tree(text: str, names: tuple[str, ...], where: str) -> Any:
-    """sympy expression of `text` in real symbols `names`; raises as `Expression.parse`."""
-    _check_tokens(text, names, where)
-    import sympy
-
-    symbols = {name: sympy.Symbol(name, real=True) for name in names}
-    try:
-        # only the names, numbers and operators let through above reach the parser
-        parsed = sympy.sympify(text, locals=symbols, rational=False)
-    except (sympy.SympifyError, TypeError, SyntaxError) as error:
-        raise DataError(
-            f"{text!r} is not an expression", where=where, advice="check brackets and operators"
-        ) from error
-    if not isinstance(parsed, sympy.Expr):
-        raise DataError(f"{text!r} is not a scalar expression", where=where)
-    if parsed.has(sympy.I, sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
-        raise DataError(
-            f"{text!r} is not a real number anywhere",
-            where=where,
-            advice="check divisions by zero, and roots and logarithms of negative numbers",
+        The last holds up to `ROUNDING` of phi'.
+        """
+        low, slack = np.zeros_like(high), np.full_like(high, ROUNDING)
+        q, first, second = self._sampled(low, high)
+        bad = (first >= 0) | (2.0 * first + q * np.abs(second) > slack * np.abs(first))
+        self._require(
+            self._first_broken(q, bad)
+            or self._doubt(_concave_revenue, (low, high, slack, _least_slope(first))),
+            "the inverse demand {} breaks 2 phi' + q |phi''| <= 0, so the sellers' profit may not "
+            "be concave,",
+            "whether the inverse demand {} falls and keeps 2 phi' + q |phi''| <= 0",
+            "give a decreasing price with less curvature, or a smaller market.demand_range",
         )
-    return parsed
+
+    def rises(self, high: FloatArray) -> Doubt | None:
+        """None if proved finite and not falling from 0 to `high`, by entry.
+
+        A value that falls by less than `ROUNDING` of itself counts as rounding.
+        """
+        arrays = np.zeros_like(high), high, ROUNDING / high, np.zeros_like(high)
+        return self._doubt(_rising, arrays, 1)
+
+    def _sampled(self, low: FloatArray, high: FloatArray) -> tuple[FloatArray, ...]:
+        """Points from `low` to `high`, first and second derivative there; all must be finite."""
+        x = low + np.linspace(0.0, 1.0, 201)[:, None] * (high - low)
+        value, first, second = self.derivatives(x, 2)
+        bad = ~(np.isfinite(value) & np.isfinite(first) & np.isfinite(second))
+        if bad.any():
+            raise DataError(
+                f"{quoted(self.text)} or a derivative is not finite at {self.variable} = "
+                f"{x[bad][0]:g}",
+                where=self.where,
+                advice="give a function that is twice differentiable on the whole range, for "
+                "example with (x + 1)**1.5 for x**1.5",
+            )
+        return x, first, second
+
+    def _first_broken(self, x: FloatArray, bad: BoolArray) -> Doubt | None:
+        if not bad.any():
+            return None
+        at = float(x[bad][0])
+        return Doubt(0, at, at, at)
+
+    def _require(self, doubt: Doubt | None, broken: str, undecided: str, advice: str) -> None:
+        """Raise DataError if there is a doubt; the texts take the formula in place of {}."""
+        if doubt is None:
+            return
+        name, text = self.variable, quoted(self.text)
+        if doubt.at is not None:
+            problem = f"{broken.format(text)} at {name} = {doubt.at:.9g} kW"
+        else:
+            problem = (
+                f"{undecided.format(text)} could not be proved between {name} = {doubt.low:.9g} "
+                f"and {doubt.high:.9g} kW"
+            )
+            advice += "; avoid kinks, steps and differences of nearly equal terms"
+        raise DataError(problem, where=self.where, advice=advice)
+
+    def _doubt(
+        self, conditions: Conditions, arrays: tuple[FloatArray, ...], order: int = 2
+    ) -> Doubt | None:
+        names = tuple((n, v.tobytes()) for n, v in self.parameters.items())
+        keys = tuple(a.tobytes() for a in arrays)
+        return _proved(self.program, self.variable, names, keys, conditions, order)
 
 
-def _check_tokens(text: str, names: tuple[str, ...], where: str) -> None:
-    if not text.strip():
-        raise DataError("the expression is empty", where=where)
-    for token in _TOKEN.findall(text):
-        word = token[0].isalpha() or token[0] == "_"
-        if word and (token not in names + FUNCTIONS or keyword.iskeyword(token)):
-            raise DataError(
-                f"{token!r} is not known in the expression {text!r}",
-                where=where,
-                advice=f"use {', '.join(names)} and {', '.join(FUNCTIONS)}",
-            )
-        if (
-            not word
-            and token not in ("+", "-", "*", "/", "**", "(", ")")
-            and not token[0].isdigit()
-        ):
-            if token[0] == "." and len(token) > 1:
-                continue
-            raise DataError(
-                f"character {token!r} is not allowed in the expression {text!r}",
-                where=where,
-                advice="use + - * / ** and brackets",
-            )
+def _least_slope(first: FloatArray) -> FloatArray:
+    """Least size of a slope that is not zero, by entry; 0 where all are."""
+    sizes = np.where(first == 0.0, np.inf, np.abs(first)).min(axis=0)
+    return np.where(np.isinf(sizes), 0.0, sizes)
+
+
+def _filled(of: Jet, k: int) -> FloatArray | float:
+    value = entry(of, k)
+    return 0.0 if value is None else value
+
+
+@lru_cache(maxsize=256)
+def _proved(
+    program: Program,
+    variable: str,
+    parameters: tuple[tuple[str, bytes], ...],
+    arrays: tuple[bytes, ...],
+    conditions: Conditions,
+    order: int,
+) -> Doubt | None:
+    """`prove`; a formula is checked each time a problem is built."""
+    values = {name: np.frombuffer(v) for name, v in parameters}
+    low, high, slack, floor = (np.frombuffer(a) for a in arrays)
+    return prove(program, variable, values, low, high, conditions, order, slack, floor)
+
+
+def _rising(x: Jet, f: Jet) -> list[Condition]:
+    return [(f[1:], f)]
+
+
+def _smooth(x: Jet, f: Jet) -> list[Condition]:
+    return []
+
+
+def _convex(x: Jet, f: Jet) -> list[Condition]:
+    return [(f[2:], f[1:])]
+
+
+def _concave_revenue(q: Jet, phi: Jet) -> list[Condition]:
+    first, bend = phi[1:], times(q, phi[2:], 2) if len(phi) > 2 else [0.0]
+    both = [[_combined(first, bend, k, sign) for k in range(3)] for sign in (-1.0, 1.0)]
+    return [([_scaled(f, -1.0) for f in first], None), *((margin, first) for margin in both)]
+
+
+def _scaled(value: object, factor: float) -> object:
+    return None if value is None else value * factor  # type: ignore[operator]
+
+
+def _combined(first: Jet, bend: Jet, k: int, sign: float) -> object:
+    """Derivative `k` of -2 phi' + sign q phi''."""
+    parts = [_scaled(entry(first, k), -2.0), _scaled(entry(bend, k), sign)]
+    given = [p for p in parts if p is not None]
+    return sum(given[1:], given[0]) if given else None  # type: ignore[call-overload]

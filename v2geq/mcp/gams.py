@@ -23,6 +23,20 @@ from v2geq.errors import ConvergenceError, DataError
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.block import Block
 from v2geq.mcp.curves import Formula
+from v2geq.mcp.parse import (
+    ABS,
+    ADD,
+    EXP,
+    LOG,
+    MAX,
+    MULTIPLY,
+    NAME,
+    NUMBER,
+    POWER,
+    RAISE,
+    Program,
+    parse,
+)
 from v2geq.mcp.program import CournotRevenue, SeparableCost
 
 GAMSPY = "1.29.1"
@@ -232,17 +246,47 @@ def _gradient(formula: Formula, cournot: bool) -> Any:
     import sympy
 
     names = {n: sympy.Symbol(n, real=True) for n in (formula.variable, *formula.parameters)}
-    known = {**names, "max": sympy.Max, "exp": sympy.exp, "log": sympy.log, "sqrt": sympy.sqrt}
     x = names[formula.variable]
 
     def read(text: str) -> Any:
-        return sympy.sympify(text, locals=known, rational=False)
+        return _symbolic(parse(text, tuple(names), own=True), names)
 
     first = read(formula.first) if formula.first else sympy.diff(read(formula.value), x)
     if not cournot:
         return first
     total = sympy.Symbol(_TOTAL, real=True)
     return -read(formula.value).subs(x, total) - first.subs(x, total) * x
+
+
+def _symbolic(program: Program, names: Mapping[str, Any]) -> Any:
+    """sympy expression of a formula; numbers stay doubles, so that powers of them stay small."""
+    import sympy
+
+    def number(value: float) -> Any:
+        small = abs(value) <= 1000.0 and value.is_integer()
+        return sympy.Integer(int(value)) if small else sympy.Float(value)
+
+    one = {EXP: sympy.exp, LOG: sympy.log, ABS: sympy.Abs}
+    two = {
+        ADD: lambda a, b: a + b,
+        MULTIPLY: lambda a, b: a * b,
+        RAISE: lambda a, b: a**b,
+        MAX: sympy.Max,
+    }
+    stack: list[Any] = []
+    for what, operand in program:
+        if what == NUMBER:
+            stack.append(number(float(operand)))
+        elif what == NAME:
+            stack.append(names[str(operand)])
+        elif what == POWER:
+            stack.append(stack.pop() ** number(float(operand)))
+        elif what in two:
+            right, left = stack.pop(), stack.pop()
+            stack.append(two[what](left, right))
+        else:
+            stack.append(one[what](stack.pop()))
+    return stack.pop()
 
 
 # -- expressions -----------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def generation_cost(scenario: Scenario, lse: str) -> list[tuple[slice, Written]]
                 parameters={},
                 where=f"{scenario.case.where}: generator {name!r}",
             )
-            curve.check_convex(float(g["min_kw"]), float(g["max_kw"]))
+            curve.check_convex(g["min_kw"], g["max_kw"])
             curves.append((slice(k, k + 1), curve))
         else:
             lin, quad = np.array([g["cost_linear"]]), np.array([g["cost_quadratic"]])

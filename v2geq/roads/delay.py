@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,10 +26,24 @@ from v2geq.data.check_delay import DELAY_NAMES, check_delays, delay_texts
 from v2geq.data.model import RoadNetwork
 from v2geq.errors import DataError
 from v2geq.mcp.curves import Formula
-from v2geq.mcp.expression import parse_tree
+from v2geq.mcp.parse import (
+    ABS,
+    ADD,
+    EXP,
+    LOG,
+    MULTIPLY,
+    NAME,
+    NUMBER,
+    POWER,
+    RAISE,
+    Program,
+    parse,
+)
 
 if TYPE_CHECKING:
     from v2geq.roads.kernels.delay import DelayArrays
+
+_NAMES = ("x", *DELAY_NAMES)
 
 
 def delay_arrays(road: RoadNetwork) -> DelayArrays:
@@ -51,7 +65,7 @@ def delay_arrays(road: RoadNetwork) -> DelayArrays:
     program: list[tuple[int, float]] = []
     for text in np.unique(texts[kind == kernels.EXPRESSION]):
         begin[texts == text] = len(program)
-        program += _instructions(parse_tree(text, ("x", *DELAY_NAMES), "road.arcs"))
+        program += _instructions(parse(text, _NAMES, "road.arcs"))
         end[texts == text] = len(program)
     columns = {n: np.array(road.arcs[column], dtype=float) for n, column in DELAY_NAMES.items()}
     alpha = road.arcs.get("conical_alpha", np.zeros(len(texts)))
@@ -70,45 +84,41 @@ def delay_arrays(road: RoadNetwork) -> DelayArrays:
     )
 
 
-def _instructions(tree: Any) -> Iterator[tuple[int, float]]:
-    """Postfix program of a sympy expression: (instruction, operand) pairs."""
+def _instructions(read: Program) -> Iterator[tuple[int, float]]:
+    """Program for the compiled loops: (instruction, operand) pairs."""
     from v2geq.roads.kernels import delay as kernels
 
-    functions = {"exp": kernels.EXP, "log": kernels.LOG, "Abs": kernels.ABS}
-    if tree.is_Symbol:
-        names = ("x", *DELAY_NAMES)
-        codes = (
-            kernels.FLOW,
-            kernels.FREE_FLOW,
-            kernels.CAPACITY,
-            kernels.B,
-            kernels.POWER,
-            kernels.LENGTH,
-        )
-        yield codes[names.index(tree.name)], 0.0
-    elif tree.is_number:
-        yield kernels.CONSTANT, float(tree)
-    elif tree.is_Add or tree.is_Mul:
-        yield from _instructions(tree.args[0])
-        for part in tree.args[1:]:
-            yield from _instructions(part)
-            yield (kernels.ADD if tree.is_Add else kernels.MULTIPLY), 0.0
-    elif tree.is_Pow:
-        yield from _instructions(tree.base)
-        if tree.exp.is_number and float(tree.exp).is_integer():
-            yield kernels.WHOLE_POWER, float(tree.exp)
-        elif tree.exp.is_number and float(tree.exp) == 0.5:
+    codes = (
+        kernels.FLOW,
+        kernels.FREE_FLOW,
+        kernels.CAPACITY,
+        kernels.B,
+        kernels.POWER,
+        kernels.LENGTH,
+    )
+    names = dict(zip(_NAMES, codes, strict=True))
+    plain = {
+        ADD: kernels.ADD,
+        MULTIPLY: kernels.MULTIPLY,
+        RAISE: kernels.RAISE,
+        EXP: kernels.EXP,
+        LOG: kernels.LOG,
+        ABS: kernels.ABS,
+    }
+    for what, operand in read:
+        if what == NUMBER:
+            yield kernels.CONSTANT, float(operand)
+        elif what == NAME:
+            yield names[str(operand)], 0.0
+        elif what != POWER:
+            yield plain[what], 0.0
+        elif float(operand).is_integer():
+            yield kernels.WHOLE_POWER, float(operand)
+        elif operand == 0.5:
             yield kernels.SQRT, 0.0
         else:
-            yield from _instructions(tree.exp)
+            yield kernels.CONSTANT, float(operand)
             yield kernels.RAISE, 0.0
-    elif tree.func.__name__ in functions:
-        yield from _instructions(tree.args[0])
-        yield functions[tree.func.__name__], 0.0
-    else:
-        raise DataError(
-            f"{tree.func.__name__} is not allowed in a travel time", advice=f"rewrite {tree}"
-        )
 
 
 @dataclass(frozen=True, eq=False)
