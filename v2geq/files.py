@@ -146,7 +146,19 @@ def remove_unfinished(path: Path) -> None:
     ours = re.compile(re.escape(_prefix(path)) + r"[0-9a-f]{16}\.part")
     for name in os.listdir(path.parent):
         if ours.fullmatch(name):
-            path.with_name(name).unlink(missing_ok=True)
+            remove(path.with_name(name))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if there is one, or raise DataError."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"in the way and cannot be removed ({_reason(error)})",
+            where=str(path),
+            advice=_OTHER_FOLDER,
+        ) from error
 
 
 def make_folder(path: Path) -> None:

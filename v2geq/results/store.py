@@ -187,6 +187,19 @@ def read(path: Path) -> Saved:
     )
 
 
+def run_in(path: Path) -> tuple[str, bool] | None:
+    """Scenario and V2G of a saved equilibrium, by its head alone; None for any other file."""
+    from netCDF4 import Dataset
+
+    try:
+        with Dataset("equilibrium.nc", memory=read_bytes(path)) as file:
+            if file.getncattr("format") == FORMAT:
+                return str(file.getncattr("scenario")), bool(file.getncattr("v2g"))
+    except (DataError, *_UNREADABLE):
+        pass
+    return None
+
+
 def _open(path: Path) -> xr.Dataset:
     where = str(path)
     import xarray as xr
@@ -206,7 +219,8 @@ def _open(path: Path) -> xr.Dataset:
             raise ValueError("not HDF5")
         with Dataset("equilibrium.nc", memory=raw) as file:
             _check_declared(file, len(raw), where)
-            return xr.open_dataset(NetCDF4DataStore(file)).load()
+            content = NetCDF4DataStore(file)  # type: ignore[no-untyped-call]
+            return xr.open_dataset(content).load()
     except _UNREADABLE as error:
         raise DataError(
             "not a readable NetCDF file, or cut short", where=where, advice=_AGAIN
