@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
+import re
 import resource
 import shutil
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,13 +110,12 @@ def test_names_no_file_can_have(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\\u0000b"])
-@pytest.mark.parametrize("key", ['feeder = "ieee123"', 'road = "sioux_falls"', '"ev_trips.csv"'])
+@pytest.mark.parametrize("key", ["feeder", "road", "trips"])
 def test_names_in_files_no_file_can_have(small: SmallCase, key: str, name: str) -> None:
     text = small.path("case.toml").read_text(encoding="utf-8")
-    old = key.partition(" = ")[2] or key
-    found = next(line for line in text.splitlines() if old.strip('"') in line and "=" in line)
-    quoted = found[found.index('"') : found.rindex('"') + 1]
-    small.edit("case.toml", found, found.replace(quoted, f'"{name}"'))
+    found = re.search(rf'^{key} = .*?"(.+?)"', text, re.MULTILINE)
+    assert found is not None
+    small.edit("case.toml", found[0], found[0].replace(found[1], name))
     with pytest.raises(DataError) as told:
         small.load()
     assert "\n" not in str(told.value)
@@ -128,27 +126,15 @@ def test_names_in_files_no_file_can_have(small: SmallCase, key: str, name: str) 
 # ---------------------------------------------------------------------------------------------
 # Saved files that lie
 
-LOOP = (
-    "c-rgqaB<`1lHy_j0S*oZ76t(ZWbhvf3OG>tF!=;1%?PDCp!5nRm^dQ?h$#UT7lfLRt}Z0V)fJ@rKN^79^MDmXb1;m8"
-    "kqA6o9Romg1e6a;r6-tB)g_{(M-K|^#g%?Nm?8WOR^rmH20N;|N5RNWzp(Vw!HTLb2}&oUrDF#&?G5(xcLAkgSh=ad"
-    "jFvyp((x$37miHua3oak35<p}RsaB#Bt?4"
-)
-"""HDF5: groups that hold themselves and the one above."""
 
-
-def variable(
-    kind: Any, size: int | None = 10, filled: bool = False, name: str = "extra", **options: Any
-) -> Edit:
+def variable(kind: Any, size: int | None = 10, **options: Any) -> Edit:
     """Declare a variable; without a size its length is unlimited."""
 
     def edit(path: Path) -> None:
         with netCDF4.Dataset(path, "a") as file:
             file.createDimension("many", size)
-            added = file.createVariable(
-                name, kind(file) if callable(kind) else kind, ("many",), **options
-            )
-            if filled:
-                added[:] = np.zeros(size or 1)
+            made = kind(file) if callable(kind) and kind is not str else kind
+            file.createVariable("extra", made, ("many",), **options)
 
     return edit
 
@@ -201,18 +187,10 @@ LIES: dict[str, tuple[Edit, str]] = {
     "numbers of a byte": (variable("i1", 10**12), "declares 1e+12 bytes"),
     "compressed": (bomb, "declares 2e+09 bytes"),
     "a huge chunk": (
-        variable("f8", None, True, chunksizes=(400_000_000,), compression="zlib"),
+        variable("f8", None, chunksizes=(400_000_000,), compression="zlib"),
         "declares 3.2e+09 bytes",
     ),
-    "more than 64 bits": (
-        lambda p: [variable("f8", 2**62)(p), attribute("x", 1)(p)],
-        "declares 3.69e+19 bytes",
-    ),
     "groups": (group, "missing or damaged"),
-    "groups in a circle": (
-        lambda p: p.write_bytes(zlib.decompress(base64.b85decode(LOOP))),
-        "not a readable NetCDF file",
-    ),
     "lists of numbers": (
         variable(lambda f: f.createVLType("f8", "list")),
         "the file's extra is missing or damaged",

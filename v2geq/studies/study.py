@@ -126,9 +126,9 @@ def read_study(path: str | Path | None = None) -> Study:
     if isinstance(path, str) and path in available_cases():
         path = networks_folder() / path
     file = Path(path)
-    if file.is_dir():
+    if os.path.isdir(file):
         file = file / "study.toml"
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise DataError(
             f"no study file {str(path)!r}",
             advice="give a study.toml, a folder that holds one, or a shipped case: "
@@ -183,7 +183,7 @@ def over_all_pairs(study: Study) -> Study:
 def _case(table: TomlTable, folder: Path) -> Case:
     """Case named in a study: a path from the study file, or a shipped one."""
     named = table.text("case", ".")
-    if (folder / named).exists():
+    if os.path.exists(folder / named):
         return load_case(folder / named)
     if named in available_cases():
         return load_case(named)
