@@ -201,7 +201,7 @@ LIES: dict[str, tuple[Edit, str]] = {
     ),
     "choices": (
         variable(lambda f: f.createEnumType("i1", "choice", {"a": 0, "b": 1})),
-        "not a readable NetCDF file",
+        "the file's extra is missing or damaged",
     ),
     "a format of two": (attribute("format", np.array([1.0, 2.0])), "not a saved equilibrium"),
     "a format without an end": (attribute("format", "x" * 10**5), "not a saved equilibrium"),

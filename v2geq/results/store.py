@@ -144,7 +144,7 @@ def read(path: Path) -> Saved:
         log = [_iteration(entry) for entry in parts["log"]]
         changes = {str(name): value for name, value in parts["changes"].items()}
         seconds = {str(name): _finite(value) for name, value in parts["seconds"].items()}
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f"the file's log, changes or seconds are damaged ({error})", where=where, advice=_AGAIN
         ) from error
@@ -231,8 +231,9 @@ def _check_declared(file: Any, size: int, where: str) -> None:
     """Refuse types that are never saved, and a NetCDF file that unfolds far beyond its `size`."""
     total = 0
     for name, variable in file.variables.items():
-        number = variable.dtype is not str
-        if file.groups or (number and np.dtype(variable.dtype).kind not in "iufS"):
+        number, kind = variable.dtype is not str, variable.datatype
+        plain = isinstance(kind, np.dtype) and kind.kind in "iufS"
+        if file.groups or (number and not plain):
             raise _damaged(name, where)
         # a chunk is read whole, also where the variable is smaller
         chunk = variable.chunking()
