@@ -6,13 +6,17 @@ certified; 1 a run did not converge or a certificate fails; 2 bad input.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 import tomllib
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +24,7 @@ import typer
 
 from v2geq import __version__
 from v2geq.errors import ConvergenceError, DataError, V2GError
+from v2geq.files import check_writable, make_folder
 from v2geq.show import log_to_stderr
 
 if TYPE_CHECKING:
@@ -35,8 +40,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143
+"""Exit codes after Ctrl-C, a reader that went away and a signal to end, as shells have them."""
+
+_STOPPED = {INTERRUPTED: "interrupted", TERMINATED: "terminated"}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 UNITS = {
     "load_shed_kw": "kW",
@@ -94,24 +102,63 @@ AllOD = Annotated[
 
 def main() -> None:
     """Entry point: expected errors become one line and an exit code."""
+    if sys.stdout is None or sys.stderr is None:
+        # closed by the caller: files opened later must not take their place
+        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         # names of cases may hold letters that the terminal's encoding lacks
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     warnings.showwarning = _show_warning
     log_to_stderr()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+    raise SystemExit(_flush(_run()))
+
+
+def _run() -> int:
+    """Exit code of the command."""
     try:
         app()
     except ConvergenceError as error:
-        print(f"not solved: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _say(f"not solved: {error}")
+        return 1
     except V2GError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _say(f"error: {error}")
+        return 2
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _say(f"error: {error.filename or 'output'}: cannot be written ({error.strerror})")
+        return 2
     except SystemExit as stop:
-        if stop.code == INTERRUPTED:
-            print("interrupted; what was saved before is complete", file=sys.stderr)
-        raise
+        code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if isinstance(stop.__context__, BrokenPipeError):
+            # nobody reads on, and what the command would have found is not known
+            return UNREAD
+        if code in _STOPPED:
+            _say(f"{_STOPPED[code]}; what was saved before is complete")
+        return code
+    return 0
+
+
+def _flush(code: int) -> int:
+    """Exit code once the streams are written out; what nobody reads any more is dropped."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            # or the interpreter tries again at its end, and tells of it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+                _say(f"error: output: cannot be written ({error.strerror})")
+                code = code or 2
+    return code
+
+
+def _terminate(*_: object) -> None:
+    raise SystemExit(TERMINATED)
 
 
 def _version(wanted: bool) -> None:
@@ -260,7 +307,6 @@ def solve(
     from v2geq.data.case import load_case
     from v2geq.data.trips import spread_trips
     from v2geq.equilibrium import solve as solve_case
-    from v2geq.results.store import check_writable
 
     if out is not None:
         check_writable(out)
@@ -297,9 +343,9 @@ def assign(
     from v2geq.data.tntp import read_tntp
     from v2geq.roads.assign import assign as assign_trips
 
-    if out is not None:
-        _make_folder(out)
     road, demand = read_tntp(net, trips, distance_factor=distance_factor, toll_factor=toll_factor)
+    if out is not None:
+        make_folder(out)
     result = assign_trips(road, demand, gap, progress=_say)
     if out is not None:
         result.save(out)
@@ -367,7 +413,6 @@ def export(
     from v2geq.data.case import load_case
     from v2geq.equilibrium import solve as solve_case
     from v2geq.mcp.gams import to_gams
-    from v2geq.results.store import check_writable
 
     check_writable(out)
     eq = solve_case(load_case(case), scenario, v2g=v2g, progress=_say)
@@ -402,20 +447,10 @@ def _end(eq: Equilibrium) -> None:
         raise typer.Exit(1)
 
 
-def _make_folder(path: Path) -> None:
-    """Make a folder for results, before long work, or raise DataError."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"cannot make the folder ({error.strerror})", where=str(path), advice="choose another"
-        ) from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise DataError("cannot be written to", where=str(path), advice="choose another folder")
-
-
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    # work goes on where nobody can be told of it
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

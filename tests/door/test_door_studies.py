@@ -208,8 +208,8 @@ real = study.solve_run
 
 def solve_run(case, run, out):
     if run.scenario == "stress":
-        open(os.path.join(out, run.name + ".nc.part"), "w").close()
-        os._exit(9)
+        # in the middle of writing
+        os.fsync = lambda _: os._exit(9)
     return real(case, run, out)
 """
 
@@ -225,13 +225,15 @@ def test_a_process_that_dies(
     try:
         small.study("[study]\nscenarios = ['stress', 'base']\nv2g = [true]\n")
         out = small.root / "out"
+        out.mkdir()
+        (out / "stress_v2g.nc.part").write_text("mine")
         answer = run("study", small.folder, "--out", out, "--jobs", "2")
     finally:
         del sys.modules["dying_process"]
     assert answer.code == 1
     assert [r["status"] for r in rows(out)] == ["crashed", "solved"]
     assert "stress_v2g failed: its process died" in answer.err
-    assert left_over(out) == ["base_v2g.nc", "summary.csv"]
+    assert left_over(out) == ["base_v2g.nc", "stress_v2g.nc.part", "summary.csv"]
 
 
 # ---------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,11 +90,11 @@ def comparisons(folder: Path | None) -> Iterator[Comparison]:
     yield Comparison("Sioux Falls", result, flow, SIOUX_FALLS_OBJECTIVE)
     if folder is None:
         return
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DataError("no such folder", where=str(folder), advice="give that of the TNTP data")
     for known in PUBLISHED:
         files = folder / known.folder / known.prefix
-        if not Path(f"{files}_net.tntp").exists():
+        if not os.path.lexists(f"{files}_net.tntp"):
             continue
         road, trips = read_tntp(
             f"{files}_net.tntp",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,9 @@ def _case_file(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str) and name_or_path in available_cases():
         return networks_folder() / name_or_path / "case.toml"
     path = Path(name_or_path)
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / "case.toml"
-    if path.is_file() and path.suffix == ".toml":
+    if os.path.isfile(path) and path.suffix == ".toml":
         return path
     shipped = available_cases()
     close = did_you_mean(str(name_or_path), shipped)
@@ -150,7 +151,7 @@ def _network(networks: TomlTable, key: str, folder: Path) -> Path:
     """Network folder named in case.toml: relative to the case, or the name of a shipped one."""
     name = networks.text(key)
     for found in (folder / name, networks_folder() / name):
-        if found.is_dir():
+        if os.path.isdir(found):
             return found
     known = sorted(p.parent.name for p in networks_folder().glob(f"*/{key}.toml"))
     raise networks.error(

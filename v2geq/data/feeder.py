@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from v2geq.data.check_feeder import check_feeder
@@ -37,7 +38,7 @@ def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
     frames, origins = {}, {}
     for table, schema in FEEDER_TABLES.items():
         path = folder / f"{table}.csv"
-        if schema is CAPACITORS and not path.exists():
+        if schema is CAPACITORS and not os.path.lexists(path):
             frames[table] = schema.frame({c.name: [] for c in schema.columns})
             continue
         frames[table], origins[schema.name] = read_table(path, schema)

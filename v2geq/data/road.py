@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def read_road_with_origin(folder: str | Path) -> tuple[RoadNetwork, Origin]:
     arcs["toll"] *= toll_usd
     origins = {NODES.name: node_origin, ARCS.name: arc_origin}
     trips = TRIPS.frame({c.name: [] for c in TRIPS.columns})
-    if (folder / "trips.csv").exists():
+    if os.path.lexists(folder / "trips.csv"):
         trips, origins[TRIPS.name] = read_trips(folder / "trips.csv")
     road = RoadNetwork(name=name, nodes=nodes, arcs=arcs, trips=trips, source=source)
     origin = Origin(origins)

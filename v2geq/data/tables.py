@@ -13,28 +13,25 @@ import pandas as pd
 from v2geq.data.origin import TableOrigin
 from v2geq.data.schema import MAY_BE_EMPTY, TableSchema, row_name
 from v2geq.errors import DataError, did_you_mean
+from v2geq.files import MOST_BYTES, read_bytes
 
 
-def read_text(path: Path) -> str:
-    """Text of a UTF-8 file, with or without byte order mark.
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """Text of a UTF-8 file of at most `most` bytes, with or without byte order mark.
 
     Raises
     ------
     DataError
-        If the file is missing, is a folder, or is not UTF-8.
+        If the file is missing, no regular one, too large, or not UTF-8.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path, most)
     except FileNotFoundError:
         near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(
             "file not found",
             where=str(path),
             advice=did_you_mean(path.name, sorted(near)) if near else "check the path",
-        ) from None
-    except OSError as error:
-        raise DataError(
-            f"cannot be read ({error.strerror})", where=str(path), advice="check the path"
         ) from None
     try:
         return raw.decode("utf-8-sig")

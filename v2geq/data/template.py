@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from v2geq.data.schema import (
 )
 from v2geq.data.values import BASES, ValueSpec, setting_specs
 from v2geq.errors import DataError
+from v2geq.files import make_folder, write_files
 
 Rows = Sequence[Sequence[str | float | bool]]
 
@@ -200,19 +203,25 @@ def write_template(folder: str | Path) -> list[str]:
         Where the folder is not empty or cannot be written.
     """
     folder = Path(folder)
+    there = os.path.lexists(folder)
+    if there and not (os.path.isdir(folder) and os.access(folder, os.R_OK)):
+        what = "cannot be read" if os.path.isdir(folder) else "is a file"
+        raise DataError(what, where=str(folder), advice="give a new or empty folder")
+    if there and os.listdir(folder):
+        raise DataError("is not empty", where=str(folder), advice="give a new or empty folder")
+    make_folder(folder)
+    files = template_files(folder.resolve().name or "case")
+    inside = {(folder / name).parent for name in files} - {folder}
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            what = "is not empty" if folder.is_dir() else "is a file"
-            raise DataError(what, where=str(folder), advice="give a new or empty folder")
-        files = template_files(folder.resolve().name or "case")
-        for name, text in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DataError(
-            f"cannot be written ({error.strerror})", where=str(folder), advice="check the path"
-        ) from None
+        for path in inside:
+            make_folder(path)
+        write_files({folder / name: text.encode() for name, text in files.items()})
+    except DataError:
+        # as it was, so that another try finds an empty folder
+        for path in (*inside, *(() if there else (folder,))):
+            with suppress(OSError):
+                path.rmdir()
+        raise
     return list(files)
 
 

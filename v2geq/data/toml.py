@@ -13,6 +13,7 @@ from v2geq.data.values import ValueSpec
 from v2geq.errors import DataError, did_you_mean
 
 _REQUIRED: Any = object()
+_MOST_BYTES = 2**22  # settings, not tables: the parser is slow
 _HEADER = re.compile(r"\s*\[\[?\s*(?P<path>[^\[\]]+?)\s*\]\]?\s*(#.*)?\Z")
 _KEY = re.compile(
     r"""\s*(?P<path>(?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*="""
@@ -158,7 +159,7 @@ def read_toml(path: Path) -> TomlTable:
     DataError
         If the file is missing, not UTF-8, or not TOML (with the line).
     """
-    source = read_text(path)
+    source = read_text(path, _MOST_BYTES)
     try:
         data = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from v2geq.errors import DataError
+from v2geq.files import make_folder, write_files
 
 Colour = tuple[float, float, float]
 
@@ -146,25 +147,23 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
     Raises
     ------
     DataError
-        Where the folder cannot be written to.
+        Where they cannot be written.
     """
     base = Path(path)
-    out = [base.with_name(base.name + ending) for ending in (".svg", ".png")]
-    try:
-        base.parent.mkdir(parents=True, exist_ok=True)
-        with style():
-            # without a date equal figures are equal files
-            figure.savefig(out[0], format="svg", metadata={"Date": None})
-            # the layout is settled: solving it again would only cost time
-            figure.set_layout_engine("none")
-            figure.savefig(out[1], format="png", dpi=300, pil_kwargs={"compress_level": 4})
-    except OSError as error:
-        raise DataError(
-            f"cannot be written ({error.strerror or error})",
-            where=str(error.filename or base.parent),
-            advice="choose another folder",
-        ) from error
-    return out
+    svg, png = io.BytesIO(), io.BytesIO()
+    make_folder(base.parent)
+    with style():
+        # without a date equal figures are equal files
+        figure.savefig(svg, format="svg", metadata={"Date": None})
+        # the layout is settled: solving it again would only cost time
+        figure.set_layout_engine("none")
+        figure.savefig(png, format="png", dpi=300, pil_kwargs={"compress_level": 4})
+    files = {
+        base.with_name(base.name + ending): content.getvalue()
+        for ending, content in ((".svg", svg), (".png", png))
+    }
+    write_files(files)
+    return list(files)
 
 
 def mix(colour: str, white: float) -> Colour:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,9 +21,10 @@ from v2geq.arrays import FloatArray
 from v2geq.data.case import case_from_document, case_to_document, with_parameters
 from v2geq.data.model import Case
 from v2geq.errors import DataError
+from v2geq.files import check_writable, read_bytes, write_files
 from v2geq.players.drivers import Traffic
 from v2geq.players.paths import PathSet, make_path
-from v2geq.solvers.protocol import Iteration
+from v2geq.solvers.protocol import Iteration, Status
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 FORMAT = "v2geq equilibrium 1"
 _TEXTS = ("scenario", "status", "case", "changes", "log", "seconds")
 _AGAIN = "solve and save again"
-
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_TEXT_BYTES = 16  # of a text's reference in the file
+_MOST_UNFOLDED = 100  # times the size of the file; own files are not compressed
 
 _UNREADABLE = (
     OSError,
@@ -62,29 +64,6 @@ class Saved:
     tables: xr.Dataset
 
 
-def check_writable(path: Path) -> None:
-    """Raise DataError unless a file could be written under this name.
-
-    Meant to be called before long work whose result goes there.
-    """
-    path = Path(path)
-    folder = path.parent
-    if path.is_dir():
-        raise DataError("is a folder", where=str(path), advice="give the name of a file in it")
-    if not folder.is_dir():
-        raise DataError(
-            f"the folder {str(folder)!r} does not exist",
-            where=str(path),
-            advice="make it first, or choose another",
-        )
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(
-            f"the folder {str(folder)!r} cannot be written to",
-            where=str(path),
-            advice="choose another",
-        )
-
-
 def write(
     path: Path,
     *,
@@ -106,7 +85,6 @@ def write(
     DataError
         Where no file can be written under this name.
     """
-    path = Path(path)
     check_writable(path)
     arrays = {f"z.{name}": np.asarray(values, dtype=float) for name, values in z.items()}
     for name, paths in traffic.paths.items():
@@ -125,18 +103,14 @@ def write(
         "seconds": json.dumps(dict(seconds)),
     }
     data.attrs["digests"] = json.dumps(_digests(data))
-    part = path.with_name(path.name + ".part")
-    try:
-        data.to_netcdf(part, engine="netcdf4")
-        part.replace(path)
-    except OSError as error:
-        raise DataError(
-            f"cannot be written ({error.strerror or error})",
-            where=str(path),
-            advice="check the free space and the rights of the folder",
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+
+    def fill(part: Path) -> None:
+        try:
+            data.to_netcdf(part, engine="netcdf4")
+        except RuntimeError as error:
+            raise OSError(f"{error}; the disk may be full") from error
+
+    write_files({path: fill})
 
 
 def _plain(value: Any) -> Any:
@@ -152,8 +126,9 @@ def read(path: Path) -> Saved:
     where = str(path)
     data = _open(path)
     attrs = data.attrs
-    if attrs.get("format") != FORMAT:
-        found = f"format {attrs['format']!r}" if "format" in attrs else "another NetCDF file"
+    written = attrs.get("format", "")
+    if not isinstance(written, str) or written != FORMAT:
+        found = f"format {str(written)[:60]!r}" if "format" in attrs else "another NetCDF file"
         raise DataError(
             f"not a saved equilibrium ({found})",
             where=where,
@@ -161,13 +136,15 @@ def read(path: Path) -> Saved:
         )
     texts = {name: _text(attrs, name, where) for name in _TEXTS}
     parts = {name: _json(texts, name, where) for name in ("case", "changes", "log", "seconds")}
-    if attrs.get("v2g") not in (0, 1):
+    if not isinstance(attrs.get("v2g"), (int, np.integer)) or attrs["v2g"] not in (0, 1):
         raise _damaged("v2g", where)
+    if texts["status"] not in {status.word for status in Status}:
+        raise _damaged("status", where)
     try:
-        log = [Iteration(**entry) for entry in parts["log"]]
+        log = [_iteration(entry) for entry in parts["log"]]
         changes = {str(name): value for name, value in parts["changes"].items()}
-        seconds = {str(name): float(value) for name, value in parts["seconds"].items()}
-    except (TypeError, ValueError, AttributeError) as error:
+        seconds = {str(name): _finite(value) for name, value in parts["seconds"].items()}
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(
             f"the file's log, changes or seconds are damaged ({error})", where=where, advice=_AGAIN
         ) from error
@@ -210,30 +187,62 @@ def read(path: Path) -> Saved:
     )
 
 
-def _open(path: Path) -> xr.Dataset:
-    where = str(path)
-    if path.is_dir():
-        raise DataError("is a folder", where=where, advice="give a saved .nc file in it")
-    if not path.is_file():
-        raise DataError("no such file", where=where, advice="give the path of a saved .nc file")
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except OSError as error:
-        raise DataError(
-            f"cannot be read ({error.strerror})", where=where, advice="check the file's rights"
-        ) from error
-    if empty:
-        raise DataError("the file is empty", where=where, advice=_AGAIN)
-    import xarray as xr
+def run_in(path: Path) -> tuple[str, bool] | None:
+    """Scenario and V2G of a saved equilibrium, by its head alone; None for any other file."""
+    from netCDF4 import Dataset
 
     try:
-        with xr.open_dataset(path, engine="netcdf4") as opened:
-            return opened.load()
+        with Dataset("equilibrium.nc", memory=read_bytes(path)) as file:
+            if file.getncattr("format") == FORMAT:
+                return str(file.getncattr("scenario")), bool(file.getncattr("v2g"))
+    except (DataError, *_UNREADABLE):
+        pass
+    return None
+
+
+def _open(path: Path) -> xr.Dataset:
+    where = str(path)
+    import xarray as xr
+    from netCDF4 import Dataset
+    from xarray.backends import NetCDF4DataStore
+
+    try:
+        raw = read_bytes(path)
+    except FileNotFoundError:
+        raise DataError(
+            "no such file", where=where, advice="give the path of a saved .nc file"
+        ) from None
+    if not raw:
+        raise DataError("the file is empty", where=where, advice=_AGAIN)
+    try:
+        if not raw.startswith(_SIGNATURE):
+            raise ValueError("not HDF5")
+        with Dataset("equilibrium.nc", memory=raw) as file:
+            _check_declared(file, len(raw), where)
+            content = NetCDF4DataStore(file)  # type: ignore[no-untyped-call]
+            return xr.open_dataset(content).load()
     except _UNREADABLE as error:
         raise DataError(
             "not a readable NetCDF file, or cut short", where=where, advice=_AGAIN
         ) from error
+
+
+def _check_declared(file: Any, size: int, where: str) -> None:
+    """Refuse types that are never saved, and a NetCDF file that unfolds far beyond its `size`."""
+    total = 0
+    for name, variable in file.variables.items():
+        number, kind = variable.dtype is not str, variable.datatype
+        plain = isinstance(kind, np.dtype) and kind.kind in "iufS"
+        if file.groups or (number and not plain):
+            raise _damaged(name, where)
+        # a chunk is read whole, also where the variable is smaller
+        chunk = variable.chunking()
+        cells = max(math.prod(variable.shape), math.prod(chunk) if isinstance(chunk, list) else 0)
+        total += cells * (np.dtype(variable.dtype).itemsize if number else _TEXT_BYTES)
+    if total > _MOST_UNFOLDED * size:
+        raise DataError(
+            f"declares {total:.3g} bytes of data in a file of {size:,}", where=where, advice=_AGAIN
+        )
 
 
 def _text(attrs: Mapping[str, Any], name: str, where: str) -> str:
@@ -246,10 +255,22 @@ def _text(attrs: Mapping[str, Any], name: str, where: str) -> str:
 def _json(texts: Mapping[str, str], name: str, where: str) -> Any:
     try:
         return json.loads(texts[name])
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"the file's {name} is damaged ({error})", where=where, advice=_AGAIN
         ) from error
+
+
+def _iteration(entry: Mapping[str, Any]) -> Iteration:
+    """An entry of the log; its figures may be NaN where a solver had none."""
+    types = {"number": int, "phase": str}
+    return Iteration(**{name: types.get(name, float)(value) for name, value in entry.items()})
+
+
+def _finite(value: Any) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not finite")
+    return float(value)
 
 
 def _damaged(name: str, where: str) -> DataError:

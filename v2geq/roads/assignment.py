@@ -13,6 +13,7 @@ import numpy as np
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError, did_you_mean
+from v2geq.files import make_folder, write_files
 from v2geq.roads.problem import Problem
 from v2geq.show import card
 
@@ -307,11 +308,14 @@ class Assignment:
     def save(self, folder: str | Path) -> None:
         """Write arcs.csv, od.csv, paths.csv and log.csv to a folder, made if need be."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.arcs.to_csv(folder / "arcs.csv")
-        self.od.to_csv(folder / "od.csv", index=False)
-        self.paths.to_csv(folder / "paths.csv", index=False)
-        self.log.to_csv(folder / "log.csv")
+        make_folder(folder)
+        tables = {
+            "arcs.csv": self.arcs.to_csv(),
+            "od.csv": self.od.to_csv(index=False),
+            "paths.csv": self.paths.to_csv(index=False),
+            "log.csv": self.log.to_csv(),
+        }
+        write_files({folder / name: text.encode() for name, text in tables.items()})
 
     @property
     def figures(self) -> dict[str, str]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import multiprocessing
 import os
 import signal
+import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +29,15 @@ from v2geq.data.targets import resolve
 from v2geq.data.toml import TomlTable, read_toml
 from v2geq.data.trips import spread_trips
 from v2geq.errors import ConvergenceError, DataError, did_you_mean
+from v2geq.files import (
+    check_writable,
+    locked,
+    make_folder,
+    remove,
+    remove_unfinished,
+    write_files,
+)
+from v2geq.results.store import run_in
 from v2geq.show import log_to_stderr
 
 COLUMNS = (
@@ -112,9 +126,9 @@ def read_study(path: str | Path | None = None) -> Study:
     if isinstance(path, str) and path in available_cases():
         path = networks_folder() / path
     file = Path(path)
-    if file.is_dir():
+    if os.path.isdir(file):
         file = file / "study.toml"
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise DataError(
             f"no study file {str(path)!r}",
             advice="give a study.toml, a folder that holds one, or a shipped case: "
@@ -169,7 +183,7 @@ def over_all_pairs(study: Study) -> Study:
 def _case(table: TomlTable, folder: Path) -> Case:
     """Case named in a study: a path from the study file, or a shipped one."""
     named = table.text("case", ".")
-    if (folder / named).exists():
+    if os.path.exists(folder / named):
         return load_case(folder / named)
     if named in available_cases():
         return load_case(named)
@@ -215,12 +229,10 @@ def _solve_run(case: Case, run: Run, path: Path) -> Outcome:
     from v2geq.analysis.facts import facts
     from v2geq.equilibrium import solve
 
-    # a file of an earlier study must not pass for the result of this run
     try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        text = f"{path}: in the way and cannot be removed ({error.strerror or error})"
-        return _failed(run, "not_saved", text)
+        check_writable(path)
+    except DataError as error:
+        return _failed(run, "not_saved", str(error))
     try:
         with_parameters(case, run.changes)
     except DataError as error:
@@ -233,6 +245,7 @@ def _solve_run(case: Case, run: Run, path: Path) -> Outcome:
     try:
         eq.save(path)
     except DataError as error:
+        row["status"] = "not_saved"
         problems.append(f"solved but not saved: {error}")
     return Outcome(run, row, "; ".join(problems), tuple(eq.warnings), found)
 
@@ -255,6 +268,10 @@ def run_study(
     OUT/social_cost.csv lists the change of the social cost by term. A run that fails does not stop
     the others: its row says so, and its outcome why.
 
+    The folder is kept to one study at a time. Runs that an earlier study left in it are removed
+    when this one begins: saved equilibria under the name of their run. Whatever else is there
+    stays, and so do folders of variants that this study does not have, which is told.
+
     Parameters
     ----------
     jobs
@@ -265,47 +282,61 @@ def run_study(
     Raises
     ------
     DataError
-        Where `out` cannot be written to.
+        Where `out` cannot be written to, or another study is at it.
     """
     folder = Path(out)
-    try:
-        for variant in study.variants:
-            (folder / variant).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"cannot make the folder ({error.strerror})", where=str(folder), advice="choose another"
-        ) from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError("cannot be written to", where=str(folder), advice="choose another folder")
-    tables = [folder / v / "summary.csv" for v in study.variants]
-    tables += [folder / "claims.csv", folder / "social_cost.csv"]
     jobs = max(1, min(jobs or _cores(), len(study.runs)))
     done: dict[str, Outcome] = {}
-    try:
-        # until the new ones are complete there are none, rather than some of other runs
-        for table in tables:
-            table.unlink(missing_ok=True)
-        for outcome in _outcomes(study, str(folder), jobs):
-            done[outcome.run.name] = outcome
-            if progress:
-                progress(outcome)
+    with ExitStack() as stack:
+        for variant in study.variants:
+            make_folder(folder / variant)
+            stack.enter_context(locked(folder / variant))
+        _clear(study, folder)
+        try:
+            for outcome in _outcomes(study, str(folder), jobs):
+                done[outcome.run.name] = outcome
+                if progress:
+                    progress(outcome)
+        finally:
+            for run in study.runs:
+                remove_unfinished(folder / f"{run.name}.nc")
         outcomes = [done[r.name] for r in study.runs]
+        tables = _comparisons(folder, outcomes)
         for variant in study.variants:
             own = [o for o in outcomes if o.run.variant == variant]
             rows = [{"status": "failed", **o.row} for o in own]
-            _write_table(folder / variant / "summary.csv", COLUMNS, rows)
-        _write_comparisons(folder, outcomes)
-    except OSError as error:
-        raise DataError(
-            f"cannot be written ({error.strerror or error})",
-            where=str(folder),
-            advice="check the free space and the rights of the folder",
-        ) from error
-    finally:
-        # of processes that were stopped while they wrote
-        for run in study.runs:
-            (folder / f"{run.name}.nc.part").unlink(missing_ok=True)
+            tables[folder / variant / "summary.csv"] = _table(COLUMNS, rows)
+        write_files(tables)
     return outcomes
+
+
+def _clear(study: Study, folder: Path) -> None:
+    """Remove what an earlier study left: nothing old may pass for a result of this one."""
+    tables = [folder / v / "summary.csv" for v in study.variants]
+    tables += [folder / "claims.csv", folder / "social_cost.csv"]
+    for table in tables:
+        check_writable(table)
+    own = [folder / f"{run.name}.nc" for run in study.runs]
+    files = {path for path in own if _is_regular(path)} | set(filter(_is_regular, tables))
+    for variant in study.variants:
+        for path in filter(_is_regular, (folder / variant).glob("*_v2g.nc")):
+            found = None if path in files else run_in(path)
+            if found is not None and Run(*found).name == path.stem:
+                files.add(path)
+    for path in files:
+        remove(path)
+    for path in own:
+        remove_unfinished(path)
+    for path in sorted(folder.glob("*/summary.csv")):
+        if path.parent.name not in study.variants:
+            warnings.warn(
+                f"{path.parent} holds runs that are not of this study; it is left as it is",
+                stacklevel=3,
+            )
+
+
+def _is_regular(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def _cores() -> int:
@@ -326,11 +357,14 @@ def _outcomes(study: Study, out: str, jobs: int) -> Iterator[Outcome]:
         for position, run in enumerate(study.runs):
             if position == 1:
                 # one process alone compiles what is not in the cache yet; others get ready
-                for _ in range(jobs - 1):
-                    pool.submit(import_module, "v2geq.equilibrium")
+                with _no_interrupts():
+                    for _ in range(jobs - 1):
+                        pool.submit(import_module, "v2geq.equilibrium")
                 wait(futures)
             try:
-                futures[pool.submit(solve_run, study.case, run, out)] = run
+                with _no_interrupts():
+                    future = pool.submit(solve_run, study.case, run, out)
+                futures[future] = run
             except BrokenProcessPool:
                 lost.append(run)
         for future in as_completed(futures):
@@ -349,7 +383,9 @@ def _outcomes(study: Study, out: str, jobs: int) -> Iterator[Outcome]:
     for run in [r for r in study.runs if r in lost]:
         with _one_thread(), _pool(1) as pool:
             try:
-                yield pool.submit(solve_run, study.case, run, out).result()
+                with _no_interrupts():
+                    future = pool.submit(solve_run, study.case, run, out)
+                yield future.result()
             except BrokenProcessPool:
                 yield _failed(
                     run,
@@ -361,20 +397,52 @@ def _outcomes(study: Study, out: str, jobs: int) -> Iterator[Outcome]:
 
 @contextmanager
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with this one, however it ends."""
     context = multiprocessing.get_context("spawn")
     talks = logging.getLogger("v2geq").isEnabledFor(logging.INFO)
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(talks,))
+    theirs, ours = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=_start, initargs=(talks, theirs)
+    )
     try:
         yield pool
+    except BaseException:
+        ours.close()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+        ours.close()
+        theirs.close()
 
 
-def _start(talks: bool) -> None:
-    """Let an interrupt end a worker without a traceback; its log goes where the main one's does."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _start(talks: bool, lifeline: Connection) -> None:
+    """Leave interrupts to the main process; a worker's log goes where the main one's does.
+
+    `lifeline` is a pipe to which nothing is written: it ends when the main process closes it or is
+    no more, and the worker with it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     if talks:
         log_to_stderr()
+
+
+def _end_with(lifeline: Connection) -> None:
+    lifeline.poll(None)
+    os._exit(1)
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Hold interrupts back; processes started meanwhile never get any."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -420,8 +488,9 @@ def claims_of(outcomes: Sequence[Outcome], variant: str = "") -> list[Claim]:
     return [] if found is None or spread else check_claims(found)
 
 
-def _write_comparisons(folder: Path, outcomes: list[Outcome]) -> None:
+def _comparisons(folder: Path, outcomes: list[Outcome]) -> dict[Path, bytes]:
     """Claims of the paper and the change of the social cost, where a study has the six runs."""
+    tables: dict[Path, bytes] = {}
     claims = claims_of(outcomes)
     if claims:
         rows = [dict(vars(c)) for c in claims]
@@ -430,7 +499,7 @@ def _write_comparisons(folder: Path, outcomes: list[Outcome]) -> None:
             for row, claim in zip(rows, claims_of(outcomes, variant), strict=False):
                 row.update({f"here_{variant}": claim.here, f"met_{variant}": claim.met})
             columns += [f"here_{variant}", f"met_{variant}"]
-        _write_table(folder / "claims.csv", columns, rows)
+        tables[folder / "claims.csv"] = _table(columns, rows)
     plain = _six_runs(outcomes, "")
     if plain is not None:
         changes = social_cost_changes(plain)
@@ -439,17 +508,14 @@ def _write_comparisons(folder: Path, outcomes: list[Outcome]) -> None:
             dict(zip(names, (term, *values), strict=True))
             for term, values in zip(changes.index, changes.to_numpy().tolist(), strict=True)
         ]
-        _write_table(folder / "social_cost.csv", names, lines)
+        tables[folder / "social_cost.csv"] = _table(names, lines)
+    return tables
 
 
-def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a CSV file; it appears under its name only when complete."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="nan", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def _table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Content of a CSV file."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="nan", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
