@@ -12,7 +12,6 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from v2geq.data.targets import resolve
 from v2geq.data.toml import TomlTable, read_toml
 from v2geq.data.trips import spread_trips
 from v2geq.errors import ConvergenceError, DataError, did_you_mean
+from v2geq.roads.kernels.announcement import Once, share
 from v2geq.show import log_to_stderr
 
 COLUMNS = (
@@ -325,9 +325,9 @@ def _outcomes(study: Study, out: str, jobs: int) -> Iterator[Outcome]:
         futures: dict[Future[Outcome], Run] = {}
         for position, run in enumerate(study.runs):
             if position == 1:
-                # one process alone compiles what is not in the cache yet; others get ready
+                # the first run compiles what is not in the cache yet, and the others help it
                 for _ in range(jobs - 1):
-                    pool.submit(import_module, "v2geq.equilibrium")
+                    pool.submit(_get_ready)
                 wait(futures)
             try:
                 futures[pool.submit(solve_run, study.case, run, out)] = run
@@ -363,18 +363,32 @@ def _outcomes(study: Study, out: str, jobs: int) -> Iterator[Outcome]:
 def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("spawn")
     talks = logging.getLogger("v2geq").isEnabledFor(logging.INFO)
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(talks,))
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=context, initializer=_start, initargs=(talks, context.Lock())
+    )
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _start(talks: bool) -> None:
-    """Let an interrupt end a worker without a traceback; its log goes where the main one's does."""
+def _start(talks: bool, turn: Once) -> None:
+    """Let an interrupt end a worker without a traceback; its log goes where the main one's does.
+
+    Only one of those who share `turn` says that it compiles.
+    """
+    share(turn)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if talks:
         log_to_stderr()
+
+
+def _get_ready() -> None:
+    """Import what solving takes, and load or compile the loops that a run comes to last."""
+    from v2geq import equilibrium  # noqa: F401
+    from v2geq.players.rehearsal import rehearse
+
+    rehearse()
 
 
 @contextmanager
