@@ -223,7 +223,11 @@ def test_two_processes_at_once(package: Path, tmp_path: Path) -> None:
     environment = {**kept, "PYTHONPATH": str(package), "NUMBA_CACHE_DIR": str(tmp_path / "own")}
     both = [
         subprocess.Popen(
-            [sys.executable, "-B", "-c", p], env=environment, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-B", "-c", p],
+            env=environment,
+            cwd=package,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for p in programs
     ]
