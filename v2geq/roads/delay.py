@@ -24,7 +24,6 @@ import numpy as np
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.check_delay import DELAY_NAMES, check_delays, delay_texts
 from v2geq.data.model import RoadNetwork
-from v2geq.errors import DataError
 from v2geq.mcp.curves import Formula
 from v2geq.mcp.parse import (
     ABS,

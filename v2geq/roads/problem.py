@@ -96,10 +96,11 @@ class Problem:
 
     def retime(self) -> None:
         """Times and slopes of all arcs at their flows."""
-        from v2geq.roads.kernels.assignment import retime
+        from v2geq.roads.kernels.delay import retime
 
+        flow, time, slope, quartic = self.state[:4]
         arcs = np.arange(len(self.graph.arcs), dtype=np.int32)
-        retime(self.delay, self.state, arcs, 0, arcs.size)
+        retime(self.delay, quartic, flow, time, slope, arcs, 0, arcs.size)
 
     @property
     def overflow(self) -> str:

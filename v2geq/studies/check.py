@@ -18,8 +18,8 @@ import pandas as pd
 
 from v2geq.data.case import available_cases, load_case, networks_folder
 from v2geq.data.model import Case
-from v2geq.data.unused import unused, unused_changes
 from v2geq.data.tables import read_text
+from v2geq.data.unused import unused, unused_changes
 from v2geq.data.values import BASES
 from v2geq.errors import DataError, listed
 from v2geq.players.drivers import traffic

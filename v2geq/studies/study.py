@@ -16,7 +16,6 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ from v2geq.files import (
     write_files,
 )
 from v2geq.results.store import run_in
+from v2geq.roads.kernels.announcement import Once, share
 from v2geq.show import log_to_stderr
 
 COLUMNS = (
@@ -356,10 +356,10 @@ def _outcomes(study: Study, out: str, jobs: int) -> Iterator[Outcome]:
         futures: dict[Future[Outcome], Run] = {}
         for position, run in enumerate(study.runs):
             if position == 1:
-                # one process alone compiles what is not in the cache yet; others get ready
+                # the first run compiles what is not in the cache yet, and the others help it
                 with _no_interrupts():
                     for _ in range(jobs - 1):
-                        pool.submit(import_module, "v2geq.equilibrium")
+                        pool.submit(_get_ready)
                 wait(futures)
             try:
                 with _no_interrupts():
@@ -402,7 +402,7 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     talks = logging.getLogger("v2geq").isEnabledFor(logging.INFO)
     theirs, ours = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(
-        jobs, mp_context=context, initializer=_start, initargs=(talks, theirs)
+        jobs, mp_context=context, initializer=_start, initargs=(talks, theirs, context.Lock())
     )
     try:
         yield pool
@@ -415,12 +415,13 @@ def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
         theirs.close()
 
 
-def _start(talks: bool, lifeline: Connection) -> None:
+def _start(talks: bool, lifeline: Connection, turn: Once) -> None:
     """Leave interrupts to the main process; a worker's log goes where the main one's does.
 
     `lifeline` is a pipe to which nothing is written: it ends when the main process closes it or is
-    no more, and the worker with it.
+    no more, and the worker with it. Only one of those who share `turn` says that it compiles.
     """
+    share(turn)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     if talks:
@@ -443,6 +444,14 @@ def _no_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _get_ready() -> None:
+    """Import what solving takes, and load or compile the loops that a run comes to last."""
+    from v2geq import equilibrium  # noqa: F401
+    from v2geq.players.rehearsal import rehearse
+
+    rehearse()
 
 
 @contextmanager

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, inner, longer, reverse
-from v2geq.roads.kernels.delay import DelayArrays, time_and_slope
+from v2geq.roads.kernels.compiled import compiled, inlined, inner, longer, reverse
+from v2geq.roads.kernels.delay import DelayArrays, fourth_power, retime, time_and_slope
 from v2geq.roads.kernels.trees import Star, first_tree, next_tree
 
 PATHS, ARCS, DROPPED_PATHS, DROPPED_ARCS = 0, 1, 2, 3  # entries of Pool.used
@@ -80,38 +80,22 @@ class State(NamedTuple):
     sign: FloatArray
 
 
-@inner
-def fourth_power(free_flow: float, quartic: float, flow: float) -> tuple[float, float]:
-    """`time_and_slope` of the usual function; see `State.quartic`."""
-    x = max(flow, 0.0)
-    rise = quartic * x * x * x
-    return free_flow + rise * x, 4.0 * rise
-
-
-@compiled
-def retime(delay: DelayArrays, state: State, arcs: PathArcs, begin: int, end: int) -> None:
-    """Times and slopes of the arcs listed in arcs[begin:end] at their flows."""
-    quartic, free_flow = state.quartic, delay.free_flow
-    flow, time, slope = state.flow, state.time, state.slope
-    for i in range(begin, end):
-        arc = arcs[i]
-        if quartic[arc] >= 0.0:
-            time[arc], slope[arc] = fourth_power(free_flow[arc], quartic[arc], flow[arc])
-        else:
-            time[arc], slope[arc] = time_and_slope(delay, arc, flow[arc])
-
-
-@compiled
 def load(roads: Roads, trips: Trips, pool: Pool, arc_flow: FloatArray) -> None:
     """Path flows scaled to the demand, and arc flows summed from them.
 
     Loses the rounding of many small steps.
     """
+    _load(roads.pce, trips, pool, arc_flow)
+
+
+@compiled
+def _load(pce: FloatArray, trips: Trips, pool: Pool, arc_flow: FloatArray) -> None:
     first, after, start, size = pool.first, pool.next, pool.start, pool.size
     flow, arcs = pool.flow, pool.arc
-    arc_flow[:] = 0.0
+    for arc in range(arc_flow.size):
+        arc_flow[arc] = 0.0
     for g in range(trips.source.size):
-        weight = roads.pce[trips.kind[g]]
+        weight = pce[trips.kind[g]]
         for w in range(trips.start[g], trips.start[g + 1]):
             total = 0.0
             p = first[w]
@@ -127,14 +111,14 @@ def load(roads: Roads, trips: Trips, pool: Pool, arc_flow: FloatArray) -> None:
                 p = after[p]
 
 
-@inner
+@inlined
 def set_lengths(length: FloatArray, time: FloatArray, fixed: FloatArray, kind: int) -> None:
     """Costs of arcs for one class, min."""
     for arc in range(length.size):
         length[arc] = time[arc] + fixed[kind, arc]
 
 
-@inner
+@inlined
 def tree(
     roads: Roads,
     source: int,
@@ -190,7 +174,7 @@ def measure(
     return excess, total, count
 
 
-@inner
+@inlined
 def grown(pool: Pool, paths: int, arcs: int) -> Pool:
     """The pool, copied to at least twice the size where so many more would not fit."""
     after, start, size = pool.next, pool.start, pool.size
@@ -203,7 +187,7 @@ def grown(pool: Pool, paths: int, arcs: int) -> Pool:
     return Pool(pool.first, after, start, size, flow, fixed, arc, pool.used)
 
 
-@inner
+@inlined
 def add_paths(
     roads: Roads, trips: Trips, pool: Pool, by: IntArray, wanted: IntArray, count: int, kind: int
 ) -> Pool:
@@ -236,7 +220,7 @@ def add_paths(
     return pool
 
 
-@inner
+@inlined
 def load_new(
     trips: Trips,
     delay: DelayArrays,
@@ -255,7 +239,7 @@ def load_new(
             begin, end = pool.start[p], pool.start[p] + pool.size[p]
             for i in range(begin, end):
                 state.flow[pool.arc[i]] += weight * trips.demand[w]
-            retime(delay, state, pool.arc, begin, end)
+            retime(delay, state.quartic, state.flow, state.time, state.slope, pool.arc, begin, end)
 
 
 @inner
@@ -366,7 +350,7 @@ def balance(
     return excess
 
 
-@compiled
+@inlined
 def rebalance(roads: Roads, trips: Trips, delay: DelayArrays, pool: Pool, state: State) -> float:
     """`balance` over all OD pairs; the excess cost met."""
     excess = 0.0
@@ -376,7 +360,7 @@ def rebalance(roads: Roads, trips: Trips, delay: DelayArrays, pool: Pool, state:
     return excess
 
 
-@inner
+@inlined
 def generate(
     roads: Roads,
     trips: Trips,
@@ -441,7 +425,6 @@ def improve(
     return pool, excess, total, done
 
 
-@compiled
 def gap(
     roads: Roads, trips: Trips, pool: Pool, state: State, order: NDArray[np.int32], cost: FloatArray
 ) -> tuple[float, float]:
@@ -449,30 +432,41 @@ def gap(
 
     Fills `cost` (od,), min, infinite where there is no route. Nothing is moved.
     """
+    return _gap(roads, trips, pool, state.time, order, cost)
+
+
+@compiled
+def _gap(
+    roads: Roads,
+    trips: Trips,
+    pool: Pool,
+    time: FloatArray,
+    order: NDArray[np.int32],
+    cost: FloatArray,
+) -> tuple[float, float]:
     n = roads.star.through.size
     length = np.empty(roads.star.head.size)
     distance, by = np.empty(n), np.empty(n, dtype=np.int64)
     wanted = np.empty(trips.demand.size, dtype=np.int64)
     excess = total = 0.0
     for g in range(trips.source.size):
-        set_lengths(length, state.time, roads.fixed, trips.kind[g])
+        set_lengths(length, time, roads.fixed, trips.kind[g])
         tree(roads, trips.source[g], length, order[g], distance, by)
-        more, spent, _ = measure(trips, pool, state.time, g, distance, cost, wanted)
+        more, spent, _ = measure(trips, pool, time, g, distance, cost, wanted)
         excess += more
         total += spent
     return excess, total
 
 
-@compiled
 def compact(pool: Pool, room: int) -> Pool:
     """Copy of the pool without dropped paths, the paths of a pair side by side.
 
     `room` is how many times the size is reserved for more.
     """
-    paths = pool.used[PATHS] - pool.used[DROPPED_PATHS]
-    arcs = pool.used[ARCS] - pool.used[DROPPED_ARCS]
+    paths = int(pool.used[PATHS] - pool.used[DROPPED_PATHS])
+    arcs = int(pool.used[ARCS] - pool.used[DROPPED_ARCS])
     new = Pool(
-        np.full_like(pool.first, -1),
+        np.empty_like(pool.first),
         np.empty(room * paths, dtype=np.int64),
         np.empty(room * paths, dtype=np.int64),
         np.empty(room * paths, dtype=np.int64),
@@ -481,6 +475,12 @@ def compact(pool: Pool, room: int) -> Pool:
         np.empty(room * arcs, dtype=np.int32),
         np.array([paths, arcs, 0, 0]),
     )
+    _copy(pool, new)
+    return new
+
+
+@compiled
+def _copy(pool: Pool, new: Pool) -> None:
     p = used = 0
     for w in range(pool.first.size):
         new.first[w] = p if pool.first[w] >= 0 else -1
@@ -495,7 +495,6 @@ def compact(pool: Pool, room: int) -> Pool:
             old = pool.next[old]
             new.next[p] = p + 1 if old >= 0 else -1
             p += 1
-    return new
 
 
 @compiled

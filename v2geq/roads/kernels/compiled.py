@@ -1,21 +1,20 @@
 """The one way functions are compiled here: to machine code, cached on disk; array chores.
 
 A compiled function is built at its first call after installation and read from the cache after
-that. The cache notices changes of the file a function is in, not of files it calls: after editing
-a kernel that others call, remove the `__pycache__` folder beside it. Slices are assigned in loops:
-the check of their shapes alone takes seconds to compile.
+that, see `cache`. Slices are assigned in loops: the check of their shapes alone takes seconds to
+compile.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
-from numba.core.event import Event, Listener, register
 from numpy.typing import NDArray
+
+from v2geq.roads.kernels.cache import cache_for
 
 N = TypeVar("N", bound=np.generic)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,32 +42,9 @@ def inlined(function: F) -> F:
 
 
 def _compiled(function: F, **options: Any) -> F:
-    try:
-        return cast(F, njit(cache=True, error_model="numpy", **options)(function))
-    except RuntimeError as error:
-        # neither the package's folder nor the user's cache can be written
-        if "no locator" not in str(error):
-            raise
-        return cast(F, njit(error_model="numpy", **options)(function))
-
-
-class _Announcement(Listener):
-    """Tells the log once that a function is compiled: it takes seconds, and looks like a hang."""
-
-    told = False
-
-    def on_start(self, event: Event) -> None:
-        if not self.told:
-            logging.getLogger("v2geq").info(
-                "compiling inner loops, once after installation (up to 20 s)"
-            )
-        self.told = True
-
-    def on_end(self, event: Event) -> None:
-        pass
-
-
-cast(Callable[[str, Listener], None], register)("numba:compile", _Announcement())
+    dispatcher = njit(error_model="numpy", **options)(function)
+    dispatcher._cache = cache_for(function)
+    return cast(F, dispatcher)
 
 
 @compiled

@@ -9,6 +9,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.roads.kernels.compiled import compiled, inlined
@@ -79,12 +80,40 @@ def integral(delay: DelayArrays, arc: int, flow: float) -> float:
     return _quadrature(delay.code, delay.operand, delay.begin[arc], delay.end[arc], named)
 
 
+@inlined
+def fourth_power(free_flow: float, quartic: float, flow: float) -> tuple[float, float]:
+    """`time_and_slope` of free_flow + quartic * flow^4, the usual function."""
+    x = max(flow, 0.0)
+    rise = quartic * x * x * x
+    return free_flow + rise * x, 4.0 * rise
+
+
 @compiled
+def retime(
+    delay: DelayArrays,
+    quartic: FloatArray,
+    flow: FloatArray,
+    time: FloatArray,
+    slope: FloatArray,
+    arcs: NDArray[np.int32],
+    begin: int,
+    end: int,
+) -> None:
+    """Times and slopes of the arcs listed in arcs[begin:end]; `fourth_power` where not below 0."""
+    free_flow = delay.free_flow
+    for i in range(begin, end):
+        arc = arcs[i]
+        if quartic[arc] >= 0.0:
+            time[arc], slope[arc] = fourth_power(free_flow[arc], quartic[arc], flow[arc])
+        else:
+            time[arc], slope[arc] = time_and_slope(delay, arc, flow[arc])
+
+
 def times_and_slopes(delay: DelayArrays, flow: FloatArray) -> tuple[FloatArray, FloatArray]:
     """`time_and_slope` of every arc."""
-    time, slope = np.empty(flow.size), np.empty(flow.size)
-    for arc in range(flow.size):
-        time[arc], slope[arc] = time_and_slope(delay, arc, flow[arc])
+    size = flow.size
+    time, slope, quartic = np.empty(size), np.empty(size), np.full(size, -1.0)
+    retime(delay, quartic, flow, time, slope, np.arange(size, dtype=np.int32), 0, size)
     return time, slope
 
 
