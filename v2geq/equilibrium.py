@@ -138,7 +138,7 @@ def solve(
     if check and not result.status.ok:
         raise ConvergenceError(_failure(resolved, result))
     return Equilibrium(
-        original=case,
+        original=resolved.given,
         coupled=coupled,
         z=z,
         status=result.status.word,

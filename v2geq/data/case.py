@@ -10,12 +10,13 @@ import pandas as pd
 
 from v2geq.data.check_case import EV_SETTINGS, check_case
 from v2geq.data.document import case_from_document, case_to_document
+from v2geq.data.door import REACTIVE_SOURCE
 from v2geq.data.feeder import read_feeder_with_origin
 from v2geq.data.folders import available_cases, networks_folder
 from v2geq.data.model import SECTIONS, Case, DriverClass, ScenarioData
 from v2geq.data.origin import Origin, TableOrigin
 from v2geq.data.parameters import (
-    REACTIVE_SOURCE,
+    admit,
     apply_changes,
     case_trips,
     with_full_names,
@@ -26,9 +27,10 @@ from v2geq.data.schema import CASE_TABLES, TRIPS, with_provenance
 from v2geq.data.settings import Basis, flatten, parameter, read_settings
 from v2geq.data.tables import read_table
 from v2geq.data.toml import TomlTable, read_toml
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 __all__ = [
+    "admit",
     "available_cases",
     "case_from_document",
     "case_to_document",
@@ -62,7 +64,7 @@ def load_case(name_or_path: str | Path) -> Case:
 
 def _case_file(name_or_path: str | Path) -> Path:
     if not isinstance(name_or_path, (str, Path)):
-        raise DataError(f"{name_or_path!r} is neither the name nor the path of a case")
+        raise DataError(f"{quoted(name_or_path)} is neither the name nor the path of a case")
     if isinstance(name_or_path, str) and name_or_path in available_cases():
         return networks_folder() / name_or_path / "case.toml"
     path = Path(name_or_path)
@@ -74,7 +76,7 @@ def _case_file(name_or_path: str | Path) -> Path:
     close = did_you_mean(str(name_or_path), shipped)
     advice = close if "did you mean" in close else f"shipped cases: {', '.join(shipped)}"
     raise DataError(
-        f"no case {str(name_or_path)!r}: neither a shipped case nor a folder with case.toml",
+        f"no case {quoted(str(name_or_path))}: neither a shipped case nor a folder with case.toml",
         advice=advice,
     )
 
@@ -154,7 +156,7 @@ def _network(networks: TomlTable, key: str, folder: Path) -> Path:
             return found
     known = sorted(p.parent.name for p in networks_folder().glob(f"*/{key}.toml"))
     raise networks.error(
-        f"no {key} folder {name!r}",
+        f"no {key} folder {quoted(name)}",
         key=key,
         advice=f"give a path relative to the case, or a shipped one: {', '.join(known)}",
     )

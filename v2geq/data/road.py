@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +12,7 @@ from v2geq.data.origin import Origin, TableOrigin
 from v2geq.data.schema import ARCS, NODES, TRIPS, TableSchema
 from v2geq.data.tables import read_table
 from v2geq.data.toml import read_toml
+from v2geq.data.trips import travelling
 
 
 def read_road(folder: str | Path) -> RoadNetwork:
@@ -58,14 +58,4 @@ def read_trips(path: Path, schema: TableSchema = TRIPS) -> tuple[pd.DataFrame, T
         If the file is malformed, trips are negative, or a pair appears twice.
     """
     frame, origin = read_table(path, schema)
-    inside = (frame["origin"] == frame["destination"]) & (frame["trips_veh_h"] > 0)
-    if inside.any():
-        nodes = ", ".join(frame.loc[inside, "origin"].head(8))
-        total = frame.loc[inside, "trips_veh_h"].sum()
-        warnings.warn(
-            f"{path}: {int(inside.sum())} pairs start and end at the same node ({nodes}); "
-            f"their {total:g} veh/h use no road and are dropped",
-            stacklevel=2,
-        )
-    kept = (frame["origin"] != frame["destination"]) & (frame["trips_veh_h"] > 0)
-    return frame[kept].reset_index(drop=True), origin
+    return travelling(frame, str(path)), origin

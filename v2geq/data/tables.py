@@ -12,7 +12,7 @@ import pandas as pd
 
 from v2geq.data.origin import TableOrigin
 from v2geq.data.schema import MAY_BE_EMPTY, TableSchema, row_name
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 
 def read_text(path: Path) -> str:
@@ -102,7 +102,7 @@ def read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrig
         key = row_name(values[name][-1] for name in schema.key)
         if key in lines:
             raise DataError(
-                f"{' and '.join(schema.key)} {key!r} appears twice, first in line {lines[key]}",
+                f"{' and '.join(schema.key)} {quoted(key)} appears twice, first in line {lines[key]}",
                 where=f"{path}, line {line}",
                 advice="keep one of the rows, or rename one",
             )
@@ -134,17 +134,19 @@ def _check_header(header: list[str], schema: TableSchema, where: str) -> None:
     known = [c.name for c in schema.columns]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         raise DataError(
-            f"the header {header[0]!r} has no commas",
+            f"the header {quoted(header[0])} has no commas",
             where=where,
             advice="separate the columns by commas",
         )
     for position, name in enumerate(header):
         if name not in known:
             raise DataError(
-                f"unknown column {name!r}", where=where, advice=did_you_mean(name, known)
+                f"unknown column {quoted(name)}", where=where, advice=did_you_mean(name, known)
             )
         if name in header[:position]:
-            raise DataError(f"column {name!r} appears twice", where=where, advice="remove one")
+            raise DataError(
+                f"column {quoted(name)} appears twice", where=where, advice="remove one"
+            )
     missing = [c.name for c in schema.columns if c.required and c.name not in header]
     if missing:
         raise DataError(

@@ -20,7 +20,7 @@ from v2geq.arrays import BoolArray, FloatArray
 from v2geq.data.model import RoadNetwork
 from v2geq.data.schema import ARCS, NODES, TRIPS
 from v2geq.data.tables import read_text
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 _COLUMNS = (
     "init node",
@@ -167,7 +167,7 @@ class _File:
             found = _METADATA.match(text)
             if not found:
                 raise DataError(
-                    f"{text.strip()[:40]!r} before <END OF METADATA>",
+                    f"{quoted(text.strip()[:40])} before <END OF METADATA>",
                     where=f"{path}, line {line}",
                     advice=f"a {what} file begins with lines such as <NUMBER OF ZONES> 24",
                 )
@@ -205,7 +205,9 @@ class _File:
         """A whole number of digits only."""
         if not (text.isascii() and text.isdigit() and len(text) <= 18):
             raise self.error(
-                line, f"{name} = {text[:40]!r} is no whole number", "write digits only, at most 18"
+                line,
+                f"{name} = {quoted(text[:40])} is no whole number",
+                "write digits only, at most 18",
             )
         return int(text)
 
@@ -216,7 +218,7 @@ class _File:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise self.error(line, f"{name} = {text!r} is no number", "write a finite number")
+            raise self.error(line, f"{name} = {quoted(text)} is no number", "write a finite number")
         return value
 
     def count(self, key: str) -> int:
@@ -258,7 +260,7 @@ def _read_links(
     """Arc table, number of zones and of nodes, first node that may be passed."""
     for name, factor in (("distance_factor", distance_factor), ("toll_factor", toll_factor)):
         if not (math.isfinite(factor) and factor >= 0.0):
-            raise DataError(f"{name} = {factor!r}", advice="give a number >= 0")
+            raise DataError(f"{name} = {quoted(factor)}", advice="give a number >= 0")
     zones, count = file.count("NUMBER OF ZONES"), file.count("NUMBER OF NODES")
     first_through, expected = file.count("FIRST THRU NODE"), file.count("NUMBER OF LINKS")
     if count > _MOST_NODES:
@@ -337,7 +339,7 @@ def _units(file: _File, time_unit: str | None, length_unit: str | None) -> tuple
         ("length_unit", length_unit, _KM),
     ):
         if given is not None and given not in known:
-            raise DataError(f"{name} = {given!r}", advice=did_you_mean(given, known))
+            raise DataError(f"{name} = {quoted(given)}", advice=did_you_mean(given, known))
     return (
         _MINUTES[time_unit or _written_unit(file, r"time|fftt", _MINUTES, "time_unit", "min")],
         _KM[length_unit or _written_unit(file, "length", _KM, "length_unit", "km")],
@@ -356,7 +358,7 @@ def _written_unit(
     if unit in known:
         return unit
     warnings.warn(
-        f"{file.path}, line {line}: unit {found[1]!r} is not known, the numbers are taken as "
+        f"{file.path}, line {line}: unit {quoted(found[1])} is not known, the numbers are taken as "
         f"{default}; say {argument}",
         stacklevel=2,
     )
@@ -480,7 +482,7 @@ def _entries(file: _File, zones: int) -> tuple[list[int], list[int], list[float]
                 except ValueError:
                     raise file.error(
                         line,
-                        f"{entry.strip()[:40]!r} is no entry of a trip table",
+                        f"{quoted(entry.strip()[:40])} is no entry of a trip table",
                         "write destination : trips;",
                     ) from None
                 if not origin:

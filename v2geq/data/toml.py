@@ -10,7 +10,7 @@ from typing import Any
 
 from v2geq.data.tables import read_text
 from v2geq.data.values import ValueSpec
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 _REQUIRED: Any = object()
 _HEADER = re.compile(r"\s*\[\[?\s*(?P<path>[^\[\]]+?)\s*\]\]?\s*(#.*)?\Z")
@@ -66,7 +66,7 @@ class TomlTable:
         if default is _REQUIRED:
             close = did_you_mean(key, self.data) if self.data else ""
             raise self.error(
-                f"missing key {key!r}",
+                f"missing key {quoted(key)}",
                 advice=close if "did you mean" in close else f"add {key} = ...",
             )
         return default
@@ -110,7 +110,7 @@ class TomlTable:
         value = self.raw(key, default)
         if not isinstance(value, Mapping):
             raise self.error(
-                f"{key} = {value!r} is not a table", key=key, advice=f"write it as [{key}]"
+                f"{key} = {quoted(value)} is not a table", key=key, advice=f"write it as [{key}]"
             )
         return TomlTable(value, self.path, (*self.keys, key), self._source)
 
@@ -133,7 +133,7 @@ class TomlTable:
         for key in self.data:
             if key not in self._asked:
                 raise self.error(
-                    f"unknown key {key!r}", key=key, advice=did_you_mean(key, self._asked)
+                    f"unknown key {quoted(key)}", key=key, advice=did_you_mean(key, self._asked)
                 )
 
     def _scalar(self, key: str, kind: str, default: Any) -> Any:
@@ -144,7 +144,7 @@ class TomlTable:
         value = self.raw(key, default)
         if not isinstance(value, (list, tuple)):
             raise self.error(
-                f"{key} = {value!r} is not a list", key=key, advice=f"write {key} = [...]"
+                f"{key} = {quoted(value)} is not a list", key=key, advice=f"write {key} = [...]"
             )
         spec = ValueSpec(key, kind)
         return [spec.check(item, self.where(key)) for item in value]
