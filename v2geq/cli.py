@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from v2geq import __version__
-from v2geq.errors import ConvergenceError, DataError, V2GError
+from v2geq.errors import ConvergenceError, DataError, V2GError, one_line, quoted
 from v2geq.show import log_to_stderr
 
 if TYPE_CHECKING:
@@ -415,24 +415,30 @@ def _make_folder(path: Path) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(one_line(text), file=sys.stderr, flush=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """Warnings about data as notes; those of numerical libraries are no help to a user."""
     if issubclass(category, UserWarning):
-        _say(f"note: {message}")
+        _say(f"note: {one_line(str(message))}")
 
 
 def _changes(texts: list[str]) -> dict[str, Any]:
     """NAME=VALUE options as parameters."""
     out: dict[str, Any] = {}
     for text in texts:
+        if not text.isprintable():
+            raise DataError(f"{quoted(text)} is more than one line of text", where="--set")
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name:
-            raise DataError(f"{text!r} is not NAME=VALUE", where="--set", advice="write voll=5")
+            raise DataError(
+                f"{quoted(text)} is not NAME=VALUE", where="--set", advice="write voll=5"
+            )
         if name in out:
-            raise DataError(f"{name!r} is set twice", where="--set", advice="keep one of them")
+            raise DataError(
+                f"{quoted(name)} is set twice", where="--set", advice="keep one of them"
+            )
         out[name] = _value(value)
     return out
 
@@ -441,7 +447,7 @@ def _value(text: str) -> Any:
     """Value written as in TOML files; anything else is text, so that expressions need no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, too many digits, too deep
         pass
     try:
         return float(text)

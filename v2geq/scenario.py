@@ -267,8 +267,8 @@ def _check_stiff_voltages(scenario: Scenario) -> None:
     for i, v in voltage.items():
         if not limits.vmin - 1e-9 <= v <= limits.vmax + 1e-9:
             raise DataError(
-                f"bus {quoted(scenario.buses[i])} is held at {v:.4f} pu by the substation voltage and "
-                f"the regulators, outside the limits {limits.vmin} to {limits.vmax}",
+                f"bus {quoted(scenario.buses[i])} is held at {v:.4f} pu by the substation voltage "
+                f"and the regulators, outside the limits {limits.vmin} to {limits.vmax}",
                 where=f"{scenario.case.where}: scenario {quoted(scenario.name)}",
                 advice="change feeder.root_voltage, feeder.regulators, or the limits",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def comparisons(folder: Path | None) -> Iterator[Comparison]:
     yield Comparison("Sioux Falls", result, flow, SIOUX_FALLS_OBJECTIVE)
     if folder is None:
         return
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DataError("no such folder", where=str(folder), advice="give that of the TNTP data")
     for known in PUBLISHED:
         files = folder / known.folder / known.prefix

@@ -101,8 +101,8 @@ def _check_settings(case: Case, origin: Origin) -> None:
             )
     if case.paths.form == "legs" and case.paths.method != "exact":
         raise DataError(
-            f"form = 'legs' does not go with method = {quoted(case.paths.method)}: legs join to paths "
-            "outside the list",
+            f"form = 'legs' does not go with method = {quoted(case.paths.method)}: legs join "
+            "to paths outside the list",
             where=origin.place("paths.form"),
             advice="use method = 'exact', or form = 'paths'",
         )
@@ -182,8 +182,8 @@ def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
             )
     if not driver.reserve < driver.discharge_level < 1.0:
         raise DataError(
-            f"discharge_level = {driver.discharge_level:g} of driver class {quoted(name)} is not between "
-            f"reserve = {driver.reserve:g} and 1",
+            f"discharge_level = {driver.discharge_level:g} of driver class {quoted(name)} is not "
+            f"between reserve = {driver.reserve:g} and 1",
             where=origin.place(f"drivers.{name}.discharge_level"),
             advice="a discharge must leave more than the reserve and less than a full battery",
         )

@@ -40,7 +40,8 @@ def check_arcs(road: RoadNetwork, origin: Origin = NO_ORIGIN, *, parallel: bool 
         # paths are told apart by their nodes
         if (start, end) in ends and not parallel:
             raise DataError(
-                f"arcs {quoted(ends[start, end])} and {quoted(arc)} both go from {quoted(start)} to {quoted(end)}",
+                f"arcs {quoted(ends[start, end])} and {quoted(arc)} both go from "
+                f"{quoted(start)} to {quoted(end)}",
                 where=origin.at("road.arcs", arc),
                 advice="merge them, or put a node in the middle of one",
             )

@@ -19,7 +19,7 @@ from v2geq.data.check_road import check_arcs
 from v2geq.data.model import SECTIONS, Case, DriverClass, Feeder, RoadNetwork, ScenarioData
 from v2geq.data.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS
 from v2geq.data.trips import class_trips, travelling
-from v2geq.data.values import BASES, NAME_LENGTH, ValueSpec, setting_specs
+from v2geq.data.values import BASES, LARGEST, NAME_LENGTH, ValueSpec, setting_specs
 from v2geq.errors import DataError, did_you_mean, quoted
 
 REACTIVE_SOURCE = ValueSpec("reactive_sources", "float", "kvar", lower=0.0)
@@ -29,7 +29,7 @@ _SOURCE = ValueSpec("source", "text")
 _NOTE = ValueSpec("note", "text")
 
 
-def checked_copy(case: Any) -> Case:
+def checked_copy(given: Any) -> Case:
     """Checked copy of a case; scenarios' own changes of parameters are left to the caller.
 
     Raises
@@ -37,8 +37,9 @@ def checked_copy(case: Any) -> Case:
     DataError
         As the readers of files do.
     """
-    if not isinstance(case, Case):
-        raise DataError(f"{quoted(case)} is not a case", advice="read it with v2geq.load_case")
+    if not isinstance(given, Case):
+        raise DataError(f"{quoted(given)} is not a case", advice="read it with v2geq.load_case")
+    case: Case = given
     parts: dict[str, Any] = {
         spec.name: spec.check(getattr(case, spec.name), f"case.{spec.name}")
         for spec in (_NAME, _TITLE, _SOURCE)
@@ -77,18 +78,18 @@ def admit_road(road: Any, *, as_case: bool = False) -> RoadNetwork:
         )
     for spec in (_NAME, _SOURCE):
         spec.check(getattr(road, spec.name), f"road.{spec.name}")
-    size = {} if as_case else {"largest": sys.float_info.max}
-    frames = {
-        name: schema.admit(getattr(road, name), **size)
+    largest = LARGEST if as_case else sys.float_info.max
+    frames: dict[str, Any] = {
+        name: schema.admit(getattr(road, name), largest=largest)
         for name, schema in ROAD_TABLES.items()
         if as_case or schema is not TRIPS
     }
     if as_case:
         frames["trips"] = travelling(frames["trips"], TRIPS.name)
-        return replace(road, **frames)
-    road = replace(road, **frames)
-    check_arcs(road, parallel=True)
-    return road
+    copy: RoadNetwork = replace(road, **frames)
+    if not as_case:
+        check_arcs(copy, parallel=True)
+    return copy
 
 
 def _feeder(feeder: Any) -> Feeder:
@@ -96,14 +97,17 @@ def _feeder(feeder: Any) -> Feeder:
         raise DataError(
             f"{quoted(feeder)} is not a Feeder", where="feeder", advice="take that of another case"
         )
-    frames = {name: schema.admit(getattr(feeder, name)) for name, schema in FEEDER_TABLES.items()}
+    values: dict[str, Any] = {
+        name: schema.admit(getattr(feeder, name)) for name, schema in FEEDER_TABLES.items()
+    }
     texts = (_NAME, ValueSpec("root", "text", longest=NAME_LENGTH), _SOURCE)
-    values = {s.name: s.check(getattr(feeder, s.name), "feeder") for s in texts}
+    values |= {s.name: s.check(getattr(feeder, s.name), "feeder") for s in texts}
     values["base_kv"] = ValueSpec("base_kv", "float", "kV").check(feeder.base_kv, "feeder")
-    return replace(feeder, **frames, **values)
+    copy: Feeder = replace(feeder, **values)
+    return copy
 
 
-def _settings(settings: Any, cls: type, where: str) -> Any:
+def _settings(settings: Any, cls: Any, where: str) -> Any:
     if not isinstance(settings, cls):
         raise DataError(
             f"{quoted(settings)} is not a {cls.__name__}",
@@ -112,8 +116,7 @@ def _settings(settings: Any, cls: type, where: str) -> Any:
         )
     specs = setting_specs(cls)
     return replace(
-        settings,
-        **{n: s.check(getattr(settings, n), lambda n=n: f"{where}.{n}") for n, s in specs.items()},
+        settings, **{n: s.check(getattr(settings, n), f"{where}.{n}") for n, s in specs.items()}
     )
 
 
@@ -222,4 +225,4 @@ def _basis(name: str, pair: Any) -> tuple[str, str]:
             where="basis",
             advice=f"write (one of {', '.join(BASES)}, note)",
         )
-    return str(pair[0]), _NOTE.check(pair[1], f"basis of {quoted(name)}")
+    return str(pair[0]), str(_NOTE.check(pair[1], f"basis of {quoted(name)}"))

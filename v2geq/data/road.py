@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from v2geq.data.check_road import check_road
+from v2geq.data.folders import discreet
 from v2geq.data.model import RoadNetwork
 from v2geq.data.origin import Origin, TableOrigin
 from v2geq.data.schema import ARCS, NODES, TRIPS, TableSchema
@@ -32,14 +35,16 @@ def read_road(folder: str | Path) -> RoadNetwork:
 def read_road_with_origin(folder: str | Path) -> tuple[RoadNetwork, Origin]:
     """Road network of a folder, and the file and line of its rows."""
     folder = Path(folder)
-    head = read_toml(folder / "road.toml")
-    name, source = head.text("name", folder.name), head.text("source", "")
-    head.finish()
+    file = folder / "road.toml"
+    with discreet(file, [folder]):
+        head = read_toml(file)
+        name, source = head.text("name", folder.name), head.text("source", "")
+        head.finish()
     nodes, node_origin = read_table(folder / "nodes.csv", NODES)
     arcs, arc_origin = read_table(folder / "arcs.csv", ARCS)
     origins = {NODES.name: node_origin, ARCS.name: arc_origin}
     trips = TRIPS.frame({c.name: [] for c in TRIPS.columns})
-    if (folder / "trips.csv").exists():
+    if os.path.lexists(folder / "trips.csv"):
         trips, origins[TRIPS.name] = read_trips(folder / "trips.csv")
     road = RoadNetwork(name=name, nodes=nodes, arcs=arcs, trips=trips, source=source)
     origin = Origin(origins)
@@ -47,7 +52,9 @@ def read_road_with_origin(folder: str | Path) -> tuple[RoadNetwork, Origin]:
     return road, origin
 
 
-def read_trips(path: Path, schema: TableSchema = TRIPS) -> tuple[pd.DataFrame, TableOrigin]:
+def read_trips(
+    path: Path, schema: TableSchema = TRIPS, homes: Sequence[Path] = ()
+) -> tuple[pd.DataFrame, TableOrigin]:
     """Trip table in long format: columns origin, destination, trips_veh_h (veh/h).
 
     Zero rows are dropped; trips within one node are dropped with a warning.
@@ -57,5 +64,5 @@ def read_trips(path: Path, schema: TableSchema = TRIPS) -> tuple[pd.DataFrame, T
     DataError
         If the file is malformed, trips are negative, or a pair appears twice.
     """
-    frame, origin = read_table(path, schema)
+    frame, origin = read_table(path, schema, homes)
     return travelling(frame, str(path)), origin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,12 +66,12 @@ class TableSchema:
             frame.index = pd.Index(list(values[self.key[0]]), dtype="str", name=self.key[0])
         return frame
 
-    def admit(self, frame: Any, name: str = "", largest: float = LARGEST) -> pd.DataFrame:
+    def admit(self, given: Any, name: str = "", largest: float = LARGEST) -> pd.DataFrame:
         """Checked copy of a frame made or changed in Python: as if it had been read from a file.
 
         Parameters
         ----------
-        frame
+        given
             Columns of the schema in any order, indexed by the key column if the schema says so.
         name
             Name of the table in messages, where it is not the schema's.
@@ -84,22 +85,24 @@ class TableSchema:
             repeated keys.
         """
         name = name or self.name
-        self._check_columns(frame, name)
+        frame = self._with_columns(given, name)
         columns: dict[str, Any] = {}
         as_it_is = tuple(frame.columns) == self.value_columns
         for spec in self.columns:
             of_index = self.indexed and spec.name in self.key
             if of_index or spec.name in frame:
-                given = frame.index if of_index else frame[spec.name]
+                values = frame.index if of_index else frame[spec.name]
 
                 def where(row: int, column: str = "" if of_index else spec.name) -> str:
                     return self._place(frame, name, row, column)
 
-                columns[spec.name] = _admit_column(spec, given, where, largest)
-                as_it_is &= given.dtype == _DTYPES[spec.kind]
+                columns[spec.name] = _admit_column(spec, values, where, largest)
+                as_it_is &= values.dtype == _DTYPES[spec.kind]
         if as_it_is:
             out = frame.copy()
-            out.index = frame.index.rename(self.key[0]) if self.indexed else range(len(frame))
+            out.index = (
+                frame.index.rename(self.key[0]) if self.indexed else pd.RangeIndex(len(frame))
+            )
         else:
             self.complete(columns, len(frame))
             out = self.frame(columns)
@@ -113,7 +116,8 @@ class TableSchema:
             )
         return out
 
-    def _check_columns(self, frame: Any, name: str) -> None:
+    def _with_columns(self, frame: Any, name: str) -> pd.DataFrame:
+        """The frame, if it has the schema's columns and no other."""
         names = ", ".join(self.value_columns)
         if not isinstance(frame, pd.DataFrame):
             raise DataError(
@@ -137,6 +141,7 @@ class TableSchema:
                 where=name,
                 advice=f"the columns are {names}",
             )
+        return frame
 
     def _key(self, frame: pd.DataFrame, row: int) -> str:
         """Name of a row of a frame that may hold anything."""
@@ -173,7 +178,7 @@ def _admit_column(
         bad = {v for v in set(out) if not _is_plain(spec, v)}
         look = [i for i, v in enumerate(out) if v in bad] if bad else ()
     for row in look:
-        out[row] = spec.check(out[row], lambda row=row: where(row))
+        out[row] = spec.check(out[row], partial(where, row))
         if spec.kind == "text":
             _refuse_blank(spec, out[row], where(row))
     return out

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from v2geq.data.folders import discreet
 from v2geq.data.origin import TableOrigin
 from v2geq.data.schema import MAY_BE_EMPTY, TableSchema, row_name
 from v2geq.errors import DataError, did_you_mean, quoted
@@ -21,20 +24,29 @@ def read_text(path: Path) -> str:
     Raises
     ------
     DataError
-        If the file is missing, is a folder, or is not UTF-8.
+        If the file is missing, is a folder or no file at all, or is not UTF-8.
     """
     try:
+        kind = os.stat(path).st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            raise DataError(
+                "is a device or a pipe", where=str(path), advice="give the path of a file"
+            )
         raw = path.read_bytes()
     except FileNotFoundError:
-        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = sorted(os.listdir(path.parent)) if os.path.isdir(path.parent) else []
         raise DataError(
             "file not found",
             where=str(path),
-            advice=did_you_mean(path.name, sorted(near)) if near else "check the path",
+            advice=did_you_mean(path.name, near) if near else "check the path",
         ) from None
     except OSError as error:
         raise DataError(
             f"cannot be read ({error.strerror})", where=str(path), advice="check the path"
+        ) from None
+    except ValueError:
+        raise DataError(
+            "no file can have this name", where=str(path), advice="check the path"
         ) from None
     try:
         return raw.decode("utf-8-sig")
@@ -47,7 +59,9 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrigin]:
+def read_table(
+    path: Path, schema: TableSchema, homes: Sequence[Path] = ()
+) -> tuple[pd.DataFrame, TableOrigin]:
     """Table of a CSV file.
 
     Parameters
@@ -56,6 +70,8 @@ def read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrig
         CSV file with a header line, comma-separated.
     schema
         Declared columns. Missing optional columns take their default.
+    homes
+        Folders the file may be quoted from in messages; by default its own.
 
     Returns
     -------
@@ -70,6 +86,11 @@ def read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrig
         Empty file, missing or unknown column, ragged row, value of the wrong type or out of range,
         repeated key, or encoding other than UTF-8.
     """
+    with discreet(path, homes or (path.parent,)):
+        return _read_table(path, schema)
+
+
+def _read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrigin]:
     rows = _rows(path)
     first = next(rows, None)
     if first is None:
@@ -102,7 +123,8 @@ def read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrig
         key = row_name(values[name][-1] for name in schema.key)
         if key in lines:
             raise DataError(
-                f"{' and '.join(schema.key)} {quoted(key)} appears twice, first in line {lines[key]}",
+                f"{' and '.join(schema.key)} {quoted(key)} appears twice, "
+                f"first in line {lines[key]}",
                 where=f"{path}, line {line}",
                 advice="keep one of the rows, or rename one",
             )

@@ -13,6 +13,7 @@ from v2geq.data.values import ValueSpec
 from v2geq.errors import DataError, did_you_mean, quoted
 
 _REQUIRED: Any = object()
+_MOST_DEEP = 20
 _HEADER = re.compile(r"\s*\[\[?\s*(?P<path>[^\[\]]+?)\s*\]\]?\s*(#.*)?\Z")
 _KEY = re.compile(
     r"""\s*(?P<path>(?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*="""
@@ -165,7 +166,25 @@ def read_toml(path: Path) -> TomlTable:
         raise DataError(
             f"not valid TOML ({error})", where=str(path), advice=_advice(error)
         ) from None
+    except RecursionError:
+        raise _too_deep(path) from None
+    except ValueError:
+        raise DataError(
+            "a whole number has too many digits", where=str(path), advice="write it as 1e9"
+        ) from None
+    layer: list[Any] = [data]
+    for _ in range(_MOST_DEEP):
+        inner = [v.values() if isinstance(v, dict) else v for v in layer]
+        layer = [v for values in inner for v in values if isinstance(v, (dict, list))]
+    if layer:
+        raise _too_deep(path)
     return TomlTable(data, str(path), (), source)
+
+
+def _too_deep(path: Path) -> DataError:
+    return DataError(
+        f"tables or lists are nested more than {_MOST_DEEP} deep", where=str(path), advice="flatten"
+    )
 
 
 def _advice(error: tomllib.TOMLDecodeError) -> str:

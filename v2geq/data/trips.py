@@ -69,8 +69,8 @@ def class_trips(
     if driver.trips_spread:
         if road_trips.empty:
             raise DataError(
-                f"the trips of driver class {quoted(name)} are to be spread over the road's trip table, "
-                "and the road has none",
+                f"the trips of driver class {quoted(name)} are to be spread over the "
+                "road's trip table, and the road has none",
                 where=where,
                 advice="add trips.csv to the road folder, or leave trips_spread out",
             )
@@ -110,8 +110,8 @@ def _pairs_of(
         )
     if drivers[name].trips_spread:
         raise DataError(
-            f"driver class {quoted(name)} has trips_of, which keeps some OD pairs, and trips_spread, "
-            "which takes all",
+            f"driver class {quoted(name)} has trips_of, which keeps some OD pairs, "
+            "and trips_spread, which takes all",
             where=where,
             advice="leave one of them out",
         )

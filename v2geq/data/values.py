@@ -100,9 +100,13 @@ class ValueSpec:
         return value
 
 
+def setting_specs(cls: Any) -> dict[str, ValueSpec]:
+    """Specs of the scalar settings of the class `cls` by name, read from its attribute table."""
+    return _specs_of(cls)
+
+
 @cache
-def setting_specs(cls: type) -> dict[str, ValueSpec]:
-    """Specs of the scalar settings of `cls` by name, read from its attribute table."""
+def _specs_of(cls: Any) -> dict[str, ValueSpec]:
     hints = get_type_hints(cls)
     kinds = {float: "float", int: "int", bool: "bool", str: "text"}
     return {

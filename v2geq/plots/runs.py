@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +135,7 @@ def load_runs(folder: str | Path) -> Runs:
     from v2geq.equilibrium import load
 
     where = Path(folder)
-    if not where.is_dir():
+    if not os.path.isdir(where):
         raise DataError(
             "no such folder", where=str(where), advice="give the folder a study wrote (--out)"
         )

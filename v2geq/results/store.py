@@ -24,7 +24,7 @@ from v2geq.data.model import Case
 from v2geq.errors import DataError
 from v2geq.players.drivers import Traffic
 from v2geq.players.paths import PathSet, make_path
-from v2geq.solvers.protocol import Iteration
+from v2geq.solvers.protocol import Iteration, Status
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,9 +69,9 @@ def check_writable(path: Path) -> None:
     """
     path = Path(path)
     folder = path.parent
-    if path.is_dir():
+    if os.path.isdir(path):
         raise DataError("is a folder", where=str(path), advice="give the name of a file in it")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DataError(
             f"the folder {str(folder)!r} does not exist",
             where=str(path),
@@ -163,6 +163,8 @@ def read(path: Path) -> Saved:
     parts = {name: _json(texts, name, where) for name in ("case", "changes", "log", "seconds")}
     if attrs.get("v2g") not in (0, 1):
         raise _damaged("v2g", where)
+    if texts["status"] not in [status.word for status in Status]:
+        raise _damaged("status", where)
     try:
         log = [Iteration(**entry) for entry in parts["log"]]
         changes = {str(name): value for name, value in parts["changes"].items()}
@@ -212,9 +214,9 @@ def read(path: Path) -> Saved:
 
 def _open(path: Path) -> xr.Dataset:
     where = str(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise DataError("is a folder", where=where, advice="give a saved .nc file in it")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError("no such file", where=where, advice="give the path of a saved .nc file")
     try:
         with path.open("rb") as file:
@@ -246,7 +248,7 @@ def _text(attrs: Mapping[str, Any], name: str, where: str) -> str:
 def _json(texts: Mapping[str, str], name: str, where: str) -> Any:
     try:
         return json.loads(texts[name])
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # no JSON, too many digits, too deep
         raise DataError(
             f"the file's {name} is damaged ({error})", where=where, advice=_AGAIN
         ) from error

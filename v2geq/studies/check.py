@@ -6,6 +6,7 @@ every electric trip is checked for a path its battery can do.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import numpy as np
 
 from v2geq.data.case import available_cases, load_case, networks_folder
 from v2geq.data.model import Case
+from v2geq.data.tables import read_text
 from v2geq.data.values import BASES
 from v2geq.errors import DataError, listed
 from v2geq.players.drivers import traffic
@@ -79,12 +81,12 @@ def check(path: str | Path) -> Report:
 def _read(path: str | Path) -> tuple[Case, Study | None]:
     """Case and study at `path`; a study brings its own case."""
     file = networks_folder() / path if path in available_cases() else Path(path)
-    if file.is_dir() and (file / "study.toml").is_file():
+    if os.path.isfile(file / "study.toml"):
         file = file / "study.toml"
-    if file.name == "case.toml" or not file.is_file():
+    if file.name == "case.toml" or not os.path.isfile(file):
         return load_case(path), None
     # any other TOML file may be either
-    if file.suffix == ".toml" and "[study]" not in file.read_text(encoding="utf-8"):
+    if file.suffix == ".toml" and "[study]" not in read_text(file):
         return load_case(path), None
     plan = read_study(file)
     return plan.case, plan

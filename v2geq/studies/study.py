@@ -18,6 +18,7 @@ from typing import Any
 
 from v2geq.analysis.claims import SCENARIOS, Claim, check_claims, social_cost_changes
 from v2geq.data.case import available_cases, load_case, networks_folder, with_parameters
+from v2geq.data.folders import discreet
 from v2geq.data.model import Case
 from v2geq.data.settings import flatten
 from v2geq.data.targets import resolve
@@ -112,14 +113,19 @@ def read_study(path: str | Path | None = None) -> Study:
     if isinstance(path, str) and path in available_cases():
         path = networks_folder() / path
     file = Path(path)
-    if file.is_dir():
+    if os.path.isdir(file):
         file = file / "study.toml"
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise DataError(
             f"no study file {str(path)!r}",
             advice="give a study.toml, a folder that holds one, or a shipped case: "
             + ", ".join(available_cases()),
         )
+    with discreet(file, [file.parent]):
+        return _read_study(file)
+
+
+def _read_study(file: Path) -> Study:
     top = read_toml(file)
     table = top.table("study")
     top.finish()
@@ -169,7 +175,7 @@ def over_all_pairs(study: Study) -> Study:
 def _case(table: TomlTable, folder: Path) -> Case:
     """Case named in a study: a path from the study file, or a shipped one."""
     named = table.text("case", ".")
-    if (folder / named).exists():
+    if os.path.exists(folder / named):
         return load_case(folder / named)
     if named in available_cases():
         return load_case(named)
