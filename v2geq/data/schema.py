@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from v2geq.data.values import BASES, LARGEST, LEAST, NAME_LENGTH, ValueSpec
+from v2geq.data.values import BASES, LARGEST, NAME_LENGTH, ValueSpec
 from v2geq.errors import DataError, did_you_mean, quoted
 
 NO_LIMIT_KW = 1e6
@@ -168,7 +168,7 @@ def _admit_column(
         values = column.to_numpy(dtype=float)
         good = np.abs(values) <= largest
         if spec.lower is not None and spec.strict:
-            good &= (values > spec.lower) & (values >= min(LEAST, 1.0 / largest))
+            good &= (values > spec.lower) & (values >= min(spec.least, 1.0 / largest))
         elif spec.lower is not None:
             good &= values >= spec.lower
         if spec.upper is not None:

@@ -42,7 +42,7 @@ class ValueSpec:
     default : value taken when it is not given
     default_of : column whose values are taken when this one is not given
     unknown : whether nan may stand for a number nobody knows, but not in a file
-    longest : most letters of a text
+    longest : most letters of a text; least : least number where the open bound is zero
     """
 
     name: str
@@ -57,6 +57,7 @@ class ValueSpec:
     default_of: str = ""
     unknown: bool = False
     longest: int = 10_000
+    least: float = LEAST
 
     def parse(self, text: str, where: Where) -> Any:
         """Value written as `text` in a table cell; raises DataError naming the place `where`."""
@@ -218,8 +219,8 @@ def _check_range(spec: ValueSpec, value: float, where: Where) -> None:
         bound = f"above {low:g}" if spec.strict else f"at least {low:g}"
     elif high is not None and value > high:
         bound = f"at most {high:g}"
-    elif low == 0.0 and spec.strict and value < LEAST:
-        bound = f"at least {LEAST:g}"
+    elif low == 0.0 and spec.strict and value < spec.least:
+        bound = f"at least {spec.least:g}"
     else:
         return
     raise DataError(
