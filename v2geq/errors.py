@@ -13,7 +13,7 @@ _LONGEST = 1500
 _LONGEST_VALUE = 60
 _DIGITS = 40
 _UNITS = re.compile(
-    r"_?(kwh|kw|kvar|kva|kv|pu|ohm|km|min|hours?|h|veh_h|percent|pct|usd|dollars?|per_kwh)\Z"
+    r"[\W_](kwh|kw|kvar|kva|kv|pu|ohm|km|hours?|h|veh_h|percent|pct|usd|dollars?|per_kwh)\Z"
 )
 
 

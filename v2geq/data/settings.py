@@ -36,6 +36,7 @@ def read_settings(
     values: dict[str, Any] = {}
     basis: dict[str, Basis] = {}
     places: dict[str, str] = {}
+    table.known = setting_specs(cls)
     for name, spec in setting_specs(cls).items():
         dotted = f"{prefix}.{name}"
         places[dotted] = table.where(name)

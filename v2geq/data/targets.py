@@ -92,10 +92,24 @@ def resolve(case: Case, name: str, where: str = "") -> Target:
                 continue
             if entry := _table_target(case, prefix, name[len(prefix) + 1 :], where):
                 return entry
-    known = [t.name for t in settings] + sorted({t.field for t in settings}) + list(TABLES)
     raise DataError(
-        f"unknown parameter {quoted(name)}", where=where, advice=did_you_mean(name, known)
+        f"unknown parameter {quoted(name)}",
+        where=where,
+        advice=did_you_mean(name, _known_names(case, settings)),
     )
+
+
+def _known_names(case: Case, settings: list[Target]) -> list[str]:
+    """Names a mistyped parameter may stand for; columns of tables with their first row."""
+    applying = [t for t in settings if _applies(case, t)]
+    fields = [t.field for t in applying]
+    names = [field for field in dict.fromkeys(fields) if fields.count(field) == 1]
+    names += [t.name for t in applying]
+    names += [f"scenario.{s}.{field}" for s in case.scenarios for field in _SCENARIO_FIELDS]
+    for prefix, (_, _, schema) in TABLES.items():
+        rows = table_frame(case, prefix).index
+        names += [f"{prefix}.{row}.{column}" for row in rows[:1] for column in schema.value_columns]
+    return names
 
 
 def _setting_targets(case: Case) -> list[Target]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,11 @@ class TomlTable:
         Section this table is, as a tuple of keys.
     source
         Text of the file, to find line numbers.
+
+    Attributes
+    ----------
+    known
+        Keys that will be asked for; the rest may be mistyped.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class TomlTable:
     ) -> None:
         self.data, self.path, self.keys, self._source = data, path, keys, source
         self._asked: dict[str, None] = {}
+        self.known: Collection[str] = ()
 
     def __contains__(self, key: str) -> bool:
         return key in self.data
@@ -65,7 +71,9 @@ class TomlTable:
         if key in self.data:
             return self.data[key]
         if default is _REQUIRED:
-            close = did_you_mean(key, self.data) if self.data else ""
+            # a key that means something else is not a mistyped one
+            near = [k for k in self.data if k not in self._asked and k not in self.known]
+            close = did_you_mean(key, near) if near else ""
             raise self.error(
                 f"missing key {quoted(key)}",
                 advice=close if "did you mean" in close else f"add {key} = ...",

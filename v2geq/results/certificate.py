@@ -30,6 +30,8 @@ LIMITS: Mapping[str, float] = {
     "account_gap": 1e-6,
 }
 """What a certificate must keep; `regret` and `account_gap` are shares of turnover."""
+SLIGHT = 1e-6
+"""Share of the cost of all trips below which their travel time measures no gap."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Certificate:
         counted = self.regrets
         if not self.exact_paths:
             counted = counted[~counted.index.str.startswith("drivers")]
-        return float(counted["relative"].max())
+        return float(counted["relative"].max(skipna=False))
 
     @property
     def failures(self) -> list[str]:
@@ -183,7 +185,7 @@ def wardrop(
         prices,
         below={k: np.full(len(d), -np.inf) for k, d in traffic.demand.items()},
     )
-    listed = total = time_cost = 0.0
+    listed = total = time_cost = spent = 0.0
     gains: dict[str, float] = {}
     times = traffic.travel_time.time(values["drivers.arc_flow"])
     for name, kind in traffic.classes.items():
@@ -195,7 +197,15 @@ def wardrop(
         gains[name] = float(flow @ (cost - np.minimum(cheapest.cost[name], least)[paths.od]))
         total += gains[name]
         time_cost += kind.value_of_time * float(flow @ (paths.arc_incidence.T @ times))
-    return listed / time_cost, total / time_cost, gains
+        spent += float(flow @ np.abs(cost))
+    # where travel takes no time, as a share of what else trips cost
+    base = time_cost if time_cost > SLIGHT * spent else spent
+    return _share(listed, base), _share(total, base), gains
+
+
+def _share(part: float, whole: float) -> float:
+    """Part of a whole that may be nothing."""
+    return part / whole if whole > 0.0 else (0.0 if part == 0.0 else np.inf)
 
 
 def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
@@ -242,7 +252,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
         time_items = [t for t in ("travel", "waiting", "plug") if t in items.index]
         regrets[player] = (max(gain, 0.0), float(-items[time_items].sum()))
     table = pd.DataFrame.from_dict(regrets, orient="index", columns=["regret", "turnover"])
-    table["relative"] = table["regret"] / table["turnover"]
+    table["relative"] = [_share(*row) for row in table.to_numpy().tolist()]
 
     return (
         Certificate(

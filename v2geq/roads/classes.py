@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,6 @@ MOST = sys.float_info.max
 
 
 _CLASS = ValueSpec("name of a user class", "text", longest=NAME_LENGTH)
-_TRIPS = ValueSpec("trips_veh_h", "float", "veh/h", lower=0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +64,9 @@ class UserClass:
             ("toll_share", False, MOST, "not negative and finite"),
         ):
             value = getattr(self, what)
-            is_number = isinstance(value, (int, float, np.integer, np.floating))
-            is_number &= not isinstance(value, bool)
-            if not (is_number and (value > 0.0 if strict else value >= 0.0) and value <= most):
+            if not (
+                _is_number(value) and (value > 0.0 if strict else value >= 0.0) and value <= most
+            ):
                 raise DataError(
                     f"{what} of user class {quoted(name)} is {quoted(value)}",
                     advice=f"give a number that is {advice}",
@@ -87,6 +86,11 @@ class UserClass:
                 advice="tolls and distance costs must be finite and not negative together",
             )
         return fixed
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    return number and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,12 +162,9 @@ def gather_demand(graph: Graph, classes: Mapping[str, UserClass]) -> Demand:
                 )
             ends.append(at.astype(np.int64))
         given = table["trips_veh_h"]
-        numeric = pd.api.types.is_numeric_dtype(given) and not pd.api.types.is_bool_dtype(given)
-        trips = (
-            given.to_numpy(dtype=float, na_value=np.nan)
-            if numeric and not pd.api.types.is_complex_dtype(given)
-            else np.array([_TRIPS.check(v, f"trips of class {quoted(name)}") for v in given])
-        )
+        if given.dtype.kind not in "iuf" or isinstance(given.dtype, pd.CategoricalDtype):
+            given = [v if _is_number(v) else np.nan for v in given]
+        trips = np.array(given, dtype=float)
         bad = np.flatnonzero(~(np.isfinite(trips) & (trips >= 0.0)))
         if bad.size:
             row = table.iloc[int(bad[0])]
