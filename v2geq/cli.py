@@ -338,6 +338,7 @@ def certify(
     from v2geq.equilibrium import load
 
     eq = load(file)
+    print(eq.provenance)
     print(eq.certificate)
     _end(eq)
 
@@ -350,6 +351,7 @@ def show(
     from v2geq.equilibrium import load
 
     eq = load(file)
+    print(eq.provenance)
     _show(eq)
     _end(eq)
 

@@ -38,7 +38,11 @@ def case_to_document(case: Case) -> dict[str, Any]:
     DataError
         If it is not a case that could be read from files.
     """
-    case = admit(case)
+    return document_of(admit(case))
+
+
+def document_of(case: Case) -> dict[str, Any]:
+    """`case_to_document` of a case that has been checked."""
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -63,6 +63,11 @@ def admit(case: Any) -> Case:
 
 def with_changes(case: Case, changes: Mapping[str, Any]) -> Case:
     """`with_parameters` of a case that has been checked."""
+    if not isinstance(changes, Mapping):
+        raise DataError(
+            f"changes = {quoted(changes)} is not a table of names and values",
+            advice='write {"voll": 5.0}',
+        )
     changed, touched = apply_changes(case, changes, lambda name: f"parameter {quoted(name)}")
     for name in touched:
         changed = replace(changed, trips={**changed.trips, name: _trips(changed, name)})

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -159,7 +160,7 @@ class _File:
     @classmethod
     def read(cls, path: str | Path, what: str) -> _File:
         """A 'network' or 'trip table' (`what`); one in the place of the other is told."""
-        path = Path(path)
+        path = _path(path)
         lines = _lines(path, keep="<")
         metadata: dict[str, tuple[int, str]] = {}
         rest = iter(lines)
@@ -227,6 +228,12 @@ class _File:
             raise self.error(None, f"<{key}> is missing", did_you_mean(key, self.metadata))
         line, text = self.metadata[key]
         return self.whole(line, f"<{key}>", text.partition("~")[0].rstrip(" \t;"))
+
+
+def _path(path: Any) -> Path:
+    if not isinstance(path, (str, Path)):
+        raise DataError(f"{quoted(path)} is not the path of a file")
+    return Path(path)
 
 
 def _lines(path: Path, keep: str = "") -> list[tuple[int, str]]:

@@ -62,6 +62,8 @@ class Certificate:
     exact_paths
         Whether the drivers' regret is part of the verdict: with enumerated paths cheaper ones may
         exist outside the list, and the regret says by how much.
+    case
+        Name and hash of the case it is about.
     """
 
     natural_residual: float
@@ -76,6 +78,7 @@ class Certificate:
     account_gap: float
     exact_paths: bool
     extra_failures: tuple[str, ...] = field(default=())
+    case: str = ""
 
     @property
     def figures(self) -> dict[str, float]:
@@ -129,6 +132,8 @@ class Certificate:
             lines.append(f"  {name:<22} {value:10.2e}   (limit {LIMITS[name]:.0e})")
         worst = self.blocks["worst"].iloc[int(self.blocks["scaled"].to_numpy().argmax())]
         lines.append(f"  worst entry            {worst}")
+        if self.case:
+            lines.insert(1, f"  {'case':<22} {self.case}")
         lines.append(f"  gap over all paths     {self.wardrop_gap_all_paths:10.2e}")
         lines.append("  regret by player ($/h, share of turnover):")
         for player, row in self.regrets.iterrows():

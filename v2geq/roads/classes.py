@@ -161,8 +161,8 @@ def gather_demand(graph: Graph, classes: Mapping[str, UserClass]) -> Demand:
                     "roads)",
                 )
             ends.append(at.astype(np.int64))
-        given = table["trips_veh_h"]
-        if given.dtype.kind not in "iuf" or isinstance(given.dtype, pd.CategoricalDtype):
+        given: Any = table["trips_veh_h"]
+        if not isinstance(given.dtype, np.dtype) or given.dtype.kind not in "iuf":
             given = [v if _is_number(v) else np.nan for v in given]
         trips = np.array(given, dtype=float)
         bad = np.flatnonzero(~(np.isfinite(trips) & (trips >= 0.0)))
@@ -170,7 +170,7 @@ def gather_demand(graph: Graph, classes: Mapping[str, UserClass]) -> Demand:
             row = table.iloc[int(bad[0])]
             raise DataError(
                 f"trips of class {quoted(name)} from {row['origin']} to {row['destination']} are "
-                f"{quoted(row['trips_veh_h'])}",
+                + quoted(row["trips_veh_h"]).strip("'"),
                 advice="give finite numbers, zero or more",
             )
         inside = ends[0] == ends[1]
