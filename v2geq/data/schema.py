@@ -98,6 +98,7 @@ class TableSchema:
 
                 columns[spec.name] = _admit_column(spec, values, where, largest)
                 as_it_is &= values.dtype == _DTYPES[spec.kind]
+                as_it_is &= spec.required or spec.kind != "text" or not values.hasnans
         if as_it_is:
             out = frame.copy()
             out.index = (
@@ -163,6 +164,9 @@ def _admit_column(
     out: list[Any] = column.tolist()
     if spec.kind == "bool" and kind == "b":
         return out
+    if spec.kind == "text" and not spec.required and column.hasnans:
+        missing = column.isna()
+        out = [spec.default if empty else v for v, empty in zip(out, missing, strict=True)]
     look: Iterable[int] = range(len(out))
     if spec.kind == "float" and kind == "f":
         values = column.to_numpy(dtype=float)

@@ -128,7 +128,7 @@ def read_tntp_flows(path: str | Path) -> pd.DataFrame:
     DataError
         The file is missing or malformed.
     """
-    file = _File(Path(path), {}, _lines(Path(path)))
+    file = _File(_path(path), {}, _lines(_path(path)))
     ends: list[tuple[int, int]] = []
     rows: list[tuple[float, float]] = []
     for line, text in file.rows:
@@ -383,7 +383,7 @@ def _arc_names(ends: Sequence[tuple[int, int]]) -> list[str]:
 
 def _read_nodes(path: str | Path, count: int) -> FloatArray:
     """(node, 2) coordinates."""
-    file = _File(Path(path), {}, _lines(Path(path)))
+    file = _File(_path(path), {}, _lines(_path(path)))
     xy = np.full((count, 2), np.nan)
     for k, (line, text) in enumerate(file.rows):
         cells = text.replace(";", " ").split()
