@@ -338,8 +338,8 @@ def certify(
     from v2geq.equilibrium import load
 
     eq = load(file)
-    print(eq.provenance)
     print(eq.certificate)
+    print(eq.provenance)
     _end(eq)
 
 
@@ -351,8 +351,8 @@ def show(
     from v2geq.equilibrium import load
 
     eq = load(file)
-    print(eq.provenance)
     _show(eq)
+    print(eq.provenance)
     _end(eq)
 
 
