@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from v2geq import __version__
-from v2geq.errors import ConvergenceError, DataError, V2GError
+from v2geq.errors import ConvergenceError, DataError, V2GError, one_line, quoted
 from v2geq.files import check_writable, make_folder
 from v2geq.show import log_to_stderr
 
@@ -385,6 +385,7 @@ def certify(
 
     eq = load(file)
     print(eq.certificate)
+    print(eq.provenance)
     _end(eq)
 
 
@@ -397,6 +398,7 @@ def show(
 
     eq = load(file)
     _show(eq)
+    print(eq.provenance)
     _end(eq)
 
 
@@ -450,24 +452,30 @@ def _end(eq: Equilibrium) -> None:
 def _say(text: str) -> None:
     # work goes on where nobody can be told of it
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(one_line(text), file=sys.stderr, flush=True)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """Warnings about data as notes; those of numerical libraries are no help to a user."""
     if issubclass(category, UserWarning):
-        _say(f"note: {message}")
+        _say(f"note: {one_line(str(message))}")
 
 
 def _changes(texts: list[str]) -> dict[str, Any]:
     """NAME=VALUE options as parameters."""
     out: dict[str, Any] = {}
     for text in texts:
+        if not text.isprintable():
+            raise DataError(f"{quoted(text)} is more than one line of text", where="--set")
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not name:
-            raise DataError(f"{text!r} is not NAME=VALUE", where="--set", advice="write voll=5")
+            raise DataError(
+                f"{quoted(text)} is not NAME=VALUE", where="--set", advice="write voll=5"
+            )
         if name in out:
-            raise DataError(f"{name!r} is set twice", where="--set", advice="keep one of them")
+            raise DataError(
+                f"{quoted(name)} is set twice", where="--set", advice="keep one of them"
+            )
         out[name] = _value(value)
     return out
 
@@ -476,7 +484,7 @@ def _value(text: str) -> Any:
     """Value written as in TOML files; anything else is text, so that expressions need no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, too many digits, too deep
         pass
     try:
         return float(text)

@@ -17,7 +17,8 @@ from v2geq.arrays import FloatArray
 from v2geq.columns import borrow_paths, by_paths, extend, prune, reconcile
 from v2geq.coupling import Coupled, couple
 from v2geq.data.model import Case
-from v2geq.errors import ConvergenceError, DataError
+from v2geq.data.provenance import Provenance, fingerprint, provenance
+from v2geq.errors import ConvergenceError, DataError, quoted
 from v2geq.lifting import lifted, settle
 from v2geq.mcp.relaxation import least_relaxation
 from v2geq.players.drivers import Traffic, traffic
@@ -92,6 +93,9 @@ def solve(
         With `check`, where the solver did not reach its tolerance.
     """
     solve_mcp = solver(method)
+    for name, given, kind in (("start", start, Equilibrium), ("options", options, Options)):
+        if given is not None and not isinstance(given, kind):
+            raise DataError(f"{name} = {quoted(given)} is no {kind.__name__}")
     begin = time.perf_counter()
     resolved = resolve(case, scenario, v2g=v2g, changes=set)
     roads = traffic(resolved)
@@ -142,7 +146,7 @@ def solve(
     if check and not result.status.ok:
         raise ConvergenceError(_failure(coupled, result))
     return Equilibrium(
-        original=case,
+        original=resolved.given,
         coupled=coupled,
         z=z,
         status=result.status.word,
@@ -249,12 +253,18 @@ class Equilibrium:
         extra = list(self.edited)
         if self.status != Status.SOLVED.word:
             extra.append(f"the solver's status is {self.status}")
-        return replace(certificate, extra_failures=tuple(extra)), book
+        case = f"{self.original.name}, contents {fingerprint(self.original)}"
+        return replace(certificate, extra_failures=tuple(extra), case=case), book
 
     @property
     def certificate(self) -> Certificate:
         """Evidence recomputed from the point."""
         return self._judged[0]
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Hash of the case and how it differs from the shipped case of its name."""
+        return provenance(self.original, self.scenario.changes)
 
     @property
     def accounts(self) -> Accounts:
@@ -359,6 +369,7 @@ class Equilibrium:
             "visits, discharges": f"{figures['station_visit_share']:.1%}, "
             f"{figures['discharge_share']:.1%} of electric trips",
             "social cost": f"{figures['social_cost']:,.2f} $/h",
+            "case": self.certificate.case,
             "certificate": "holds" if self.certificate.holds else self.certificate.failures[0],
         }
         return card(
@@ -391,6 +402,8 @@ def load(path: str | Path) -> Equilibrium:
     DataError
         Where the file is missing, damaged, or does not fit the case it holds.
     """
+    if not isinstance(path, (str, Path)):
+        raise DataError(f"{quoted(path)} is not the path of a file")
     where = str(path)
     saved = store.read(Path(path))
     resolved = resolve(saved.case, saved.scenario, v2g=saved.v2g, changes=saved.changes)

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.case import with_parameters
+from v2geq.data.case import admit
 from v2geq.data.model import Case
-from v2geq.errors import DataError, did_you_mean, listed
+from v2geq.data.parameters import with_changes
+from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.show import card
 from v2geq.topology import Lines, Topology, energised
 
@@ -29,6 +30,7 @@ class Scenario:
 
     Attributes
     ----------
+    case : with the changes applied; given : as it was given, a copy nobody else holds
     buses : energised buses, the root first; dead_buses : buses of removed islands
     island : island number per bus, 0 is the one of the root
     firm_kw : load that must be served or shed; responsive_kw : reference quantity q0 of the
@@ -41,6 +43,7 @@ class Scenario:
     name: str
     v2g: bool
     case: Case
+    given: Case
     changes: Mapping[str, Any]
     buses: tuple[str, ...]
     dead_buses: tuple[str, ...]
@@ -142,24 +145,24 @@ def resolve(
         Unknown scenario or parameter; an island with load but without supply or without enough
         reactive power; voltage limits that no operation can meet next to the root.
     """
-    if not isinstance(case, Case):
-        raise DataError(f"{case!r} is not a case", advice="read it with v2geq.load_case")
     if not isinstance(v2g, (bool, np.bool_)):
-        raise DataError(f"v2g = {v2g!r} is neither True nor False")
+        raise DataError(f"v2g = {quoted(v2g)} is neither True nor False")
     if changes is not None and not isinstance(changes, Mapping):
         raise DataError(
-            f"set = {changes!r} is not a table of names and values", advice='write {"voll": 5.0}'
+            f"set = {quoted(changes)} is not a table of names and values",
+            advice='write {"voll": 5.0}',
         )
-    if scenario not in case.scenarios:
+    given = case = admit(case)
+    if not isinstance(scenario, str) or scenario not in case.scenarios:
         raise DataError(
-            f"there is no scenario {scenario!r}",
+            f"there is no scenario {quoted(scenario)}",
             where=case.where,
             advice=did_you_mean(scenario, case.scenarios),
         )
     changes = dict(changes or {})
     # the scenario's own first: what is asked for by name wins
     for table in (case.scenarios[scenario].set, changes):
-        case = with_parameters(case, table) if table else case
+        case = with_changes(case, table) if table else case
     data = case.scenarios[scenario]
     topology = energised(case, data.outages)
     buses = list(topology.buses)
@@ -173,6 +176,7 @@ def resolve(
         name=scenario,
         v2g=bool(v2g),
         case=case,
+        given=given,
         changes=changes,
         buses=topology.buses,
         dead_buses=topology.dead_buses,
@@ -219,7 +223,7 @@ def _reactive_supply(
 
 def _check_islands(scenario: Scenario) -> None:
     """Islands without the substation need supply for their load, real and reactive."""
-    where = f"{scenario.case.where}: scenario {scenario.name!r}"
+    where = f"{scenario.case.where}: scenario {quoted(scenario.name)}"
     load = scenario.firm_kw + scenario.responsive_kw
     supply = np.zeros(len(load))
     at = scenario.bus_position
@@ -271,8 +275,8 @@ def _check_stiff_voltages(scenario: Scenario) -> None:
     for i, v in voltage.items():
         if not limits.vmin - 1e-9 <= v <= limits.vmax + 1e-9:
             raise DataError(
-                f"bus {scenario.buses[i]!r} is held at {v:.4f} pu by the substation voltage and "
-                f"the regulators, outside the limits {limits.vmin} to {limits.vmax}",
-                where=f"{scenario.case.where}: scenario {scenario.name!r}",
+                f"bus {quoted(scenario.buses[i])} is held at {v:.4f} pu by the substation voltage "
+                f"and the regulators, outside the limits {limits.vmin} to {limits.vmax}",
+                where=f"{scenario.case.where}: scenario {quoted(scenario.name)}",
                 advice="change feeder.root_voltage, feeder.regulators, or the limits",
             )

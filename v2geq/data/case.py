@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import pandas as pd
 
 from v2geq.data.check_case import EV_SETTINGS, check_case
 from v2geq.data.document import case_from_document, case_to_document
+from v2geq.data.door import REACTIVE_SOURCE
 from v2geq.data.feeder import read_feeder_with_origin
-from v2geq.data.folders import available_cases, networks_folder
+from v2geq.data.folders import available_cases, discreet, networks_folder
 from v2geq.data.model import SECTIONS, Case, DriverClass, ScenarioData
 from v2geq.data.origin import Origin, TableOrigin
 from v2geq.data.parameters import (
-    REACTIVE_SOURCE,
+    admit,
     apply_changes,
     case_trips,
     with_full_names,
@@ -27,9 +29,10 @@ from v2geq.data.schema import CASE_TABLES, TRIPS, with_provenance
 from v2geq.data.settings import Basis, flatten, parameter, read_settings
 from v2geq.data.tables import read_table
 from v2geq.data.toml import TomlTable, read_toml
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 __all__ = [
+    "admit",
     "available_cases",
     "case_from_document",
     "case_to_document",
@@ -58,12 +61,14 @@ def load_case(name_or_path: str | Path) -> Case:
     DataError
         If there is no such case, or its data cannot be used.
     """
-    return _read_case(_case_file(name_or_path))
+    path = _case_file(name_or_path)
+    with discreet(path, [path.parent]):
+        return _read_case(path)
 
 
 def _case_file(name_or_path: str | Path) -> Path:
     if not isinstance(name_or_path, (str, Path)):
-        raise DataError(f"{name_or_path!r} is neither the name nor the path of a case")
+        raise DataError(f"{quoted(name_or_path)} is neither the name nor the path of a case")
     if isinstance(name_or_path, str) and name_or_path in available_cases():
         return networks_folder() / name_or_path / "case.toml"
     path = Path(name_or_path)
@@ -75,7 +80,7 @@ def _case_file(name_or_path: str | Path) -> Path:
     close = did_you_mean(str(name_or_path), shipped)
     advice = close if "did you mean" in close else f"shipped cases: {', '.join(shipped)}"
     raise DataError(
-        f"no case {str(name_or_path)!r}: neither a shipped case nor a folder with case.toml",
+        f"no case {quoted(str(name_or_path))}: neither a shipped case nor a folder with case.toml",
         advice=advice,
     )
 
@@ -109,8 +114,9 @@ def _read_case(path: Path) -> Case:
     name, title = top.text("name", folder.name), top.text("title", "")
     source = top.text("source", "")
     networks = top.table("networks")
-    feeder, feeder_origin = read_feeder_with_origin(_network(networks, "feeder", folder))
-    road, road_origin = read_road_with_origin(_network(networks, "road", folder))
+    homes = [folder, *(_network(networks, key, folder) for key in ("feeder", "road"))]
+    feeder, feeder_origin = read_feeder_with_origin(homes[1])
+    road, road_origin = read_road_with_origin(homes[2])
     networks.finish()
     loaded: dict[str, Any] = {
         attribute: parts.settings(top.table(section, {}), cls, section)
@@ -120,7 +126,7 @@ def _read_case(path: Path) -> Case:
         frame, parts.tables[table] = read_table(folder / f"{table}.csv", with_provenance(schema))
         parts.rows(table, frame, table)
         loaded[table] = frame[list(schema.value_columns)]
-    drivers, trip_tables = _drivers(top.table("drivers", {}), folder, parts)
+    drivers, trip_tables = _drivers(top.table("drivers", {}), homes, parts)
     scenario_table = top.table("scenario", {})
     scenarios = {key: _scenario(scenario_table, key, parts) for key in scenario_table.data}
     changes = flatten(top.mapping("set", {}))
@@ -151,25 +157,25 @@ def _network(networks: TomlTable, key: str, folder: Path) -> Path:
     """Network folder named in case.toml: relative to the case, or the name of a shipped one."""
     name = networks.text(key)
     for found in (folder / name, networks_folder() / name):
-        if os.path.isdir(found):
+        if os.path.isfile(found / f"{key}.toml"):
             return found
     known = sorted(p.parent.name for p in networks_folder().glob(f"*/{key}.toml"))
     raise networks.error(
-        f"no {key} folder {name!r}",
+        f"no {key} folder {quoted(name)}",
         key=key,
         advice=f"give a path relative to the case, or a shipped one: {', '.join(known)}",
     )
 
 
 def _drivers(
-    section: TomlTable, folder: Path, parts: _Parts
+    section: TomlTable, homes: Sequence[Path], parts: _Parts
 ) -> tuple[dict[str, DriverClass], dict[str, pd.DataFrame]]:
     drivers: dict[str, DriverClass] = {}
     tables: dict[str, pd.DataFrame] = {}
     for name in section.data:
         table = section.table(name)
         driver = parts.settings(table, DriverClass, f"drivers.{name}")
-        frame, origin = read_trips(folder / driver.trips, with_provenance(TRIPS))
+        frame, origin = read_trips(homes[0] / driver.trips, with_provenance(TRIPS), homes)
         if driver.kind == "fv":
             for setting in EV_SETTINGS:
                 parts.basis.pop(f"drivers.{name}.{setting}")

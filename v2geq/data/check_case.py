@@ -9,7 +9,7 @@ from v2geq.data.check_road import arc_tolls, check_road, check_trips
 from v2geq.data.model import Case, DriverClass
 from v2geq.data.origin import NO_ORIGIN, Origin
 from v2geq.data.values import setting_specs
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 EV_SETTINGS = (
     "battery",
@@ -62,7 +62,7 @@ def _check_names(case: Case, origin: Origin) -> None:
             if not name.strip() or not name.isprintable() or any(c in _NOT_IN_NAMES for c in name):
                 where = origin.at("lses", name, "lse") if section == "lses" else None
                 raise DataError(
-                    f"{kind} {name!r} has a name that cannot be part of a file name",
+                    f"{kind} {quoted(name)} has a name that cannot be part of a file name",
                     where=where or origin.place(section),
                     advice=f"use letters, digits, '_' and '-', and none of {_NOT_IN_NAMES}",
                 )
@@ -103,8 +103,8 @@ def _check_settings(case: Case, origin: Origin) -> None:
             )
     if case.paths.form == "legs" and case.paths.method != "exact":
         raise DataError(
-            f"form = 'legs' does not go with method = {case.paths.method!r}: legs join to paths "
-            "outside the list",
+            f"form = 'legs' does not go with method = {quoted(case.paths.method)}: legs join "
+            "to paths outside the list",
             where=origin.place("paths.form"),
             advice="use method = 'exact', or form = 'paths'",
         )
@@ -129,9 +129,9 @@ def _check_players(case: Case, origin: Origin) -> None:
         for key, name in zip(frame.index, frame[column], strict=True):
             if name not in known:
                 raise DataError(
-                    f"{table[:-1]} {key!r} is at unknown {kind} {name!r}"
+                    f"{table[:-1]} {quoted(key)} is at unknown {kind} {quoted(name)}"
                     if column != "lse"
-                    else f"generator {key!r} belongs to unknown LSE {name!r}",
+                    else f"generator {quoted(key)} belongs to unknown LSE {quoted(name)}",
                     where=origin.at(table, key, column),
                     advice=did_you_mean(name, known),
                 )
@@ -142,14 +142,14 @@ def _check_players(case: Case, origin: Origin) -> None:
         ):
             if least > most:
                 raise DataError(
-                    f"generator {key!r} has {low} = {least:g} above {high} = {most:g}",
+                    f"generator {quoted(key)} has {low} = {least:g} above {high} = {most:g}",
                     where=origin.at("generators", key, low),
                     advice="swap them",
                 )
     total = math.fsum(case.lses["portion"])
     if abs(total - 1.0) > _PORTION_TOLERANCE:
         raise DataError(
-            f"the portions of the LSEs sum to {total!r}",
+            f"the portions of the LSEs sum to {quoted(total)}",
             where=origin.at("lses", column="portion"),
             advice="they share every bus's firm load and must sum to 1; change them together",
         )
@@ -192,20 +192,20 @@ def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
     for field, unit in (("battery", "kWh"), ("consumption", "kWh/km"), ("charger_power", "kW")):
         if getattr(driver, field) <= 0.0:
             raise DataError(
-                f"{field} of driver class {name!r} is {getattr(driver, field):g} {unit}",
+                f"{field} of driver class {quoted(name)} is {getattr(driver, field):g} {unit}",
                 where=origin.place(f"drivers.{name}.{field}"),
                 advice="an electric class needs a value above 0",
             )
     if not driver.reserve < driver.discharge_level < 1.0:
         raise DataError(
-            f"discharge_level = {driver.discharge_level:g} of driver class {name!r} is not between "
-            f"reserve = {driver.reserve:g} and 1",
+            f"discharge_level = {driver.discharge_level:g} of driver class {quoted(name)} is not "
+            f"between reserve = {driver.reserve:g} and 1",
             where=origin.place(f"drivers.{name}.discharge_level"),
             advice="a discharge must leave more than the reserve and less than a full battery",
         )
     if not driver.reserve < driver.start_level:
         raise DataError(
-            f"start_level = {driver.start_level:g} of driver class {name!r} is not above "
+            f"start_level = {driver.start_level:g} of driver class {quoted(name)} is not above "
             f"reserve = {driver.reserve:g}",
             where=origin.place(f"drivers.{name}.start_level"),
             advice="a driver who leaves with the reserve alone gets nowhere",
@@ -217,7 +217,7 @@ def _check_fv(name: str, driver: DriverClass, origin: Origin) -> None:
     for field in EV_SETTINGS:
         if (value := getattr(driver, field)) != specs[field].default:
             raise DataError(
-                f"{field} = {value!r} is given for the fuel class {name!r}",
+                f"{field} = {quoted(value)} is given for the fuel class {quoted(name)}",
                 where=origin.place(f"drivers.{name}.{field}"),
                 advice="remove it, or set kind = 'ev'",
             )
@@ -235,20 +235,20 @@ def _check_scenarios(case: Case, origin: Origin) -> None:
             place = origin.place(f"scenario.{name}.outages")
             if branch not in case.feeder.branches.index:
                 raise DataError(
-                    f"scenario {name!r} takes out unknown branch {branch!r}",
+                    f"scenario {quoted(name)} takes out unknown branch {quoted(branch)}",
                     where=place,
                     advice=did_you_mean(branch, case.feeder.branches.index),
                 )
             if branch in scenario.outages[:position]:
                 raise DataError(
-                    f"scenario {name!r} takes out branch {branch!r} twice",
+                    f"scenario {quoted(name)} takes out branch {quoted(branch)} twice",
                     where=place,
                     advice="name it once",
                 )
         for bus in scenario.reactive_sources:
             if bus not in case.feeder.buses.index:
                 raise DataError(
-                    f"scenario {name!r} has a reactive source at unknown bus {bus!r}",
+                    f"scenario {quoted(name)} has a reactive source at unknown bus {quoted(bus)}",
                     where=origin.place(f"scenario.{name}.reactive_sources.{bus}"),
                     advice=did_you_mean(bus, case.feeder.buses.index),
                 )

@@ -6,7 +6,7 @@ from collections import deque
 
 from v2geq.data.model import Feeder
 from v2geq.data.origin import NO_ORIGIN, Origin
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 
 def check_feeder(feeder: Feeder, origin: Origin = NO_ORIGIN) -> None:
@@ -20,7 +20,7 @@ def check_feeder(feeder: Feeder, origin: Origin = NO_ORIGIN) -> None:
         )
     if feeder.root not in buses:
         raise DataError(
-            f"root bus {feeder.root!r} is not in the bus table",
+            f"root bus {quoted(feeder.root)} is not in the bus table",
             where=origin.place("feeder.root"),
             advice=did_you_mean(feeder.root, buses),
         )
@@ -30,14 +30,14 @@ def check_feeder(feeder: Feeder, origin: Origin = NO_ORIGIN) -> None:
             for key, bus in zip(frame.index, frame[column], strict=True):
                 if bus not in buses:
                     raise DataError(
-                        f"unknown bus {bus!r}",
+                        f"unknown bus {quoted(bus)}",
                         where=origin.at(f"feeder.{table}", key, column),
                         advice=did_you_mean(bus, buses),
                     )
     for bus in feeder.loads.index:
         if bus not in buses:
             raise DataError(
-                f"load at unknown bus {bus!r}",
+                f"load at unknown bus {quoted(bus)}",
                 where=origin.at("feeder.loads", bus, "bus"),
                 advice=did_you_mean(bus, buses),
             )
@@ -64,7 +64,7 @@ def _check_tree(feeder: Feeder, origin: Origin) -> None:
     for branch, start, end, is_open in ends:
         if start == end:
             raise DataError(
-                f"branch {branch!r} joins bus {start!r} to itself",
+                f"branch {quoted(branch)} joins bus {quoted(start)} to itself",
                 where=origin.at("feeder.branches", branch, "to_bus"),
                 advice="give two different buses",
             )
@@ -84,7 +84,7 @@ def _check_tree(feeder: Feeder, origin: Origin) -> None:
     if cut:
         shown = ", ".join(cut[:10]) + (f" and {len(cut) - 10} more" if len(cut) > 10 else "")
         raise DataError(
-            f"buses without a closed connection to the root {feeder.root!r}: {shown}",
+            f"buses without a closed connection to the root {quoted(feeder.root)}: {shown}",
             where=origin.at("feeder.branches"),
             advice="close a branch towards them, or remove them",
         )

@@ -11,37 +11,43 @@ from v2geq.arrays import FloatArray
 from v2geq.data.check_delay import check_delays
 from v2geq.data.model import TOLL_UNIT, RoadNetwork
 from v2geq.data.origin import NO_ORIGIN, Origin
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 
 def check_road(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> None:
     """Raise DataError unless names are known, arcs are simple, times fit, trips have routes."""
-    nodes, arcs = road.nodes.index, road.arcs
+    check_arcs(road, origin)
+    check_delays(road, origin)
+    check_trips(road, road.trips, "road.trips", origin)
+
+
+def check_arcs(road: RoadNetwork, origin: Origin = NO_ORIGIN, *, parallel: bool = False) -> None:
+    """Raise DataError unless arcs join two known nodes; two join the same if `parallel`."""
+    nodes, arcs = set(road.nodes.index), road.arcs
     ends: dict[tuple[str, str], str] = {}
     for arc, start, end in zip(arcs.index, arcs["from_node"], arcs["to_node"], strict=True):
         for column, node in (("from_node", start), ("to_node", end)):
             if node not in nodes:
                 raise DataError(
-                    f"arc {arc!r} has an unknown node {node!r}",
+                    f"arc {quoted(arc)} has an unknown node {quoted(node)}",
                     where=origin.at("road.arcs", arc, column),
                     advice=did_you_mean(node, nodes),
                 )
         if start == end:
             raise DataError(
-                f"arc {arc!r} joins node {start!r} to itself",
+                f"arc {quoted(arc)} joins node {quoted(start)} to itself",
                 where=origin.at("road.arcs", arc, "to_node"),
                 advice="remove it, or give two different nodes",
             )
         # paths are told apart by their nodes
-        if (start, end) in ends:
+        if (start, end) in ends and not parallel:
             raise DataError(
-                f"arcs {ends[start, end]!r} and {arc!r} both go from {start!r} to {end!r}",
+                f"arcs {quoted(ends[start, end])} and {quoted(arc)} both go from "
+                f"{quoted(start)} to {quoted(end)}",
                 where=origin.at("road.arcs", arc),
                 advice="merge them, or put a node in the middle of one",
             )
         ends[start, end] = arc
-    check_delays(road, origin)
-    check_trips(road, road.trips, "road.trips", origin)
 
 
 def arc_tolls(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> FloatArray:
@@ -103,7 +109,7 @@ def check_trips(road: RoadNetwork, trips: pd.DataFrame, table: str, origin: Orig
         for column, node in (("origin", start), ("destination", end)):
             if node not in after:
                 raise DataError(
-                    f"trips at unknown node {node!r}",
+                    f"trips at unknown node {quoted(node)}",
                     where=origin.at(table, key, column),
                     advice=did_you_mean(node, after),
                 )
@@ -111,7 +117,7 @@ def check_trips(road: RoadNetwork, trips: pd.DataFrame, table: str, origin: Orig
             reached[start] = _reached(after, through, start)
         if end not in reached[start]:
             raise DataError(
-                f"no route from {start!r} to {end!r}",
+                f"no route from {quoted(start)} to {quoted(end)}",
                 where=origin.at(table, key),
                 advice="add the missing arcs, or remove the trips of this pair",
             )

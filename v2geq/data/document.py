@@ -8,9 +8,9 @@ from typing import Any, get_type_hints
 
 import pandas as pd
 
-from v2geq.data.check_case import check_case
+from v2geq.data.door import REACTIVE_SOURCE
 from v2geq.data.model import SECTIONS, Case, DriverClass, Feeder, RoadNetwork, ScenarioData
-from v2geq.data.parameters import REACTIVE_SOURCE, with_full_names
+from v2geq.data.parameters import admit
 from v2geq.data.schema import (
     CASE_TABLES,
     FEEDER_TABLES,
@@ -20,7 +20,7 @@ from v2geq.data.schema import (
     row_name,
 )
 from v2geq.data.values import BASES, ValueSpec, setting_specs
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 FORMAT, VERSION = "v2geq-case", 1
 _NETWORKS: dict[str, tuple[type, dict[str, TableSchema]]] = {
@@ -36,8 +36,13 @@ def case_to_document(case: Case) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If a table has columns other than those of the schema.
+        If it is not a case that could be read from files.
     """
+    return document_of(admit(case))
+
+
+def document_of(case: Case) -> dict[str, Any]:
+    """`case_to_document` of a case that has been checked."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -99,11 +104,11 @@ def case_from_document(document: Mapping[str, Any]) -> Case:
     ]
     if not isinstance(document, Mapping) or document.get("format") != FORMAT:
         raise DataError(
-            "not a case document", where="document", advice=f"format must be {FORMAT!r}"
+            "not a case document", where="document", advice=f"format must be {quoted(FORMAT)}"
         )
     if document.get("version") != VERSION:
         raise DataError(
-            f"version {document.get('version')!r} of the case document is unknown",
+            f"version {quoted(document.get('version'))} of the case document is unknown",
             where="document",
             advice=f"this release reads version {VERSION}",
         )
@@ -129,9 +134,7 @@ def case_from_document(document: Mapping[str, Any]) -> Case:
         scenarios={str(name): _scenario(entry, str(name)) for name, entry in scenarios.items()},
         basis=_basis(_mapping(document, "basis", "document")),
     )
-    _check_keys(case.trips, list(case.drivers), "trips")
-    check_case(case)
-    return with_full_names(case)
+    return admit(case)
 
 
 def _settings_to_document(settings: Any) -> dict[str, Any]:
@@ -139,16 +142,8 @@ def _settings_to_document(settings: Any) -> dict[str, Any]:
 
 
 def _table_to_document(frame: pd.DataFrame, schema: TableSchema) -> dict[str, Any]:
-    extra = [str(c) for c in frame.columns if c not in schema.value_columns]
-    if extra:
-        raise DataError(
-            f"table {schema.name} has columns that are not part of a case: {', '.join(extra)}",
-            advice=did_you_mean(extra[0], schema.value_columns),
-        )
     columns = {schema.key[0]: frame.index.tolist()} if schema.indexed else {}
-    columns |= {name: frame[name].tolist() for name in schema.value_columns if name in frame}
-    schema.complete(columns, len(frame))
-    return columns
+    return columns | {name: frame[name].tolist() for name in schema.value_columns}
 
 
 def _table(holder: Mapping[str, Any], name: str, schema: TableSchema, where: str) -> pd.DataFrame:
@@ -173,7 +168,7 @@ def _table(holder: Mapping[str, Any], name: str, schema: TableSchema, where: str
     seen: set[tuple[Any, ...]] = set()
     for key in zip(*(values[name] for name in schema.key), strict=True):
         if key in seen:
-            raise DataError(f"{row_name(key)!r} appears twice", where=where)
+            raise DataError(f"{quoted(row_name(key))} appears twice", where=where)
         seen.add(key)
     return schema.frame(values)
 
@@ -204,7 +199,7 @@ def _trip_tables(document: Mapping[str, Any], key: str) -> dict[str, pd.DataFram
 def _settings(entry: Any, cls: type, where: str) -> Any:
     specs = setting_specs(cls)
     if not isinstance(entry, Mapping):
-        raise DataError(f"{entry!r} is not a table of settings", where=where)
+        raise DataError(f"{quoted(entry)} is not a table of settings", where=where)
     _check_keys(entry, list(specs), where)
     return cls(**{name: spec.check(entry[name], f"{where}.{name}") for name, spec in specs.items()})
 
@@ -212,11 +207,11 @@ def _settings(entry: Any, cls: type, where: str) -> Any:
 def _scenario(entry: Any, name: str) -> ScenarioData:
     where = f"scenario.{name}"
     if not isinstance(entry, Mapping):
-        raise DataError(f"{entry!r} is not a scenario", where=where)
+        raise DataError(f"{quoted(entry)} is not a scenario", where=where)
     _check_keys(entry, [f.name for f in fields(ScenarioData)], where)
     outages = entry["outages"]
     if not isinstance(outages, (list, tuple)):
-        raise DataError(f"outages = {outages!r} is not a list", where=where)
+        raise DataError(f"outages = {quoted(outages)} is not a list", where=where)
     load_factor = setting_specs(ScenarioData)["load_factor"]
     sources = _mapping(entry, "reactive_sources", where)
     return ScenarioData(
@@ -234,7 +229,7 @@ def _basis(entries: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     for name, pair in entries.items():
         if not isinstance(pair, (list, tuple)) or len(pair) != 2 or pair[0] not in BASES:
             raise DataError(
-                f"basis of {name!r} is {pair!r}",
+                f"basis of {quoted(name)} is {quoted(pair)}",
                 where="basis",
                 advice=f"write [one of {', '.join(BASES)}, note]",
             )
@@ -245,7 +240,7 @@ def _basis(entries: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 def _mapping(holder: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
     value = holder[key]
     if not isinstance(value, Mapping):
-        raise DataError(f"{key} = {value!r} is not a table", where=where)
+        raise DataError(f"{key} = {quoted(value)} is not a table", where=where)
     return value
 
 
@@ -257,7 +252,7 @@ def _check_keys(given: Mapping[str, Any], expected: list[str], where: str) -> No
     for key in given:
         if key not in expected:
             raise DataError(
-                f"unknown key {key!r}", where=where, advice=did_you_mean(str(key), expected)
+                f"unknown key {quoted(key)}", where=where, advice=did_you_mean(str(key), expected)
             )
     missing = [key for key in expected if key not in given]
     if missing:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from v2geq.data.check_feeder import check_feeder
+from v2geq.data.folders import discreet
 from v2geq.data.model import Feeder
 from v2geq.data.origin import Origin
 from v2geq.data.schema import CAPACITORS, FEEDER_TABLES
@@ -30,11 +31,13 @@ def read_feeder(folder: str | Path) -> Feeder:
 def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
     """Feeder of a folder, and the file and line of its rows."""
     folder = Path(folder)
-    head = read_toml(folder / "feeder.toml")
-    name, root = head.text("name", folder.name), head.text("root")
-    base_kv = head.number("base_kv")
-    source = head.text("source", "")
-    head.finish()
+    file = folder / "feeder.toml"
+    with discreet(file, [folder]):
+        head = read_toml(file)
+        name, root = head.text("name", folder.name), head.text("root")
+        base_kv = head.number("base_kv")
+        source = head.text("source", "")
+        head.finish()
     frames, origins = {}, {}
     for table, schema in FEEDER_TABLES.items():
         path = folder / f"{table}.csv"

@@ -1,7 +1,10 @@
-"""Where the shipped networks and cases are, and which there are."""
+"""Where the shipped networks and cases are, and which files belong to a case."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from v2geq.errors import DataError
@@ -29,3 +32,27 @@ def networks_folder() -> Path:
 def available_cases() -> list[str]:
     """Names of the shipped cases, sorted."""
     return sorted(path.parent.name for path in networks_folder().glob("*/case.toml"))
+
+
+@contextmanager
+def discreet(path: Path, homes: Iterable[Path]) -> Iterator[None]:
+    """Errors about `path` do not quote it where it lies, links followed, outside all `homes`.
+
+    A case may name any file or link to it, its errors may be read by others: what they show is
+    the case's own folders, those of its networks, and the shipped ones.
+    """
+    try:
+        yield
+    except DataError as error:
+        if not error.where.startswith(str(path)):
+            raise
+        real = os.path.realpath(path)
+        for home in (*homes, networks_folder()):
+            own = os.path.realpath(home)
+            if os.path.commonpath([own, real]) == own:
+                raise
+        raise DataError(
+            "this file outside the folders of the case cannot be used",
+            where=str(path),
+            advice="its contents are not shown; copy it into the folder to see what is wrong",
+        ) from None

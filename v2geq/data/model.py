@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.errors import DataError, did_you_mean
+from v2geq.data.schema import ARCS
+from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.show import card
 
 
@@ -225,14 +226,6 @@ class Feeder:
     source: str = ""
 
 
-ARC_DEFAULTS: Mapping[str, Any] = {
-    "toll": 0.0,
-    "fixed_min": 0.0,
-    "delay": "bpr",
-    "conical_alpha": 0.0,
-}
-"""Columns of arcs that may be left out, and what that means."""
-
 TOLL_UNIT = "$/veh"
 """Unit of the tolls of a case."""
 
@@ -271,14 +264,21 @@ class RoadNetwork:
         arcs = self.arcs.copy()
         for arc, row in changes.items():
             self._require(arc)
+            if not isinstance(row, Mapping):
+                raise DataError(
+                    f"changes of arc {quoted(arc)} are {quoted(row)}",
+                    advice='write {"toll": 2.0}',
+                )
             for column, value in row.items():
+                if column not in ARCS.value_columns:
+                    raise DataError(
+                        f"arcs have no column {quoted(column)}",
+                        advice=did_you_mean(column, ARCS.value_columns),
+                    )
+                spec = ARCS.spec[column]
                 if column not in arcs:
-                    known = [*arcs.columns, *ARC_DEFAULTS]
-                    if column not in ARC_DEFAULTS:
-                        raise DataError(
-                            f"arcs have no column {column!r}", advice=did_you_mean(column, known)
-                        )
-                    arcs[column] = ARC_DEFAULTS[column]
+                    arcs[column] = spec.default
+                value = spec.check(value, f"road.arcs {quoted(arc)}, column {column}")
                 arcs.loc[arc, column] = value
         return replace(self, arcs=arcs)
 
@@ -289,9 +289,9 @@ class RoadNetwork:
         return replace(self, arcs=self.arcs.drop(list(names)))
 
     def _require(self, arc: str) -> None:
-        if arc not in self.arcs.index:
+        if not isinstance(arc, str) or arc not in self.arcs.index:
             raise DataError(
-                f"road network {self.name!r} has no arc {arc!r}",
+                f"road network {quoted(self.name)} has no arc {quoted(arc)}",
                 advice=did_you_mean(arc, self.arcs.index),
             )
 

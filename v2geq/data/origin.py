@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from v2geq.errors import quoted
+
 
 @dataclass(frozen=True)
 class TableOrigin:
@@ -32,7 +34,7 @@ class Origin:
         column_text = f", column {column}" if column else ""
         origin = self.tables.get(table)
         if origin is None:
-            return table + (f" {key!r}" if key is not None else "") + column_text
+            return table + (f" {quoted(key)}" if key is not None else "") + column_text
         line = origin.lines.get(key) if key is not None else None
         return origin.path + (f", line {line}" if line is not None else "") + column_text
 

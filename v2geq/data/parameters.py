@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from v2geq.data.check_case import check_case
+from v2geq.data.door import REACTIVE_SOURCE, checked_copy
 from v2geq.data.model import SECTIONS, Case, DriverClass
 from v2geq.data.origin import NO_ORIGIN, Origin
 from v2geq.data.schema import DESCRIPTIONS
@@ -16,12 +17,11 @@ from v2geq.data.settings import parameter
 from v2geq.data.targets import TABLES, Target, resolve, table_frame
 from v2geq.data.trips import class_trips
 from v2geq.data.values import ValueSpec, Where, in_words, setting_specs
-from v2geq.errors import DataError
+from v2geq.errors import DataError, quoted
 
 _LOAD_FACTOR = ValueSpec("load_factor", "float", lower=0.0)
 _TRIP_FIELDS = ("trips_factor", "trips_of", "trips_spread")
 _OUTAGE = ValueSpec("outages", "text")
-REACTIVE_SOURCE = ValueSpec("reactive_sources", "float", "kvar", lower=0.0)
 
 
 def with_parameters(case: Case, changes: Mapping[str, Any]) -> Case:
@@ -45,7 +45,31 @@ def with_parameters(case: Case, changes: Mapping[str, Any]) -> Case:
         Unknown or ambiguous name, wrong type, value out of range, or a case that no longer fits
         together.
     """
-    changed, touched = apply_changes(case, changes, lambda name: f"parameter {name!r}")
+    return with_changes(admit(case), changes)
+
+
+def admit(case: Any) -> Case:
+    """Checked copy of a case, whoever made it; its scenarios name parameters in full.
+
+    The one way from a case to a problem or a file. Tables may have been edited in place since the
+    case was read, so it is checked each time.
+
+    Raises
+    ------
+    DataError
+        What the readers of files refuse.
+    """
+    return with_full_names(checked_copy(case))
+
+
+def with_changes(case: Case, changes: Mapping[str, Any]) -> Case:
+    """`with_parameters` of a case that has been checked."""
+    if not isinstance(changes, Mapping):
+        raise DataError(
+            f"changes = {quoted(changes)} is not a table of names and values",
+            advice='write {"voll": 5.0}',
+        )
+    changed, touched = apply_changes(case, changes, lambda name: f"parameter {quoted(name)}")
     for name in touched:
         changed = replace(changed, trips={**changed.trips, name: _trips(changed, name)})
     check_case(changed, checked=case)
@@ -79,15 +103,15 @@ def check_scenario_set(
         return plain
     try:
         for name, raw in changes.items():
-            if name.split(".")[0] == "scenario":
+            if isinstance(name, str) and name.split(".")[0] == "scenario":
                 raise DataError(
-                    f"{name!r} is a parameter of a scenario",
+                    f"{quoted(name)} is a parameter of a scenario",
                     advice="a scenario changes only the other parameters",
                 )
             target = resolve(case, name)
-            plain[target.name] = _checked(case, target, raw, f"parameter {name!r}")[0]
+            plain[target.name] = _checked(case, target, raw, f"parameter {quoted(name)}")[0]
         bare = replace(case.scenarios[scenario], set={})
-        with_parameters(replace(case, scenarios={scenario: bare}), plain)
+        with_changes(replace(case, scenarios={scenario: bare}), plain)
     except DataError as error:
         raise DataError(str(error), where=where) from None
     return plain
@@ -146,7 +170,7 @@ def _checked_scenario(target: Target, raw: Any, where: Where) -> tuple[Any, tupl
     if target.field == "outages":
         if isinstance(raw, str) or not isinstance(raw, (list, tuple)):
             raise DataError(
-                f"outages = {raw!r} is not a list",
+                f"outages = {quoted(raw)} is not a list",
                 where=in_words(where),
                 advice="write ['sw3', 'sw4']",
             )
@@ -155,7 +179,8 @@ def _checked_scenario(target: Target, raw: Any, where: Where) -> tuple[Any, tupl
         return raw, ("assumed", "")
     if not isinstance(raw, Mapping):
         raise DataError(
-            f"{target.field} = {raw!r} is not a table of names and values", where=in_words(where)
+            f"{target.field} = {quoted(raw)} is not a table of names and values",
+            where=in_words(where),
         )
     if target.field == "set":
         return dict(raw), ("assumed", "")
@@ -191,7 +216,7 @@ def _put(case: Case, target: Target, value: Any) -> Case:
 def _trips(case: Case, name: str) -> pd.DataFrame:
     if name not in case.trip_tables:
         raise DataError(
-            f"the case has no trip table of class {name!r}",
+            f"the case has no trip table of class {quoted(name)}",
             where=f"drivers.{name}",
             advice=f"load the case from its folder to change {', '.join(_TRIP_FIELDS)}",
         )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from v2geq.data.check_road import check_road
+from v2geq.data.folders import discreet
 from v2geq.data.model import RoadNetwork
 from v2geq.data.origin import Origin, TableOrigin
 from v2geq.data.schema import ARCS, NODES, TRIPS, TableSchema
 from v2geq.data.tables import read_table
 from v2geq.data.toml import read_toml
+from v2geq.data.trips import travelling
 
 
 def read_road(folder: str | Path) -> RoadNetwork:
@@ -34,12 +36,16 @@ def read_road(folder: str | Path) -> RoadNetwork:
 def read_road_with_origin(folder: str | Path) -> tuple[RoadNetwork, Origin]:
     """Road network of a folder, and the file and line of its rows."""
     folder = Path(folder)
-    head = read_toml(folder / "road.toml")
-    name, source = head.text("name", folder.name), head.text("source", "")
-    toll_usd = head.number("toll_usd", 1.0)
-    if toll_usd < 0.0:
-        raise head.error(f"toll_usd = {toll_usd:g}", key="toll_usd", advice="give a number >= 0")
-    head.finish()
+    file = folder / "road.toml"
+    with discreet(file, [folder]):
+        head = read_toml(file)
+        name, source = head.text("name", folder.name), head.text("source", "")
+        toll_usd = head.number("toll_usd", 1.0)
+        if toll_usd < 0.0:
+            raise head.error(
+                f"toll_usd = {toll_usd:g}", key="toll_usd", advice="give a number >= 0"
+            )
+        head.finish()
     nodes, node_origin = read_table(folder / "nodes.csv", NODES)
     arcs, arc_origin = read_table(folder / "arcs.csv", ARCS)
     arcs["toll"] *= toll_usd
@@ -53,7 +59,9 @@ def read_road_with_origin(folder: str | Path) -> tuple[RoadNetwork, Origin]:
     return road, origin
 
 
-def read_trips(path: Path, schema: TableSchema = TRIPS) -> tuple[pd.DataFrame, TableOrigin]:
+def read_trips(
+    path: Path, schema: TableSchema = TRIPS, homes: Sequence[Path] = ()
+) -> tuple[pd.DataFrame, TableOrigin]:
     """Trip table in long format: columns origin, destination, trips_veh_h (veh/h).
 
     Zero rows are dropped; trips within one node are dropped with a warning.
@@ -63,15 +71,5 @@ def read_trips(path: Path, schema: TableSchema = TRIPS) -> tuple[pd.DataFrame, T
     DataError
         If the file is malformed, trips are negative, or a pair appears twice.
     """
-    frame, origin = read_table(path, schema)
-    inside = (frame["origin"] == frame["destination"]) & (frame["trips_veh_h"] > 0)
-    if inside.any():
-        nodes = ", ".join(frame.loc[inside, "origin"].head(8))
-        total = frame.loc[inside, "trips_veh_h"].sum()
-        warnings.warn(
-            f"{path}: {int(inside.sum())} pairs start and end at the same node ({nodes}); "
-            f"their {total:g} veh/h use no road and are dropped",
-            stacklevel=2,
-        )
-    kept = (frame["origin"] != frame["destination"]) & (frame["trips_veh_h"] > 0)
-    return frame[kept].reset_index(drop=True), origin
+    frame, origin = read_table(path, schema, homes)
+    return travelling(frame, str(path)), origin

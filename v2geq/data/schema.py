@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from v2geq.data.model import TOLL_UNIT
-from v2geq.data.values import BASES, ValueSpec
+from v2geq.data.values import BASES, LARGEST, NAME_LENGTH, ValueSpec
+from v2geq.errors import DataError, did_you_mean, quoted
 
 NO_LIMIT_KW = 1e6
 """Charger power of a station that limits no vehicle, kW."""
@@ -64,10 +67,155 @@ class TableSchema:
             frame.index = pd.Index(list(values[self.key[0]]), dtype="str", name=self.key[0])
         return frame
 
+    def admit(self, given: Any, name: str = "", largest: float = LARGEST) -> pd.DataFrame:
+        """Checked copy of a frame made or changed in Python: as if it had been read from a file.
+
+        Parameters
+        ----------
+        given
+            Columns of the schema in any order, indexed by the key column if the schema says so.
+        name
+            Name of the table in messages, where it is not the schema's.
+        largest
+            Largest size of a number.
+
+        Raises
+        ------
+        DataError
+            Not a frame, missing or unknown columns, values of the wrong type or out of range,
+            repeated keys.
+        """
+        name = name or self.name
+        frame = self._with_columns(given, name)
+        columns: dict[str, Any] = {}
+        as_it_is = tuple(frame.columns) == self.value_columns
+        for spec in self.columns:
+            of_index = self.indexed and spec.name in self.key
+            if of_index or spec.name in frame:
+                values = frame.index if of_index else frame[spec.name]
+
+                def where(row: int, column: str = "" if of_index else spec.name) -> str:
+                    return self._place(frame, name, row, column)
+
+                columns[spec.name] = _admit_column(spec, values, where, largest)
+                as_it_is &= values.dtype == _DTYPES[spec.kind]
+                as_it_is &= spec.required or spec.kind != "text" or not values.hasnans
+        if as_it_is:
+            out = frame.copy()
+            out.index = (
+                frame.index.rename(self.key[0]) if self.indexed else pd.RangeIndex(len(frame))
+            )
+        else:
+            self.complete(columns, len(frame))
+            out = self.frame(columns)
+        keys = list(zip(*(columns[k] for k in self.key), strict=True))
+        if len(set(keys)) < len(keys):
+            key = next(k for i, k in enumerate(keys) if k in keys[:i])
+            raise DataError(
+                f"{' and '.join(self.key)} {quoted(row_name(key))} appears twice",
+                where=name,
+                advice="keep one of the rows, or rename one",
+            )
+        return out
+
+    def _with_columns(self, frame: Any, name: str) -> pd.DataFrame:
+        """The frame, if it has the schema's columns and no other."""
+        names = ", ".join(self.value_columns)
+        if not isinstance(frame, pd.DataFrame):
+            raise DataError(
+                f"{quoted(frame)} is no table", where=name, advice=f"give a pandas frame of {names}"
+            )
+        for position, column in enumerate(frame.columns):
+            if not isinstance(column, str) or column not in self.value_columns:
+                raise DataError(
+                    f"unknown column {quoted(column)}",
+                    where=name,
+                    advice=did_you_mean(str(column), self.value_columns),
+                )
+            if column in frame.columns[:position]:
+                raise DataError(
+                    f"column {quoted(column)} appears twice", where=name, advice="remove one"
+                )
+        missing = [c for c in self.value_columns if self.spec[c].required and c not in frame]
+        if missing:
+            raise DataError(
+                f"missing column {', '.join(map(repr, missing))}",
+                where=name,
+                advice=f"the columns are {names}",
+            )
+        return frame
+
+    def _key(self, frame: pd.DataFrame, row: int) -> str:
+        """Name of a row of a frame that may hold anything."""
+        if self.indexed:
+            return str(frame.index[row])
+        return row_name(str(frame[k].iloc[row]) for k in self.key)
+
+    def _place(self, frame: pd.DataFrame, name: str, row: int, column: str) -> str:
+        """Row and column in words, as `Origin.at` without files."""
+        place = f"{name} {quoted(self._key(frame, row))}" if column else f"{name}, row {row + 1}"
+        return f"{place}, column {column}" if column else place
+
+
+def _admit_column(
+    spec: ValueSpec, column: Any, where: Callable[[int], str], largest: float
+) -> list[Any]:
+    """Checked values of a column or index; of the declared type they are checked all at once."""
+    kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else ""
+    out: list[Any] = column.tolist()
+    if spec.kind == "bool" and kind == "b":
+        return out
+    if spec.kind == "text" and not spec.required and column.hasnans:
+        missing = column.isna()
+        out = [spec.default if empty else v for v, empty in zip(out, missing, strict=True)]
+    look: Iterable[int] = range(len(out))
+    if spec.kind == "float" and kind == "f":
+        values = column.to_numpy(dtype=float)
+        good = np.abs(values) <= largest
+        if spec.lower is not None and spec.strict:
+            good &= (values > spec.lower) & (values >= min(spec.least, 1.0 / largest))
+        elif spec.lower is not None:
+            good &= values >= spec.lower
+        if spec.upper is not None:
+            good &= values <= spec.upper
+        look = np.flatnonzero(~(good | (np.isnan(values) & spec.unknown))).tolist()
+    elif spec.kind == "text" and all(type(v) is str for v in out):
+        bad = {v for v in set(out) if not _is_plain(spec, v)}
+        look = [i for i, v in enumerate(out) if v in bad] if bad else ()
+    for row in look:
+        out[row] = spec.check(out[row], partial(where, row))
+        if spec.kind == "text":
+            _refuse_blank(spec, out[row], where(row))
+    return out
+
+
+def _is_plain(spec: ValueSpec, value: str) -> bool:
+    """Whether a text needs no further look."""
+    if spec.choices:
+        return value in spec.choices
+    return (
+        value.isprintable()
+        and len(value) <= spec.longest
+        and value == value.strip()
+        and (bool(value) or spec.name in MAY_BE_EMPTY)
+    )
+
+
+def _refuse_blank(spec: ValueSpec, value: str, where: str) -> None:
+    """Raise DataError for what a table in a file cannot hold: no text, or blanks around it."""
+    if not value and spec.name not in MAY_BE_EMPTY:
+        raise DataError("the value is missing", where=where, advice="fill the cell")
+    if value != value.strip():
+        raise DataError(
+            f"{spec.name} = {quoted(value)} begins or ends with a blank",
+            where=where,
+            advice="remove it",
+        )
+
 
 def text(name: str, **more: Any) -> ValueSpec:
     """Text column."""
-    return ValueSpec(name, "text", **more)
+    return ValueSpec(name, "text", longest=NAME_LENGTH, **more)
 
 
 def number(name: str, unit: str = "", **more: Any) -> ValueSpec:
@@ -85,7 +233,7 @@ def _not_negative(name: str, unit: str = "", **more: Any) -> ValueSpec:
 
 _PROVENANCE = (
     text("basis", choices=BASES, required=False, default="assumed"),
-    text("note", required=False, default=""),
+    ValueSpec("note", "text", required=False, default=""),
 )
 
 BUSES = TableSchema(
@@ -145,7 +293,7 @@ ARCS = TableSchema(
         _not_negative("toll", TOLL_UNIT, required=False, default=0.0),
         _not_negative("fixed_min", "min", required=False, default=0.0),
         _not_negative("conical_alpha", required=False, default=0.0),
-        text("delay", required=False, default="bpr"),
+        ValueSpec("delay", "text", required=False, default="bpr"),
     ),
 )
 TRIPS = TableSchema(
@@ -186,7 +334,7 @@ GENERATORS = TableSchema(
         _not_negative("max_kw", "kW"),
         number("cost_linear", "$/kWh"),
         _not_negative("cost_quadratic", "$/kW2h"),
-        text("cost", required=False, default=""),
+        ValueSpec("cost", "text", required=False, default=""),
         number("min_kvar", "kvar", required=False, default=0.0),
         number("max_kvar", "kvar", required=False, default=0.0),
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 from v2geq.data.toml import TomlTable
 from v2geq.data.values import BASES, ValueSpec, Where, in_words, setting_specs
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 Basis = tuple[str, str]
 _FORM = ("value", "unit", "basis", "note")
@@ -36,6 +36,7 @@ def read_settings(
     values: dict[str, Any] = {}
     basis: dict[str, Basis] = {}
     places: dict[str, str] = {}
+    table.known = setting_specs(cls)
     for name, spec in setting_specs(cls).items():
         dotted = f"{prefix}.{name}"
         places[dotted] = table.where(name)
@@ -60,7 +61,7 @@ def parameter(spec: ValueSpec, raw: Any, where: Where) -> tuple[Any, Basis]:
     for key in raw:
         if key not in _FORM:
             raise DataError(
-                f"unknown key {key!r} of {spec.name}",
+                f"unknown key {quoted(key)} of {spec.name}",
                 where=in_words(where),
                 advice=did_you_mean(key, _FORM),
             )
@@ -73,9 +74,11 @@ def parameter(spec: ValueSpec, raw: Any, where: Where) -> tuple[Any, Basis]:
     unit = raw.get("unit", spec.unit)
     if unit != spec.unit:
         raise DataError(
-            f"{spec.name} is given in {unit!r}",
+            f"{spec.name} is given in {quoted(unit)}",
             where=in_words(where),
-            advice=f"convert it to {spec.unit!r}" if spec.unit else "it has no unit; drop the key",
+            advice=f"convert it to {quoted(spec.unit)}"
+            if spec.unit
+            else "it has no unit; drop the key",
         )
     basis = ValueSpec("basis", "text", choices=BASES).check(raw.get("basis", "assumed"), where)
     note = ValueSpec("note", "text").check(raw.get("note", ""), where)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from v2geq.data.folders import discreet
 from v2geq.data.origin import TableOrigin
 from v2geq.data.schema import MAY_BE_EMPTY, TableSchema, row_name
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.files import MOST_BYTES, read_bytes
 
 
@@ -27,11 +29,11 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     try:
         raw = read_bytes(path, most)
     except FileNotFoundError:
-        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = sorted(os.listdir(path.parent)) if os.path.isdir(path.parent) else []
         raise DataError(
             "file not found",
             where=str(path),
-            advice=did_you_mean(path.name, sorted(near)) if near else "check the path",
+            advice=did_you_mean(path.name, near) if near else "check the path",
         ) from None
     try:
         return raw.decode("utf-8-sig")
@@ -44,7 +46,9 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
         ) from None
 
 
-def read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrigin]:
+def read_table(
+    path: Path, schema: TableSchema, homes: Sequence[Path] = ()
+) -> tuple[pd.DataFrame, TableOrigin]:
     """Table of a CSV file.
 
     Parameters
@@ -53,6 +57,8 @@ def read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrig
         CSV file with a header line, comma-separated.
     schema
         Declared columns. Missing optional columns take their default.
+    homes
+        Folders the file may be quoted from in messages; by default its own.
 
     Returns
     -------
@@ -67,6 +73,11 @@ def read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrig
         Empty file, missing or unknown column, ragged row, value of the wrong type or out of range,
         repeated key, or encoding other than UTF-8.
     """
+    with discreet(path, homes or (path.parent,)):
+        return _read_table(path, schema)
+
+
+def _read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrigin]:
     rows = _rows(path)
     first = next(rows, None)
     if first is None:
@@ -99,7 +110,8 @@ def read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOrig
         key = row_name(values[name][-1] for name in schema.key)
         if key in lines:
             raise DataError(
-                f"{' and '.join(schema.key)} {key!r} appears twice, first in line {lines[key]}",
+                f"{' and '.join(schema.key)} {quoted(key)} appears twice, "
+                f"first in line {lines[key]}",
                 where=f"{path}, line {line}",
                 advice="keep one of the rows, or rename one",
             )
@@ -131,17 +143,19 @@ def _check_header(header: list[str], schema: TableSchema, where: str) -> None:
     known = [c.name for c in schema.columns]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         raise DataError(
-            f"the header {header[0]!r} has no commas",
+            f"the header {quoted(header[0])} has no commas",
             where=where,
             advice="separate the columns by commas",
         )
     for position, name in enumerate(header):
         if name not in known:
             raise DataError(
-                f"unknown column {name!r}", where=where, advice=did_you_mean(name, known)
+                f"unknown column {quoted(name)}", where=where, advice=did_you_mean(name, known)
             )
         if name in header[:position]:
-            raise DataError(f"column {name!r} appears twice", where=where, advice="remove one")
+            raise DataError(
+                f"column {quoted(name)} appears twice", where=where, advice="remove one"
+            )
     missing = [c.name for c in schema.columns if c.required and c.name not in header]
     if missing:
         raise DataError(

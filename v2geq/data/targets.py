@@ -11,7 +11,7 @@ from v2geq.data.check_case import EV_SETTINGS
 from v2geq.data.model import SECTIONS, Case, DriverClass
 from v2geq.data.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TableSchema
 from v2geq.data.values import setting_specs
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 _SCENARIO_FIELDS = ("load_factor", "outages", "reactive_sources", "set")
 
@@ -68,7 +68,7 @@ def resolve(case: Case, name: str, where: str = "") -> Target:
         If nothing, or more than one setting, has this name.
     """
     if not isinstance(name, str):
-        raise DataError(f"parameter name {name!r} is not text", where=where)
+        raise DataError(f"parameter name {quoted(name)} is not text", where=where)
     settings = _setting_targets(case)
     for target in settings:
         if target.name == name:
@@ -80,7 +80,7 @@ def resolve(case: Case, name: str, where: str = "") -> Target:
             return found[0]
         if found:
             raise DataError(
-                f"{name!r} is ambiguous",
+                f"{quoted(name)} is ambiguous",
                 where=where,
                 advice="write " + " or ".join(t.name for t in found),
             )
@@ -92,8 +92,24 @@ def resolve(case: Case, name: str, where: str = "") -> Target:
                 continue
             if entry := _table_target(case, prefix, name[len(prefix) + 1 :], where):
                 return entry
-    known = [t.name for t in settings] + sorted({t.field for t in settings}) + list(TABLES)
-    raise DataError(f"unknown parameter {name!r}", where=where, advice=did_you_mean(name, known))
+    raise DataError(
+        f"unknown parameter {quoted(name)}",
+        where=where,
+        advice=did_you_mean(name, _known_names(case, settings)),
+    )
+
+
+def _known_names(case: Case, settings: list[Target]) -> list[str]:
+    """Names a mistyped parameter may stand for; columns of tables with their first row."""
+    applying = [t for t in settings if _applies(case, t)]
+    fields = [t.field for t in applying]
+    names = [field for field in dict.fromkeys(fields) if fields.count(field) == 1]
+    names += [t.name for t in applying]
+    names += [f"scenario.{s}.{field}" for s in case.scenarios for field in _SCENARIO_FIELDS]
+    for prefix, (_, _, schema) in TABLES.items():
+        rows = table_frame(case, prefix).index
+        names += [f"{prefix}.{row}.{column}" for row in rows[:1] for column in schema.value_columns]
+    return names
 
 
 def _setting_targets(case: Case) -> list[Target]:
@@ -132,7 +148,9 @@ def _scenario_target(case: Case, rest: str, where: str) -> Target:
             return Target("scenario", scenario, field, key)
     scenario = rest.partition(".")[0]
     raise DataError(
-        f"unknown scenario {scenario!r}", where=where, advice=did_you_mean(scenario, case.scenarios)
+        f"unknown scenario {quoted(scenario)}",
+        where=where,
+        advice=did_you_mean(scenario, case.scenarios),
     )
 
 
@@ -143,13 +161,15 @@ def _table_target(case: Case, prefix: str, rest: str, where: str) -> Target | No
     schema = TABLES[prefix][2]
     if column not in schema.value_columns:
         raise DataError(
-            f"{prefix} has no column {column!r}",
+            f"{prefix} has no column {quoted(column)}",
             where=where,
             advice=did_you_mean(column, schema.value_columns),
         )
     rows = table_frame(case, prefix).index
     if key not in rows:
-        raise DataError(f"{prefix} has no row {key!r}", where=where, advice=did_you_mean(key, rows))
+        raise DataError(
+            f"{prefix} has no row {quoted(key)}", where=where, advice=did_you_mean(key, rows)
+        )
     return Target("table", prefix, column, key)
 
 

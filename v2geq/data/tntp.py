@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from v2geq.arrays import BoolArray, FloatArray
 from v2geq.data.model import TOLL_UNIT, RoadNetwork
 from v2geq.data.schema import ARCS, NODES, TRIPS
 from v2geq.data.tables import read_text
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 _COLUMNS = (
     "init node",
@@ -139,7 +140,7 @@ def read_tntp_flows(path: str | Path) -> pd.DataFrame:
     DataError
         The file is missing or malformed.
     """
-    file = _File(Path(path), {}, _lines(Path(path)))
+    file = _File(_path(path), {}, _lines(_path(path)))
     ends: list[tuple[int, int]] = []
     rows: list[tuple[float, float]] = []
     for line, text in file.rows:
@@ -171,7 +172,7 @@ class _File:
     @classmethod
     def read(cls, path: str | Path, what: str) -> _File:
         """A 'network' or 'trip table' (`what`); one in the place of the other is told."""
-        path = Path(path)
+        path = _path(path)
         lines = _lines(path, keep="<")
         metadata: dict[str, tuple[int, str]] = {}
         rest = iter(lines)
@@ -179,7 +180,7 @@ class _File:
             found = _METADATA.match(text)
             if not found:
                 raise DataError(
-                    f"{text.strip()[:40]!r} before <END OF METADATA>",
+                    f"{quoted(text.strip()[:40])} before <END OF METADATA>",
                     where=f"{path}, line {line}",
                     advice=f"a {what} file begins with lines such as <NUMBER OF ZONES> 24",
                 )
@@ -217,7 +218,9 @@ class _File:
         """A whole number of digits only."""
         if not (text.isascii() and text.isdigit() and len(text) <= 18):
             raise self.error(
-                line, f"{name} = {text[:40]!r} is no whole number", "write digits only, at most 18"
+                line,
+                f"{name} = {quoted(text[:40])} is no whole number",
+                "write digits only, at most 18",
             )
         return int(text)
 
@@ -228,7 +231,7 @@ class _File:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise self.error(line, f"{name} = {text!r} is no number", "write a finite number")
+            raise self.error(line, f"{name} = {quoted(text)} is no number", "write a finite number")
         return value
 
     def count(self, key: str) -> int:
@@ -237,6 +240,12 @@ class _File:
             raise self.error(None, f"<{key}> is missing", did_you_mean(key, self.metadata))
         line, text = self.metadata[key]
         return self.whole(line, f"<{key}>", text.partition("~")[0].rstrip(" \t;"))
+
+
+def _path(path: Any) -> Path:
+    if not isinstance(path, (str, Path)):
+        raise DataError(f"{quoted(path)} is not the path of a file")
+    return Path(path)
 
 
 def _lines(path: Path, keep: str = "") -> list[tuple[int, str]]:
@@ -270,7 +279,7 @@ def _read_links(
     """Arc table, number of zones and of nodes, first node that may be passed."""
     for name, factor in (("distance_factor", distance_factor), ("toll_factor", toll_factor)):
         if not (math.isfinite(factor) and factor >= 0.0):
-            raise DataError(f"{name} = {factor!r}", advice="give a number >= 0")
+            raise DataError(f"{name} = {quoted(factor)}", advice="give a number >= 0")
     zones, count = file.count("NUMBER OF ZONES"), file.count("NUMBER OF NODES")
     first_through, expected = file.count("FIRST THRU NODE"), file.count("NUMBER OF LINKS")
     if count > _MOST_NODES:
@@ -349,7 +358,7 @@ def _units(file: _File, time_unit: str | None, length_unit: str | None) -> tuple
         ("length_unit", length_unit, _KM),
     ):
         if given is not None and given not in known:
-            raise DataError(f"{name} = {given!r}", advice=did_you_mean(given, known))
+            raise DataError(f"{name} = {quoted(given)}", advice=did_you_mean(given, known))
     return (
         _MINUTES[time_unit or _written_unit(file, r"time|fftt", _MINUTES, "time_unit", "min")],
         _KM[length_unit or _written_unit(file, "length", _KM, "length_unit", "km")],
@@ -368,7 +377,7 @@ def _written_unit(
     if unit in known:
         return unit
     warnings.warn(
-        f"{file.path}, line {line}: unit {found[1]!r} is not known, the numbers are taken as "
+        f"{file.path}, line {line}: unit {quoted(found[1])} is not known, the numbers are taken as "
         f"{default}; say {argument}",
         stacklevel=2,
     )
@@ -386,7 +395,7 @@ def _arc_names(ends: Sequence[tuple[int, int]]) -> list[str]:
 
 def _read_nodes(path: str | Path, count: int) -> FloatArray:
     """(node, 2) coordinates."""
-    file = _File(Path(path), {}, _lines(Path(path)))
+    file = _File(_path(path), {}, _lines(_path(path)))
     xy = np.full((count, 2), np.nan)
     for k, (line, text) in enumerate(file.rows):
         cells = text.replace(";", " ").split()
@@ -492,7 +501,7 @@ def _entries(file: _File, zones: int) -> tuple[list[int], list[int], list[float]
                 except ValueError:
                     raise file.error(
                         line,
-                        f"{entry.strip()[:40]!r} is no entry of a trip table",
+                        f"{quoted(entry.strip()[:40])} is no entry of a trip table",
                         "write destination : trips;",
                     ) from None
                 if not origin:

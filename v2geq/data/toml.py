@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from v2geq.data.tables import read_text
 from v2geq.data.values import ValueSpec
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 _REQUIRED: Any = object()
 _MOST_BYTES = 2**22  # settings, not tables: the parser is slow
+_MOST_DEEP = 20
 _HEADER = re.compile(r"\s*\[\[?\s*(?P<path>[^\[\]]+?)\s*\]\]?\s*(#.*)?\Z")
 _KEY = re.compile(
     r"""\s*(?P<path>(?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*="""
@@ -37,6 +38,11 @@ class TomlTable:
         Section this table is, as a tuple of keys.
     source
         Text of the file, to find line numbers.
+
+    Attributes
+    ----------
+    known
+        Keys that will be asked for; the rest may be mistyped.
     """
 
     def __init__(
@@ -44,6 +50,7 @@ class TomlTable:
     ) -> None:
         self.data, self.path, self.keys, self._source = data, path, keys, source
         self._asked: dict[str, None] = {}
+        self.known: Collection[str] = ()
 
     def __contains__(self, key: str) -> bool:
         return key in self.data
@@ -65,9 +72,11 @@ class TomlTable:
         if key in self.data:
             return self.data[key]
         if default is _REQUIRED:
-            close = did_you_mean(key, self.data) if self.data else ""
+            # a key that means something else is not a mistyped one
+            near = [k for k in self.data if k not in self._asked and k not in self.known]
+            close = did_you_mean(key, near) if near else ""
             raise self.error(
-                f"missing key {key!r}",
+                f"missing key {quoted(key)}",
                 advice=close if "did you mean" in close else f"add {key} = ...",
             )
         return default
@@ -111,7 +120,7 @@ class TomlTable:
         value = self.raw(key, default)
         if not isinstance(value, Mapping):
             raise self.error(
-                f"{key} = {value!r} is not a table", key=key, advice=f"write it as [{key}]"
+                f"{key} = {quoted(value)} is not a table", key=key, advice=f"write it as [{key}]"
             )
         return TomlTable(value, self.path, (*self.keys, key), self._source)
 
@@ -134,7 +143,7 @@ class TomlTable:
         for key in self.data:
             if key not in self._asked:
                 raise self.error(
-                    f"unknown key {key!r}", key=key, advice=did_you_mean(key, self._asked)
+                    f"unknown key {quoted(key)}", key=key, advice=did_you_mean(key, self._asked)
                 )
 
     def _scalar(self, key: str, kind: str, default: Any) -> Any:
@@ -145,7 +154,7 @@ class TomlTable:
         value = self.raw(key, default)
         if not isinstance(value, (list, tuple)):
             raise self.error(
-                f"{key} = {value!r} is not a list", key=key, advice=f"write {key} = [...]"
+                f"{key} = {quoted(value)} is not a list", key=key, advice=f"write {key} = [...]"
             )
         spec = ValueSpec(key, kind)
         return [spec.check(item, self.where(key)) for item in value]
@@ -166,7 +175,25 @@ def read_toml(path: Path) -> TomlTable:
         raise DataError(
             f"not valid TOML ({error})", where=str(path), advice=_advice(error)
         ) from None
+    except RecursionError:
+        raise _too_deep(path) from None
+    except ValueError:
+        raise DataError(
+            "a whole number has too many digits", where=str(path), advice="write it as 1e9"
+        ) from None
+    layer: list[Any] = [data]
+    for _ in range(_MOST_DEEP):
+        inner = [v.values() if isinstance(v, dict) else v for v in layer]
+        layer = [v for values in inner for v in values if isinstance(v, (dict, list))]
+    if layer:
+        raise _too_deep(path)
     return TomlTable(data, str(path), (), source)
+
+
+def _too_deep(path: Path) -> DataError:
+    return DataError(
+        f"tables or lists are nested more than {_MOST_DEEP} deep", where=str(path), advice="flatten"
+    )
 
 
 def _advice(error: tomllib.TOMLDecodeError) -> str:

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from v2geq.data.model import Case, DriverClass
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 _PAIR = ["origin", "destination"]
+
+
+def travelling(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Rows of a trip table that use roads: those without trips, or within one node, are dropped.
+
+    The latter with a warning that names the place `where`.
+    """
+    amount, ends = table["trips_veh_h"].to_numpy(), (table[k].tolist() for k in _PAIR)
+    within = np.array([a == b for a, b in zip(*ends, strict=True)], dtype=bool)
+    inside = within & (amount > 0)
+    if inside.any():
+        nodes = ", ".join(table.loc[inside, "origin"].head(8))
+        total = table.loc[inside, "trips_veh_h"].sum()
+        warnings.warn(
+            f"{where}: {int(inside.sum())} pairs start and end at the same node ({nodes}); "
+            f"their {total:g} veh/h use no road and are dropped",
+            stacklevel=3,
+        )
+    kept = (amount > 0) & ~within
+    return table if kept.all() else table[kept].reset_index(drop=True)
 
 
 def class_trips(
@@ -47,8 +69,8 @@ def class_trips(
     if driver.trips_spread:
         if road_trips.empty:
             raise DataError(
-                f"the trips of driver class {name!r} are to be spread over the road's trip table, "
-                "and the road has none",
+                f"the trips of driver class {quoted(name)} are to be spread over the "
+                "road's trip table, and the road has none",
                 where=where,
                 advice="add trips.csv to the road folder, or leave trips_spread out",
             )
@@ -59,7 +81,7 @@ def class_trips(
     trips = trips[trips["trips_veh_h"] > 0].reset_index(drop=True)
     if trips.empty:
         raise DataError(
-            f"driver class {name!r} has no trips",
+            f"driver class {quoted(name)} has no trips",
             where=where,
             advice="check its trip table, trips_factor and trips_of, or remove the class",
         )
@@ -76,20 +98,20 @@ def _pairs_of(
     other = drivers[name].trips_of
     if other not in drivers or other == name:
         raise DataError(
-            f"trips_of = {other!r} is not another driver class",
+            f"trips_of = {quoted(other)} is not another driver class",
             where=where,
             advice=did_you_mean(other, [known for known in drivers if known != name]),
         )
     if drivers[other].trips_of:
         raise DataError(
-            f"trips_of = {other!r} names a class that has trips_of itself",
+            f"trips_of = {quoted(other)} names a class that has trips_of itself",
             where=where,
             advice="name the class that owns the pairs",
         )
     if drivers[name].trips_spread:
         raise DataError(
-            f"driver class {name!r} has trips_of, which keeps some OD pairs, and trips_spread, "
-            "which takes all",
+            f"driver class {quoted(name)} has trips_of, which keeps some OD pairs, "
+            "and trips_spread, which takes all",
             where=where,
             advice="leave one of them out",
         )

@@ -7,14 +7,21 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields
+from functools import cache
 from typing import Any, get_type_hints
 
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 
 # where a value came from, in words; a function where the words are only needed for an error
 Where = str | Callable[[], str]
 
 BASES = ("measured", "cited", "assumed")
+LARGEST = 1e15
+"""Largest size of a number in a case: products of a few such numbers are still finite."""
+LEAST = 1e-12
+"""Least number where it must be above zero: quotients of such numbers are still finite."""
+NAME_LENGTH = 100
+"""Most letters of a name; names become parts of file names."""
 
 _INTEGER = re.compile(r"[+-]?\d+\Z")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -35,6 +42,7 @@ class ValueSpec:
     default : value taken when it is not given
     default_of : column whose values are taken when this one is not given
     unknown : whether nan may stand for a number nobody knows, but not in a file
+    longest : most letters of a text; least : least number where the open bound is zero
     """
 
     name: str
@@ -48,6 +56,8 @@ class ValueSpec:
     default: Any = None
     default_of: str = ""
     unknown: bool = False
+    longest: int = 10_000
+    least: float = LEAST
 
     def parse(self, text: str, where: Where) -> Any:
         """Value written as `text` in a table cell; raises DataError naming the place `where`."""
@@ -55,27 +65,21 @@ class ValueSpec:
         if self.kind == "float":
             value = _number(self, text, where)
         elif self.kind == "int":
-            if not _INTEGER.match(text):
+            if not _INTEGER.match(text) or len(text) > 18:
                 raise DataError(
-                    f"{self.name} = {text!r} is not a whole number",
+                    f"{self.name} = {quoted(text)} is not a whole number",
                     where=in_words(where),
-                    advice="write digits only, for example 12",
+                    advice="write digits only, at most 17, for example 12",
                 )
             value = int(text)
         elif self.kind == "bool":
             if text.lower() not in _TRUTH:
                 raise DataError(
-                    f"{self.name} = {text!r} is neither true nor false",
+                    f"{self.name} = {quoted(text)} is neither true nor false",
                     where=in_words(where),
                     advice="write true or false",
                 )
             value = _TRUTH[text.lower()]
-        elif not text.isprintable():
-            raise DataError(
-                f"{self.name} = {text!r} holds a character that cannot be shown",
-                where=in_words(where),
-                advice="use letters, digits and signs only",
-            )
         return self.check(value, where)
 
     def check(self, value: Any, where: Where) -> Any:
@@ -86,17 +90,24 @@ class ValueSpec:
         value = _typed(self, value, where)
         if self.kind in ("float", "int"):
             _check_range(self, value, where)
+        elif self.kind == "text":
+            _check_text(self, value, where)
         if self.choices and value not in self.choices:
             raise DataError(
-                f"{self.name} = {value!r} is not one of {', '.join(self.choices)}",
+                f"{self.name} = {quoted(value)} is not one of {', '.join(self.choices)}",
                 where=in_words(where),
                 advice=did_you_mean(str(value), self.choices),
             )
         return value
 
 
-def setting_specs(cls: type) -> dict[str, ValueSpec]:
-    """Specs of the scalar settings of `cls` by name, read from its attribute table."""
+def setting_specs(cls: Any) -> dict[str, ValueSpec]:
+    """Specs of the scalar settings of the class `cls` by name, read from its attribute table."""
+    return _specs_of(cls)
+
+
+@cache
+def _specs_of(cls: Any) -> dict[str, ValueSpec]:
     hints = get_type_hints(cls)
     kinds = {float: "float", int: "int", bool: "bool", str: "text"}
     return {
@@ -140,7 +151,7 @@ def _number(spec: ValueSpec, text: str, where: Where) -> float:
     if "_" in text or not math.isfinite(value):
         comma = re.fullmatch(r"[+-]?\d+,\d+", text)
         raise DataError(
-            f"{spec.name} = {text!r} is not a finite number",
+            f"{spec.name} = {quoted(text)} is not a finite number",
             where=in_words(where),
             advice="use a decimal point, not a comma" if comma else "write a plain number",
         )
@@ -151,11 +162,17 @@ def _typed(spec: ValueSpec, value: Any, where: Where) -> Any:
     wanted = {"float": "a number", "int": "a whole number", "bool": "true or false", "text": "text"}
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if spec.kind == "float" and number:
-        if abs(value) > sys.float_info.max or math.isnan(value):
+        if abs(value) > sys.float_info.max or value != value:
             raise DataError(
-                f"{spec.name} = {value!r} is not finite",
+                f"{spec.name} = {quoted(value)} is not finite",
                 where=in_words(where),
-                advice="for 'no limit' write a large number, some hundred times what can occur",
+                advice="for 'no limit' write a large number, such as 1e9",
+            )
+        if abs(value) > LARGEST:
+            raise DataError(
+                f"{spec.name} = {quoted(value)} is beyond {LARGEST:g}",
+                where=in_words(where),
+                advice="for 'no limit' write 1e9, else check the unit",
             )
         return float(value)
     matches = {
@@ -164,10 +181,10 @@ def _typed(spec: ValueSpec, value: Any, where: Where) -> Any:
         "text": isinstance(value, str),
     }
     if matches.get(spec.kind, False):
-        return value
+        return str(value) if spec.kind == "text" else value
     unit = f" (unit {spec.unit})" if spec.unit else ""
     raise DataError(
-        f"{spec.name} = {value!r} is {_kind(value)}",
+        f"{spec.name} = {quoted(value)} is {_kind(value)}",
         where=in_words(where),
         advice=f"{spec.name} must be {wanted[spec.kind]}{unit}",
     )
@@ -180,6 +197,21 @@ def _kind(value: Any) -> str:
     return words.get(type(value), f"of type {type(value).__name__}")
 
 
+def _check_text(spec: ValueSpec, value: str, where: Where) -> None:
+    if not value.isprintable():
+        raise DataError(
+            f"{spec.name} = {quoted(value)} holds a character that cannot be shown",
+            where=in_words(where),
+            advice="use letters, digits and signs only, on one line",
+        )
+    if len(value) > spec.longest:
+        raise DataError(
+            f"{spec.name} = {quoted(value)} has {len(value)} letters",
+            where=in_words(where),
+            advice=f"give at most {spec.longest}",
+        )
+
+
 def _check_range(spec: ValueSpec, value: float, where: Where) -> None:
     unit = f" {spec.unit}" if spec.unit else ""
     low, high = spec.lower, spec.upper
@@ -187,10 +219,12 @@ def _check_range(spec: ValueSpec, value: float, where: Where) -> None:
         bound = f"above {low:g}" if spec.strict else f"at least {low:g}"
     elif high is not None and value > high:
         bound = f"at most {high:g}"
+    elif low == 0.0 and spec.strict and value < spec.least:
+        bound = f"at least {spec.least:g}"
     else:
         return
     raise DataError(
-        f"{spec.name} = {value!r}{unit} is out of range",
+        f"{spec.name} = {quoted(value)}{unit} is out of range",
         where=in_words(where),
         advice=f"{spec.name} must be {bound}{unit}",
     )

@@ -32,6 +32,8 @@ LIMITS: Mapping[str, float] = {
     "account_gap": 1e-6,
 }
 """What a certificate must keep; `regret` and `account_gap` are shares of turnover."""
+SLIGHT = 1e-6
+"""Share of the cost of all trips below which their travel time measures no gap."""
 
 
 NO_COST = 1e-12
@@ -70,6 +72,8 @@ class Certificate:
     exact_paths
         Whether the drivers' regret is part of the verdict: with enumerated paths cheaper ones may
         exist outside the list, and the regret says by how much.
+    case
+        Name and hash of the case it is about.
     """
 
     natural_residual: float
@@ -86,6 +90,7 @@ class Certificate:
     account_gap: float
     exact_paths: bool
     extra_failures: tuple[str, ...] = field(default=())
+    case: str = ""
 
     @property
     def figures(self) -> dict[str, float]:
@@ -108,7 +113,7 @@ class Certificate:
         counted = self.regrets
         if not self.exact_paths:
             counted = counted[~counted.index.str.startswith("drivers")]
-        return float(counted["relative"].max())
+        return float(counted["relative"].max(skipna=False))
 
     @property
     def failures(self) -> list[str]:
@@ -141,6 +146,8 @@ class Certificate:
         worst = self.blocks["worst"].iloc[int(self.blocks["scaled"].to_numpy().argmax())]
         lines.append(f"  worst entry            {worst}")
         lines.append(f"  worst trip cost        {self.trip_cost_worst}")
+        if self.case:
+            lines.insert(1, f"  {'case':<22} {self.case}")
         lines.append(f"  gap over all paths     {self.wardrop_gap_all_paths:10.2e}")
         lines.append("  regret by player ($/h, share of turnover):")
         for player, row in self.regrets.iterrows():
@@ -211,7 +218,7 @@ def wardrop(coupled: Coupled, values: Mapping[str, FloatArray]) -> Wardrop:
         below={k: np.full(len(d), -np.inf) for k, d in traffic.demand.items()},
     )
     exact = coupled.scenario.case.paths.method == "exact"
-    listed = total = time_cost = 0.0
+    listed = total = time_cost = spent = 0.0
     off, worst = 0.0, ""
     gains: dict[str, float] = {}
     times = traffic.travel_time.time(values["drivers.arc_flow"])
@@ -226,6 +233,7 @@ def wardrop(coupled: Coupled, values: Mapping[str, FloatArray]) -> Wardrop:
         total += gains[name]
         on_road = kind.value_of_time * (paths.arc_incidence.T @ times)
         time_cost += float(flow @ on_road)
+        spent += float(flow @ np.abs(cost))
         shortest = np.full(paths.od_count, np.inf)
         np.minimum.at(shortest, paths.od, on_road)
         if not paths.od_count:
@@ -236,8 +244,14 @@ def wardrop(coupled: Coupled, values: Mapping[str, FloatArray]) -> Wardrop:
         w = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
         if not apart[w] <= off:
             off, worst = float(apart[w]), f"{name} {'-'.join(traffic.od_names(name)[w])}"
-    whole = max(time_cost, NO_COST)
-    return Wardrop(listed / whole, total / whole, off, worst, gains)
+    # where travel takes no time, as a share of what else trips cost
+    base = time_cost if time_cost > SLIGHT * spent else spent
+    return Wardrop(_share(listed, base), _share(total, base), off, worst, gains)
+
+
+def _share(part: float, whole: float) -> float:
+    """Part of a whole that may be nothing."""
+    return part / whole if whole > 0.0 else (0.0 if part == 0.0 else np.inf)
 
 
 def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
@@ -284,7 +298,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
         time_items = [t for t in ("travel", "waiting", "plug") if t in items.index]
         regrets[player] = (max(gain, 0.0), float(-items[time_items].sum()))
     table = pd.DataFrame.from_dict(regrets, orient="index", columns=["regret", "turnover"])
-    table["relative"] = table["regret"] / table["turnover"]
+    table["relative"] = [_share(*row) for row in table.to_numpy().tolist()]
 
     return (
         Certificate(

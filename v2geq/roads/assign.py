@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.errors import ConvergenceError, DataError, listed
+from v2geq.data.values import ValueSpec
+from v2geq.errors import ConvergenceError, DataError, listed, quoted
 from v2geq.roads.assignment import Assignment, Iteration
 from v2geq.roads.classes import UserClass
 from v2geq.roads.problem import Problem
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from v2geq.data.model import RoadNetwork
     from v2geq.roads.kernels.assignment import Pool
 
+_GAP = ValueSpec("gap", "float", lower=0.0, strict=True, least=0.0)
+_ITERATIONS = ValueSpec("max_iterations", "int", lower=1)
 SWEEPS = 20
 """Most sweeps over the paths at hand between two searches for new ones."""
 SWEEP_SHARE = 0.05
@@ -78,10 +81,12 @@ def assign(
     >>> road, demand = vg.read_tntp("SiouxFalls_net.tntp", "SiouxFalls_trips.tntp")
     >>> vg.assign(road, demand, gap=1e-10).objective
     """
-    if not (np.isfinite(gap) and gap > 0.0):
-        raise DataError(f"gap = {gap!r}", advice="give a small number above 0, for example 1e-6")
-    if not max_iterations >= 1:
-        raise DataError(f"max_iterations = {max_iterations!r}", advice="give at least 1")
+    gap = _GAP.check(gap, "assign")
+    max_iterations = _ITERATIONS.check(max_iterations, "assign")
+    if start is not None and not isinstance(start, Assignment):
+        raise DataError(
+            f"start = {quoted(start)} is no assignment", advice="give what vg.assign returned"
+        )
     begin = time.perf_counter()
     classes = demand if isinstance(demand, Mapping) else {"all": UserClass(demand)}
     problem = Problem.build(road, classes)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.errors import DataError, did_you_mean, listed
+from v2geq.data.values import NAME_LENGTH, ValueSpec
+from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.roads.graph import Graph
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from v2geq.data.model import RoadNetwork
 
 TRIP_COLUMNS = ("origin", "destination", "trips_veh_h")
+MOST = sys.float_info.max
+
+
+_CLASS = ValueSpec("name of a user class", "text", longest=NAME_LENGTH)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,15 +57,18 @@ class UserClass:
         DataError
             A parameter out of range, or a cost that is negative or not finite.
         """
-        for what, good, advice in (
-            ("value_of_time", self.value_of_time > 0.0, "above 0"),
-            ("pce", 0.0 < self.pce < inf, "above 0 and finite"),
-            ("distance_cost", 0.0 <= self.distance_cost < inf, "not negative and finite"),
-            ("toll_share", 0.0 <= self.toll_share < inf, "not negative and finite"),
+        for what, strict, most, advice in (
+            ("value_of_time", True, inf, "above 0"),
+            ("pce", True, MOST, "above 0 and finite"),
+            ("distance_cost", False, MOST, "not negative and finite"),
+            ("toll_share", False, MOST, "not negative and finite"),
         ):
-            if not good:
+            value = getattr(self, what)
+            if not (
+                _is_number(value) and (value > 0.0 if strict else value >= 0.0) and value <= most
+            ):
                 raise DataError(
-                    f"{what} of user class {name!r} is {getattr(self, what)!r}",
+                    f"{what} of user class {quoted(name)} is {quoted(value)}",
                     advice=f"give a number that is {advice}",
                 )
         arcs = road.arcs
@@ -71,12 +80,17 @@ class UserClass:
         bad = np.flatnonzero(~(np.isfinite(fixed) & (fixed >= 0.0)))
         if bad.size:
             raise DataError(
-                f"arc {arcs.index[bad[0]]!r} costs class {name!r} {fixed[bad[0]]:g} min beside its "
-                "travel time",
+                f"arc {arcs.index[bad[0]]!r} costs class {quoted(name)} {fixed[bad[0]]:g} min "
+                "beside its travel time",
                 where=road.source,
                 advice="tolls and distance costs must be finite and not negative together",
             )
         return fixed
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    return number and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,16 +128,24 @@ def gather_demand(graph: Graph, classes: Mapping[str, UserClass]) -> Demand:
     parts = []
     intrazonal: dict[str, float] = {}
     for k, (name, user) in enumerate(classes.items()):
+        _CLASS.check(name, "user classes")
         if not isinstance(user, UserClass):
             raise DataError(
-                f"user class {name!r} is a {type(user).__name__}",
+                f"user class {quoted(name)} is a {type(user).__name__}",
                 advice="give trips as columns of one table, or a UserClass for every name",
             )
         table = user.trips
+        if not isinstance(table, pd.DataFrame):
+            raise DataError(
+                f"the trips of class {quoted(name)} are {quoted(table)}",
+                advice=f"give a pandas frame with the columns {', '.join(TRIP_COLUMNS)}",
+            )
+        if not table.columns.is_unique:
+            raise DataError(f"the trips of class {quoted(name)} have a column twice")
         missing = [c for c in TRIP_COLUMNS if c not in table]
         if missing:
             raise DataError(
-                f"the trips of class {name!r} lack the column {listed(missing)}",
+                f"the trips of class {quoted(name)} lack the column {listed(missing)}",
                 advice=f"give the columns {', '.join(TRIP_COLUMNS)}",
             )
         ends = []
@@ -133,19 +155,22 @@ def gather_demand(graph: Graph, classes: Mapping[str, UserClass]) -> Demand:
             if (at < 0).any():
                 unknown = list(dict.fromkeys(names[at < 0]))
                 raise DataError(
-                    f"trips of class {name!r} have {column} {listed(map(repr, unknown))}, no node "
-                    "of the road network",
+                    f"trips of class {quoted(name)} have {column} {listed(map(quoted, unknown))}, "
+                    "no node of the road network",
                     advice=did_you_mean(unknown[0], nodes) + " (the trips may belong to other "
                     "roads)",
                 )
             ends.append(at.astype(np.int64))
-        trips = pd.to_numeric(table["trips_veh_h"], errors="coerce").to_numpy(dtype=float)
+        given: Any = table["trips_veh_h"]
+        if not isinstance(given.dtype, np.dtype) or given.dtype.kind not in "iuf":
+            given = [v if _is_number(v) else np.nan for v in given]
+        trips = np.array(given, dtype=float)
         bad = np.flatnonzero(~(np.isfinite(trips) & (trips >= 0.0)))
         if bad.size:
             row = table.iloc[int(bad[0])]
             raise DataError(
-                f"trips of class {name!r} from {row['origin']} to {row['destination']} are "
-                f"{row['trips_veh_h']}",
+                f"trips of class {quoted(name)} from {row['origin']} to {row['destination']} are "
+                + quoted(row["trips_veh_h"]).strip("'"),
                 advice="give finite numbers, zero or more",
             )
         inside = ends[0] == ends[1]
@@ -158,7 +183,7 @@ def gather_demand(graph: Graph, classes: Mapping[str, UserClass]) -> Demand:
         if twice.size:
             o, d = divmod(int(key[twice[0]]), len(nodes))
             raise DataError(
-                f"trips of class {name!r} from {nodes[o]} to {nodes[d]} appear twice",
+                f"trips of class {quoted(name)} from {nodes[o]} to {nodes[d]} appear twice",
                 advice="add them up to one row",
             )
         kind = np.full(key.size, k, dtype=np.int64)

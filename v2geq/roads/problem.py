@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray
+from v2geq.data.door import admit_road
 from v2geq.errors import DataError
 from v2geq.roads.classes import Demand, UserClass, gather_demand
 from v2geq.roads.delay import delay_arrays
@@ -45,6 +46,7 @@ class Problem:
         from v2geq.roads.kernels import assignment as kernels
         from v2geq.roads.kernels.delay import BPR
 
+        road = admit_road(road)
         graph = Graph.from_road(road)
         demand = gather_demand(graph, classes)
         order = graph.star.arc

@@ -22,12 +22,13 @@ from typing import Any
 
 from v2geq.analysis.claims import SCENARIOS, Claim, check_claims, social_cost_changes
 from v2geq.data.case import available_cases, load_case, networks_folder, with_parameters
+from v2geq.data.folders import discreet
 from v2geq.data.model import Case
 from v2geq.data.settings import flatten
 from v2geq.data.targets import resolve
 from v2geq.data.toml import TomlTable, read_toml
 from v2geq.data.trips import spread_trips
-from v2geq.errors import ConvergenceError, DataError, did_you_mean
+from v2geq.errors import ConvergenceError, DataError, did_you_mean, quoted
 from v2geq.files import (
     check_writable,
     locked,
@@ -125,15 +126,22 @@ def read_study(path: str | Path | None = None) -> Study:
     path = DEFAULT_STUDY if path is None else path
     if isinstance(path, str) and path in available_cases():
         path = networks_folder() / path
+    if not isinstance(path, (str, Path)):
+        raise DataError(f"{quoted(path)} is not the path of a study")
     file = Path(path)
     if os.path.isdir(file):
         file = file / "study.toml"
     if not os.path.isfile(file):
         raise DataError(
-            f"no study file {str(path)!r}",
+            f"no study file {quoted(str(path))}",
             advice="give a study.toml, a folder that holds one, or a shipped case: "
             + ", ".join(available_cases()),
         )
+    with discreet(file, [file.parent]):
+        return _read_study(file)
+
+
+def _read_study(file: Path) -> Study:
     top = read_toml(file)
     table = top.table("study")
     top.finish()
@@ -188,7 +196,7 @@ def _case(table: TomlTable, folder: Path) -> Case:
     if named in available_cases():
         return load_case(named)
     raise table.error(
-        f"no case {named!r}",
+        f"no case {quoted(named)}",
         key="case",
         advice="give a path relative to the study file, or a shipped case: "
         + ", ".join(available_cases()),
@@ -206,7 +214,7 @@ def _variant(case: Case, table: TomlTable) -> tuple[str, dict[str, Any]]:
     bad = not name.strip(" .") or not name.isprintable()
     if bad or any(c in _NOT_IN_NAMES for c in name):
         raise table.error(
-            f"variant name {name!r} cannot be the name of a folder",
+            f"variant name {quoted(name)} cannot be the name of a folder",
             key="name",
             advice=f"use letters, digits, '_' and '-', and none of {_NOT_IN_NAMES}",
         )
