@@ -9,8 +9,9 @@ import pandas as pd
 
 from v2geq.arrays import FloatArray
 from v2geq.data.check_delay import check_delays
-from v2geq.data.model import TOLL_UNIT, RoadNetwork
+from v2geq.data.model import RoadNetwork
 from v2geq.data.origin import NO_ORIGIN, Origin
+from v2geq.data.schema import TOLL_UNIT
 from v2geq.errors import DataError, did_you_mean, quoted
 
 

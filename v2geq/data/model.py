@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.schema import ARCS
+from v2geq.data.schema import ARCS, TOLL_UNIT
 from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.show import card
 
@@ -224,10 +224,6 @@ class Feeder:
     loads: pd.DataFrame
     capacitors: pd.DataFrame
     source: str = ""
-
-
-TOLL_UNIT = "$/veh"
-"""Unit of the tolls of a case."""
 
 
 @dataclass(frozen=True)

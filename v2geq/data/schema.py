@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from v2geq.data.model import TOLL_UNIT
 from v2geq.data.values import BASES, LARGEST, NAME_LENGTH, ValueSpec
 from v2geq.errors import DataError, did_you_mean, quoted
 
+TOLL_UNIT = "$/veh"
+"""Unit of the tolls of a case."""
 NO_LIMIT_KW = 1e6
 """Charger power of a station that limits no vehicle, kW."""
 

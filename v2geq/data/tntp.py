@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from v2geq.arrays import BoolArray, FloatArray
-from v2geq.data.model import TOLL_UNIT, RoadNetwork
-from v2geq.data.schema import ARCS, NODES, TRIPS
+from v2geq.data.model import RoadNetwork
+from v2geq.data.schema import ARCS, NODES, TOLL_UNIT, TRIPS
 from v2geq.data.tables import read_text
 from v2geq.errors import DataError, did_you_mean, quoted
 
