@@ -116,6 +116,9 @@ def solve(
         result = solve_mcp(faint or coupled.mcp, near, replace(options, warm=near is not None))
         if faint is not None:
             result = settle(coupled, result, options)
+            if not result.status.ok and result.status is not Status.INTERRUPTED:
+                log += result.log
+                result = solve_mcp(coupled.mcp, result.z, options)
         log += result.log
         z = canonical(coupled, result.z)
         if progress:
@@ -125,20 +128,21 @@ def solve(
                 raise KeyboardInterrupt
             break
         # also after a failure: without the paths still missing there may be no feasible point
-        new = extend(coupled, z) if exact else 0
+        roads = coupled.traffic.copy()
+        new = extend(coupled, z, roads) if exact else 0
         if exact and not new and not result.status.ok:
-            new = reconcile(coupled)
+            new = reconcile(coupled, roads)
         if not new:
             break
         if rounds >= MAX_ROUNDS:
             result.status = Status.ITERATION_LIMIT
             break
         if result.status.ok and rounds <= PRUNE_ROUNDS:
-            prune(coupled, z)
+            prune(coupled, z, roads)
         last, coupled = coupled, couple(resolved, roads)
         few = result.status.ok and new <= WARM_PATHS
         near = coupled.mcp.carry(last.mcp, z) if few else None
-    if roads.legs and result.status is not Status.INTERRUPTED:
+    if coupled.traffic.legs and result.status is not Status.INTERRUPTED:
         coupled, z = by_paths(coupled, z)
     end = time.perf_counter()
     if not result.status.ok:
@@ -236,10 +240,13 @@ class Equilibrium:
         """All labelled results; see `v2geq.results.tables.tables`."""
         return tables(self.coupled, self.values)
 
-    def __getattr__(self, name: str) -> xr.DataArray:
+    def __getattr__(self, name: str) -> Any:
         """Results by name: ``eq.dlmp`` is ``eq.data["dlmp"]``."""
         if name.startswith("_"):
             raise AttributeError(name)
+        if hasattr(type(self), name):
+            # a property failed; its own error says why
+            return object.__getattribute__(self, name)
         if name in self.data.variables:
             return self.data[name]
         from v2geq.errors import did_you_mean
