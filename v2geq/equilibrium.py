@@ -30,6 +30,8 @@ from v2geq.results.path_flows import PathFlows, path_flows
 from v2geq.results.prices import canonical
 from v2geq.results.summary import summarise, warnings_of
 from v2geq.results.tables import path_table, tables
+from v2geq.results.uniqueness import notes_on
+from v2geq.results.uniqueness import uniqueness as uniqueness_table
 from v2geq.scenario import Scenario, resolve
 from v2geq.show import card
 from v2geq.solvers import scaling, solver
@@ -59,6 +61,7 @@ def solve(
     options: Options | None = None,
     start: Equilibrium | None = None,
     check: bool = True,
+    uniqueness: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Equilibrium:
     """Equilibrium of one scenario.
@@ -82,6 +85,8 @@ def solve(
     check
         Raise where the solver did not converge; otherwise return the best point met, whose
         `status` and certificate say so.
+    uniqueness
+        Whether `Equilibrium.uniqueness` belongs to the result, its notes and its file.
     progress
         Called with a line of text now and then.
 
@@ -157,6 +162,7 @@ def solve(
         log=log,
         seconds={"build": built - begin, "solve": end - built},
         rounds=rounds,
+        tells_uniqueness=bool(uniqueness),
     )
 
 
@@ -207,6 +213,7 @@ class Equilibrium:
     status : 'solved', or how the solver gave up
     log : the solver's iterations; seconds : build, solve; rounds : of column generation
     edited : what a file states that does not follow from its strategies
+    tells_uniqueness : whether `uniqueness` was asked for
     """
 
     original: Case
@@ -217,6 +224,7 @@ class Equilibrium:
     seconds: dict[str, float]
     rounds: int = 1
     edited: tuple[str, ...] = ()
+    tells_uniqueness: bool = True
 
     @property
     def scenario(self) -> Scenario:
@@ -279,6 +287,30 @@ class Equilibrium:
         return self._judged[1]
 
     @cached_property
+    def uniqueness(self) -> pd.DataFrame:
+        """Which prices are unique, and the ends of those that are not.
+
+        Columns result, label, low, high, status, proof; prices of energy, of firm load and at
+        stations. See `v2geq.results.uniqueness.uniqueness`; empty where the point is no
+        equilibrium.
+
+        Raises
+        ------
+        DataError
+            Where it was left out by ``solve(..., uniqueness=False)``.
+        """
+        if not self.tells_uniqueness:
+            raise DataError("uniqueness was left out", advice="solve without uniqueness=False")
+        table = uniqueness_table(self.coupled, self.values)
+        return table if self.certificate.holds else table.iloc[:0]
+
+    @cached_property
+    def full_uniqueness(self) -> pd.DataFrame:
+        """As `uniqueness`, of all results; takes some seconds."""
+        table = uniqueness_table(self.coupled, self.values, full=True)
+        return table if self.certificate.holds else table.iloc[:0]
+
+    @cached_property
     def path_flows(self) -> PathFlows:
         """Ranges of what depends on the choice of path flows."""
         return path_flows(self.coupled, self.values)
@@ -316,7 +348,8 @@ class Equilibrium:
     @cached_property
     def warnings(self) -> list[str]:
         """What a reader should know before using the figures."""
-        return warnings_of(self.coupled, self.data, self.values)
+        out = warnings_of(self.coupled, self.data, self.values)
+        return [*out, *notes_on(self.coupled, self.uniqueness)] if self.tells_uniqueness else out
 
     @cached_property
     def plot(self) -> Plots:
@@ -338,6 +371,7 @@ class Equilibrium:
             log=self.log,
             seconds={**self.seconds, "rounds": self.rounds},
             tables=self.data,
+            uniqueness=self.uniqueness if self.tells_uniqueness else None,
         )
 
     def explain(
@@ -364,11 +398,17 @@ class Equilibrium:
         derivative: xr.DataArray = _room("analysis.sensitivity").sensitivity(self, of=of, to=to)
         return derivative
 
+    @property
+    def _several(self) -> str:
+        """Words after the prices of energy on the card."""
+        notes = notes_on(self.coupled, self.uniqueness) if self.tells_uniqueness else ()
+        return ", not unique" if notes else ", unique" if self.tells_uniqueness else ""
+
     def _repr_html_(self) -> str:
         figures = self.summary
         rows = {
             "status": f"{self.status}, {self.effort}",
-            "DLMP": f"{figures['dlmp_min']:.4g} to {figures['dlmp_max']:.4g} $/kWh",
+            "DLMP": f"{figures['dlmp_min']:.4g} to {figures['dlmp_max']:.4g} $/kWh{self._several}",
             "load shed": f"{figures['load_shed_kw']:.1f} kW",
             "generation, import": f"{figures['generation_kw']:.0f}, "
             f"{figures['tso_import_kw']:.0f} kW",
@@ -431,4 +471,14 @@ def load(path: str | Path) -> Equilibrium:
     seconds = dict(saved.seconds)
     rounds = int(seconds.pop("rounds", 1))
     edited = tuple(store.differences(saved.tables, tables(coupled, coupled.mcp.split(z))))
-    return Equilibrium(saved.case, coupled, z, saved.status, saved.log, seconds, rounds, edited)
+    return Equilibrium(
+        saved.case,
+        coupled,
+        z,
+        saved.status,
+        saved.log,
+        seconds,
+        rounds,
+        edited,
+        tells_uniqueness=saved.tells_uniqueness,
+    )

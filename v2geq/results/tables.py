@@ -61,7 +61,7 @@ def tables(coupled: Coupled, values: Mapping[str, FloatArray]) -> xr.Dataset:
 
 
 def firm_prices(coupled: Coupled, fee: FloatArray, theta: FloatArray) -> FloatArray:
-    """(bus,) price of one more firm kW, $/kWh: sum of portion * min(lambda + theta, VoLL) over LSEs.
+    """(bus,) price of one more firm kW, $/kWh: sum_k portion_k * min(lambda + theta_k, VoLL).
 
     Where an LSE sheds all of its firm load at a bus one more kW is shed as well, whatever energy is
     worth there (section 5).

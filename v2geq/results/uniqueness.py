@@ -17,6 +17,7 @@ import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray
 from v2geq.coupling import Coupled, couple
+from v2geq.errors import listed
 from v2geq.mcp.assemble import MCP
 from v2geq.players.generation import StationPrices, price_all
 from v2geq.players.lse import player_name
@@ -87,10 +88,10 @@ def uniqueness(
     -------
     pandas.DataFrame
         Columns result, label, low, high (in the result's unit), status ("unique", "interval" or
-        "unknown") and proof ("strict monotonicity", "regular active set" or "LP"). A station's price
-        where nothing is traded is an interval from the price at which trade would start to that at
-        which the first vehicle would come. Where classes value time differently nothing is known
-        of equilibria far away: what only cannot move nearby is "unknown" as well.
+        "unknown") and proof ("strict monotonicity", "regular active set" or "LP"). A station's
+        price where nothing is traded is an interval, from the price at which trade would start to
+        that at which the first vehicle would come. Where classes value time differently nothing is
+        known of equilibria far away: what only cannot move nearby is "unknown" as well.
     """
     import pandas as pd
 
@@ -113,6 +114,26 @@ def uniqueness(
         for quantity in _quantities(wide, wide_values):
             rows += flows.rows(quantity)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def notes_on(coupled: Coupled, table: pd.DataFrame) -> list[str]:
+    """What a reader of prices should know: those that are not unique where anybody trades."""
+    scenario = coupled.scenario
+    used = {scenario.buses[i] for i in scenario.load_buses}
+    used |= set(scenario.stations["bus"]) | set(scenario.generators["bus"])
+    several = table[table["status"] != UNIQUE]
+    out = []
+    at_buses = several[(several["result"] == "dlmp") & several["label"].isin(used)]
+    if len(at_buses):
+        out.append(f"prices of energy are not unique at buses {_some(at_buses)}")
+    return out
+
+
+def _some(rows: pd.DataFrame) -> str:
+    first = rows.iloc[0]
+    known = first["status"] == INTERVAL
+    ends = f"any value from {first['low']:.6g} to {first['high']:.6g}" if known else "unknown"
+    return f"{listed(list(rows['label']))}; at {first['label']}: {ends} $/kWh"
 
 
 class _Search:
@@ -332,22 +353,22 @@ def _prices(coupled: Coupled, values: Mapping[str, FloatArray], *, full: bool) -
     buses, unit = [str(b) for b in scenario.buses], scenario.price_scale
     portion = {k: float(p) for k, p in case.lses["portion"].items()}
     fee = values["wheeling_price"]
-    theta = {k: float(values[f"{player_name(k)}.energy"][0]) for k in portion}
+    theta = {k: float(values[f"{player_name(str(k))}.energy"][0]) for k in portion}
     n, eye = len(buses), sp.eye_array(len(buses), format="csr")
-    energy = {f"{player_name(k)}.energy": p * _ones(n) for k, p in portion.items()}
+    energy = {f"{player_name(str(k))}.energy": p * _ones(n) for k, p in portion.items()}
     dlmp = fee + sum(p * theta[k] for k, p in portion.items())
     yield Linear("dlmp", buses, {"wheeling_price": eye, **energy}, dlmp, unit)
     # an LSE that sheds pays the value of lost load, whatever the price of energy
     parts, price = {}, np.zeros(n)
     at_fee = np.zeros(n)
     for k, p in portion.items():
-        program = coupled.programs[player_name(k)]
+        program = coupled.programs[player_name(str(k))]
         shed = next(v for v in program.variables if v.name == "shed")
         served = np.ones(n)
         where = [scenario.bus_position[label[0]] for label in shed.labels]
         served[where] = values[shed.key] <= 1e-9 * scenario.power_scale
         at_fee += p * served
-        parts[f"{player_name(k)}.energy"] = p * _ones(n, served)
+        parts[f"{player_name(str(k))}.energy"] = p * _ones(n, served)
         price += p * np.minimum(fee + theta[k], case.market.voll)
     parts["wheeling_price"] = sp.csr_array(sp.diags_array(at_fee))
     yield Linear("firm_price", buses, parts, price, unit)
@@ -363,7 +384,7 @@ def _prices(coupled: Coupled, values: Mapping[str, FloatArray], *, full: bool) -
     yield Linear("wheeling_price", buses, {"wheeling_price": eye}, fee, unit)
     yield Linear("energy_price", buses, energy, dlmp - fee, unit)
     for k in portion:
-        own = f"{player_name(k)}.energy"
+        own = f"{player_name(str(k))}.energy"
         yield Linear("theta", [str(k)], {own: _ones(1)}, values[own], unit)
     yield Linear("tso_price", [""], {"tso_price": _ones(1)}, values["tso_price"], unit)
     traffic = coupled.traffic
@@ -386,7 +407,7 @@ def _canonical(coupled: Coupled, values: Mapping[str, FloatArray], *, charging: 
     n = len(stations)
     at = [scenario.bus_position[b] for b in scenario.stations["bus"]]
     bus = sp.csr_array((np.ones(n), (np.arange(n), at)), shape=(n, len(scenario.buses)))
-    names = [player_name(k) for k in scenario.case.lses.index]
+    names = [player_name(str(k)) for k in scenario.case.lses.index]
     theta = [float(values[f"{k}.energy"][0]) for k in names]
     marginal = names[int(np.argmin(theta) if charging else np.argmax(theta))]
     eye = sp.eye_array(n, format="csr")
@@ -428,7 +449,7 @@ def _quantities(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[
             yield block(result, name, trade)
     stop_scale = float(traffic.queue_time.piles.mean()) if traffic.queues else 1.0
     yield block("stops_veh_h", "drivers.station_flow", stop_scale)
-    for player in (player_name(k) for k in scenario.case.lses.index):
+    for player in (player_name(str(k)) for k in scenario.case.lses.index):
         yield block("generation_kw", f"{player}.generation", kw)
         yield block(f"import_kw {player}", f"{player}.import", kw)
         yield block(f"shed_kw {player}", f"{player}.shed", kw)
