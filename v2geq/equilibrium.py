@@ -250,11 +250,11 @@ class Equilibrium:
 
     def __getattr__(self, name: str) -> Any:
         """Results by name: ``eq.dlmp`` is ``eq.data["dlmp"]``."""
-        if name.startswith("_"):
-            raise AttributeError(name)
         if hasattr(type(self), name):
             # a property failed; its own error says why
             return object.__getattribute__(self, name)
+        if name.startswith("_"):
+            raise AttributeError(name)
         if name in self.data.variables:
             return self.data[name]
         from v2geq.errors import did_you_mean
