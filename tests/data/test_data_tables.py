@@ -93,7 +93,7 @@ def test_missing_file_suggests_a_near_name(tmp_path):
     write(tmp_path, GOOD)
     with pytest.raises(DataError, match="did you mean 'loads.csv'"):
         read_table(tmp_path / "load.csv", LOADS)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is a folder; give the path of a file"):
         read_table(tmp_path, LOADS)
 
 

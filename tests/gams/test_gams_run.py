@@ -73,8 +73,9 @@ def test_file_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """GAMS compiles and solves the exported file unchanged, in one run."""
     mcp = problem(curved_case()).coupled.mcp
     to_gams(mcp, tmp_path / "model.gms")
-    monkeypatch.chdir(tmp_path)  # the file writes its option file and results there
-    container = gamspy.Container(working_directory=str(tmp_path / "work"))
+    # the file writes its option file and results where GAMS runs, and options are read there
+    monkeypatch.chdir(tmp_path)
+    container = gamspy.Container(working_directory=str(tmp_path))
     try:
         container.addGamsCode((tmp_path / "model.gms").read_text(encoding="utf-8"))
     except gamspy.exceptions.GamspyException as error:

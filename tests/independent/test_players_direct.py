@@ -93,8 +93,9 @@ def alone(eq: vg.Equilibrium, player: str, prices: dict[str, np.ndarray]) -> tup
             )
             rivals.append(still)
     markets = []
+    known = {market.name: market for market in eq.coupled.mcp.markets}
     for sale in program.sales:
-        old = eq.coupled.mcp[sale.market]
+        old = known[sale.market]
         markets.append(
             Market.of(
                 sale.market,
@@ -103,8 +104,9 @@ def alone(eq: vg.Equilibrium, player: str, prices: dict[str, np.ndarray]) -> tup
                 unit=old.unit,
                 row_unit=old.row_unit,
                 scale=old.scale,
+                row_scale=old.row_scale,
                 start=prices[sale.market],
-                pinned=range(len(old)),
+                pinned=range(len(old.labels)),
             )
         )
     problem = MCP([program, *rivals], markets)

@@ -147,7 +147,7 @@ def test_limits(standin: str) -> None:
     problem, _ = market()
     few = path(problem, options=Options(max_iterations=1), library=standin)
     assert few.status is Status.ITERATION_LIMIT and few.iterations == 1
-    none = path(problem, options=Options(time_limit_s=-1.0), library=standin)
+    none = path(problem, options=Options(time_limit_s=0.0), library=standin)
     assert none.status is Status.TIME_LIMIT
     loose = path(problem, path_options={"convergence_tolerance": 1e3}, library=standin)
     assert loose.termination == "solved" and loose.status is Status.STALLED

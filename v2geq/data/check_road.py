@@ -57,8 +57,8 @@ def arc_tolls(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> FloatArray:
     Raises
     ------
     DataError
-        A toll that is negative, not finite or in no known unit, or a cost of an arc that is neither
-        time nor money (`fixed_min`), which no account of a case could hold.
+        A toll in no known unit, or a cost of an arc that is neither time nor money (`fixed_min`),
+        which no account of a case could hold.
     """
     arcs = road.arcs
     zero = np.zeros(len(arcs))
@@ -68,12 +68,6 @@ def arc_tolls(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> FloatArray:
     )
     unit = f" {road.toll_unit}" if road.toll_unit else ""
     for column, bad, what, advice in (
-        (
-            "toll",
-            ~(np.isfinite(toll) & (toll >= 0.0)),
-            f"{unit}, which is no toll",
-            "give a finite number, zero or more: paths are priced for costs that do not fall",
-        ),
         (
             "toll",
             (toll != 0.0) & (road.toll_unit != TOLL_UNIT),
