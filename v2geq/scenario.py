@@ -22,6 +22,10 @@ from v2geq.show import card
 from v2geq.topology import Lines, Topology, energised
 
 
+LEAST_PRICE = 1e-4
+"""$/kWh that no price is measured by less than: the rest of the market costs a thousand times it."""
+
+
 @dataclass(frozen=True)
 class Scenario:
     """A case under one scenario, with or without V2G.
@@ -69,8 +73,8 @@ class Scenario:
 
     @property
     def power_scale(self) -> float:
-        """Mean household load per load bus at load factor one, kW (data, not solution)."""
-        loads = self.case.feeder.loads["load_kw"].to_numpy(dtype=float)
+        """Mean load of energised buses with load, at load factor one, kW (data, not solution)."""
+        loads = self.case.feeder.loads["load_kw"].reindex(list(self.buses)).to_numpy(dtype=float)
         return float(loads[loads > 0].mean()) if (loads > 0).any() else 1.0
 
     @property
@@ -93,8 +97,16 @@ class Scenario:
 
     @property
     def price_scale(self) -> float:
-        """The reference price, $/kWh."""
-        return self.case.market.reference_price
+        """The least of what energy is known to cost, $/kWh: a price that is off by it is wrong.
+
+        Purchase from the TSO, the reference price where demand responds to it, the value of lost
+        load; at least `LEAST_PRICE`.
+        """
+        market = self.case.market
+        known = [market.voll, self.case.substation.price]
+        if self.responsive_kw.any():
+            known.append(market.reference_price)
+        return max(min(p for p in known if p > 0.0), LEAST_PRICE)
 
     @property
     def money_scale(self) -> float:

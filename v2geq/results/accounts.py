@@ -120,9 +120,7 @@ def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
         },
         "benefit of responsive demand": -benefit,
     }
-    reference = case.market.reference_price * float(
-        scenario.firm_kw.sum() + scenario.responsive_kw.sum()
-    )
+    reference = scenario.price_scale * float(scenario.firm_kw.sum() + scenario.responsive_kw.sum())
     turnover = table.assign(size=table["amount"].abs()).groupby("player", sort=False)["size"].sum()
     gap = float(table["amount"].sum() + sum(social.values()))
     return Accounts(
