@@ -301,6 +301,9 @@ def solve(
         ),
     ] = None,
     all_od: AllOD = False,
+    uniqueness: Annotated[
+        bool, typer.Option("--uniqueness/--no-uniqueness", help="Tell which prices are unique.")
+    ] = True,
 ) -> None:
     """Solve one scenario, print its figures and certificate."""
     changes = _changes(set_ or [])
@@ -313,7 +316,15 @@ def solve(
     given = load_case(case)
     changes = {**spread_trips(given), **changes} if all_od else changes
     try:
-        eq = solve_case(given, scenario, v2g=v2g, method=method, set=changes, progress=_say)
+        eq = solve_case(
+            given,
+            scenario,
+            v2g=v2g,
+            method=method,
+            set=changes,
+            uniqueness=uniqueness,
+            progress=_say,
+        )
     except DataError as error:
         raise error.at(f"{given.where}: scenario {scenario!r}") from None
     if out is not None:

@@ -55,28 +55,28 @@ def borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> None:
         roads.add(name, used)
 
 
-def extend(coupled: Coupled, z: FloatArray) -> int:
-    """Add paths that would be cheaper than those in use; how many columns that makes."""
-    values, roads = coupled.mcp.split(z), coupled.traffic
+def extend(coupled: Coupled, z: FloatArray, roads: Traffic) -> int:
+    """Add to `roads` paths that would be cheaper than those in use; how many columns that makes."""
+    values, traffic = coupled.mcp.split(z), coupled.traffic
     limit = {}
-    for name in roads.classes:
-        cost = roads.trip_cost(name, values)
+    for name in traffic.classes:
+        cost = traffic.trip_cost(name, values)
         limit[name] = cost - NEW_PATH_GAIN * np.abs(cost)
     prices = StationPrices(values["charge_price"], values.get("discharge_price"))
     found = price_all(
-        roads, values["drivers.arc_flow"], values["drivers.station_flow"], prices, below=limit
+        traffic, values["drivers.arc_flow"], values["drivers.station_flow"], prices, below=limit
     )
     return sum(roads.add(name, paths) for name, paths in found.paths.items())
 
 
-def prune(coupled: Coupled, z: FloatArray) -> None:
-    """Drop paths of the problem without flow that cost far more than those in use.
+def prune(coupled: Coupled, z: FloatArray, roads: Traffic) -> None:
+    """Drop from `roads` paths of the problem without flow that cost far more than those in use.
 
     Paths added since are kept.
     """
     values, excess = coupled.mcp.split(z), coupled.mcp.split(coupled.mcp.F(z))
-    for name, paths in coupled.traffic.paths.items():
-        if name in coupled.traffic.legs:
+    for name, paths in roads.paths.items():
+        if name in roads.legs:
             continue  # a leg's route may serve another plan
         flow = f"drivers.flow_{name}"
         count = len(values[flow])
@@ -86,8 +86,8 @@ def prune(coupled: Coupled, z: FloatArray) -> None:
         paths.keep(wanted)
 
 
-def reconcile(coupled: Coupled) -> int:
-    """Add paths that help to keep all limits, where those so far cannot; how many columns.
+def reconcile(coupled: Coupled, roads: Traffic) -> int:
+    """Add to `roads` paths that help to keep all limits; how many columns that makes.
 
     The point of a failed run has no useful prices. Those of the least relaxation of limits are
     exact: while it is positive and some path earns at them, the path makes it smaller.
@@ -95,7 +95,7 @@ def reconcile(coupled: Coupled) -> int:
     conflict = least_relaxation(coupled.mcp)
     if not conflict.limits:
         return 0
-    price, roads = coupled.mcp.split(conflict.prices), coupled.traffic
+    price = coupled.mcp.split(conflict.prices)
     prices = StationPrices(price["charge_price"], price.get("discharge_price"))
     traded = [p for p in (prices.charge, prices.discharge) if p is not None]
     highest = float(np.abs(np.concatenate(traded)).max(initial=0.0))

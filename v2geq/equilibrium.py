@@ -30,6 +30,8 @@ from v2geq.results.path_flows import PathFlows, path_flows
 from v2geq.results.prices import canonical
 from v2geq.results.summary import summarise, warnings_of
 from v2geq.results.tables import path_table, tables
+from v2geq.results.uniqueness import notes_on
+from v2geq.results.uniqueness import uniqueness as uniqueness_table
 from v2geq.scenario import Scenario, resolve
 from v2geq.show import card
 from v2geq.solvers import scaling, solver
@@ -59,6 +61,7 @@ def solve(
     options: Options | None = None,
     start: Equilibrium | None = None,
     check: bool = True,
+    uniqueness: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Equilibrium:
     """Equilibrium of one scenario.
@@ -82,6 +85,8 @@ def solve(
     check
         Raise where the solver did not converge; otherwise return the best point met, whose
         `status` and certificate say so.
+    uniqueness
+        Whether `Equilibrium.uniqueness` belongs to the result, its notes and its file.
     progress
         Called with a line of text now and then.
 
@@ -116,6 +121,9 @@ def solve(
         result = solve_mcp(faint or coupled.mcp, near, replace(options, warm=near is not None))
         if faint is not None:
             result = settle(coupled, result, options)
+            if not result.status.ok and result.status is not Status.INTERRUPTED:
+                log += result.log
+                result = solve_mcp(coupled.mcp, result.z, options)
         log += result.log
         z = canonical(coupled, result.z)
         if progress:
@@ -125,20 +133,21 @@ def solve(
                 raise KeyboardInterrupt
             break
         # also after a failure: without the paths still missing there may be no feasible point
-        new = extend(coupled, z) if exact else 0
+        roads = coupled.traffic.copy()
+        new = extend(coupled, z, roads) if exact else 0
         if exact and not new and not result.status.ok:
-            new = reconcile(coupled)
+            new = reconcile(coupled, roads)
         if not new:
             break
         if rounds >= MAX_ROUNDS:
             result.status = Status.ITERATION_LIMIT
             break
         if result.status.ok and rounds <= PRUNE_ROUNDS:
-            prune(coupled, z)
+            prune(coupled, z, roads)
         last, coupled = coupled, couple(resolved, roads)
         few = result.status.ok and new <= WARM_PATHS
         near = coupled.mcp.carry(last.mcp, z) if few else None
-    if roads.legs and result.status is not Status.INTERRUPTED:
+    if coupled.traffic.legs and result.status is not Status.INTERRUPTED:
         coupled, z = by_paths(coupled, z)
     end = time.perf_counter()
     if not result.status.ok:
@@ -153,6 +162,7 @@ def solve(
         log=log,
         seconds={"build": built - begin, "solve": end - built},
         rounds=rounds,
+        tells_uniqueness=bool(uniqueness),
     )
 
 
@@ -203,6 +213,7 @@ class Equilibrium:
     status : 'solved', or how the solver gave up
     log : the solver's iterations; seconds : build, solve; rounds : of column generation
     edited : what a file states that does not follow from its strategies
+    tells_uniqueness : whether `uniqueness` was asked for
     """
 
     original: Case
@@ -213,6 +224,7 @@ class Equilibrium:
     seconds: dict[str, float]
     rounds: int = 1
     edited: tuple[str, ...] = ()
+    tells_uniqueness: bool = True
 
     @property
     def scenario(self) -> Scenario:
@@ -236,8 +248,11 @@ class Equilibrium:
         """All labelled results; see `v2geq.results.tables.tables`."""
         return tables(self.coupled, self.values)
 
-    def __getattr__(self, name: str) -> xr.DataArray:
+    def __getattr__(self, name: str) -> Any:
         """Results by name: ``eq.dlmp`` is ``eq.data["dlmp"]``."""
+        if hasattr(type(self), name):
+            # a property failed; its own error says why
+            return object.__getattribute__(self, name)
         if name.startswith("_"):
             raise AttributeError(name)
         if name in self.data.variables:
@@ -270,6 +285,30 @@ class Equilibrium:
     def accounts(self) -> Accounts:
         """Players' accounts and the social cost by term."""
         return self._judged[1]
+
+    @cached_property
+    def uniqueness(self) -> pd.DataFrame:
+        """Which prices are unique, and the ends of those that are not.
+
+        Columns result, label, low, high, status, proof; prices of energy, of firm load and at
+        stations. See `v2geq.results.uniqueness.uniqueness`; empty where the point is no
+        equilibrium.
+
+        Raises
+        ------
+        DataError
+            Where it was left out by ``solve(..., uniqueness=False)``.
+        """
+        if not self.tells_uniqueness:
+            raise DataError("uniqueness was left out", advice="solve without uniqueness=False")
+        table = uniqueness_table(self.coupled, self.values)
+        return table if self.certificate.holds else table.iloc[:0]
+
+    @cached_property
+    def full_uniqueness(self) -> pd.DataFrame:
+        """As `uniqueness`, of all results; takes some seconds."""
+        table = uniqueness_table(self.coupled, self.values, full=True)
+        return table if self.certificate.holds else table.iloc[:0]
 
     @cached_property
     def path_flows(self) -> PathFlows:
@@ -309,7 +348,8 @@ class Equilibrium:
     @cached_property
     def warnings(self) -> list[str]:
         """What a reader should know before using the figures."""
-        return warnings_of(self.coupled, self.data, self.values)
+        out = warnings_of(self.coupled, self.data, self.values)
+        return [*out, *notes_on(self.coupled, self.uniqueness)] if self.tells_uniqueness else out
 
     @cached_property
     def plot(self) -> Plots:
@@ -331,6 +371,7 @@ class Equilibrium:
             log=self.log,
             seconds={**self.seconds, "rounds": self.rounds},
             tables=self.data,
+            uniqueness=self.uniqueness if self.tells_uniqueness else None,
         )
 
     def explain(
@@ -357,11 +398,17 @@ class Equilibrium:
         derivative: xr.DataArray = _room("analysis.sensitivity").sensitivity(self, of=of, to=to)
         return derivative
 
+    @property
+    def _several(self) -> str:
+        """Words after the prices of energy on the card."""
+        notes = notes_on(self.coupled, self.uniqueness) if self.tells_uniqueness else ()
+        return ", not unique" if notes else ", unique" if self.tells_uniqueness else ""
+
     def _repr_html_(self) -> str:
         figures = self.summary
         rows = {
             "status": f"{self.status}, {self.effort}",
-            "DLMP": f"{figures['dlmp_min']:.4g} to {figures['dlmp_max']:.4g} $/kWh",
+            "DLMP": f"{figures['dlmp_min']:.4g} to {figures['dlmp_max']:.4g} $/kWh{self._several}",
             "load shed": f"{figures['load_shed_kw']:.1f} kW",
             "generation, import": f"{figures['generation_kw']:.0f}, "
             f"{figures['tso_import_kw']:.0f} kW",
@@ -424,4 +471,14 @@ def load(path: str | Path) -> Equilibrium:
     seconds = dict(saved.seconds)
     rounds = int(seconds.pop("rounds", 1))
     edited = tuple(store.differences(saved.tables, tables(coupled, coupled.mcp.split(z))))
-    return Equilibrium(saved.case, coupled, z, saved.status, saved.log, seconds, rounds, edited)
+    return Equilibrium(
+        saved.case,
+        coupled,
+        z,
+        saved.status,
+        saved.log,
+        seconds,
+        rounds,
+        edited,
+        tells_uniqueness=saved.tells_uniqueness,
+    )

@@ -6,6 +6,7 @@ paths it has. DLMP is the derivative of the potential, not of social cost.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import byhand
@@ -131,3 +132,46 @@ def test_spec_dlmp_is_not_marginal_social_cost() -> None:
     per_seller = float(eq.sales_kw.sel(bus="b")) / 2
     assert margin == pytest.approx(slope_b * per_seller, rel=1e-9)
     assert margin > 0.02
+
+
+def test_where_all_firm_load_is_shed_its_price_is_not_the_dlmp() -> None:
+    """One more firm kW is shed at VoLL; one more kW injected, or served without fail, is not."""
+    eq = vg.solve(
+        vg.load_case("ieee123_sioux_falls_reference"),
+        "island",
+        v2g=False,
+        set={"drivers.ev.trips_factor": 3.0},
+    )
+    bus, voll = "35", 20.0
+    at = eq.scenario.bus_position[bus]
+    assert float(eq.shed_kw.sel(bus=bus)) == pytest.approx(eq.scenario.firm_kw[at])
+    assert float(eq.dlmp.sel(bus=bus)) == pytest.approx(25.43, abs=5e-3)
+    assert float(eq.firm_price.sel(bus=bus)) == voll
+    assert slope(eq, bus, 1e-3) == pytest.approx(voll, rel=1e-6)
+    assert must_serve_slope(eq, bus, 1e-3) == pytest.approx(float(eq.dlmp.sel(bus=bus)), rel=1e-5)
+
+
+def must_serve_slope(eq: vg.Equilibrium, bus: str, h: float) -> float:
+    """Central difference of the potential in load of a bus that cannot be shed."""
+    f = byhand.facts(eq.original, eq.scenario.name, eq.scenario.v2g)
+    paths = byhand.path_lists(eq)
+    value = []
+    for move in (h, -h):
+        mcp = copy.copy(eq.coupled.mcp)
+        mcp.constant = mcp.constant.copy()
+        mcp.constant[mcp["wheeling_price"].start + eq.scenario.bus_position[bus]] -= move
+        for k, portion in eq.original.lses["portion"].items():
+            mcp.constant[mcp[f"lse.{k}.energy"].start] -= portion * move
+        result = interior_point(mcp, None, Options(tolerance=1e-11))
+        assert result.status.ok
+        value.append(byhand.potential_value(mcp.split(result.z), mcp, f, paths))
+    return (value[0] - value[1]) / (2 * h)
+
+
+def test_firm_price_is_the_dlmp_where_load_is_served(solved) -> None:
+    for scenario in ("base", "stress"):
+        eq = solved("ieee123_sioux_falls", scenario, True)
+        np.testing.assert_allclose(eq.firm_price, eq.dlmp, rtol=1e-12)
+    # where some is shed and some is not, both are the value of lost load
+    eq = solved("ieee123_sioux_falls", "stress", False)
+    assert float(eq.firm_price.sel(bus="114")) == pytest.approx(20.0, rel=1e-9)

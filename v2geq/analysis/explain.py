@@ -188,14 +188,43 @@ def _explain_price(eq: Equilibrium, bus: str) -> Explanation:
         float(eq.data["energy_price"].sel(bus=bus)),
     )
     parts = [
-        f"Bus {bus}: one more firm kW costs {fee + energy:.4f} $/kWh, of which {energy:.4f} is the "
-        f"energy price of the load serving entities and {fee:.4f} the wheeling fee from the "
-        "substation.",
+        f"Bus {bus}: energy is worth {fee + energy:.4f} $/kWh, of which {energy:.4f} is the energy "
+        f"price of the load serving entities and {fee:.4f} the wheeling fee from the substation.",
+        _firm_text(eq, bus, fee + energy),
+        _unique_text(eq, bus),
         _energy_text(eq),
         _fee_text(eq, at, table),
         _local_text(eq, bus, at),
     ]
     return Explanation(" ".join(p for p in parts if p), table)
+
+
+def _firm_text(eq: Equilibrium, bus: str, dlmp: float) -> str:
+    """What one more kW of firm load costs, where that is not the price of energy."""
+    price = float(eq.data["firm_price"].sel(bus=bus))
+    if abs(price - dlmp) <= SMALL * eq.scenario.price_scale:
+        return ""
+    return (
+        f"One more kW of firm load costs {price:.4f} $/kWh: it would be shed, at the value of lost "
+        "load."
+    )
+
+
+def _unique_text(eq: Equilibrium, bus: str) -> str:
+    """Whether the price is the only one."""
+    if not eq.tells_uniqueness:
+        return ""
+    table = eq.uniqueness
+    for row in table[(table["result"] == "dlmp") & (table["label"] == bus)].itertuples():
+        if row.status == "unique":
+            return "It is the only price an equilibrium has here."
+        if row.status == "interval":
+            return (
+                f"It is not unique: any price from {row.low:.4f} to {row.high:.4f} $/kWh belongs "
+                "to an equilibrium."
+            )
+        return "Whether it is the only one is not known."
+    return ""
 
 
 def _way_table(eq: Equilibrium, bus: str) -> pd.DataFrame:

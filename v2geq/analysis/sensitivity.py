@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.arrays import BoolArray, FloatArray
+from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.coupling import Coupled, couple
 from v2geq.data.targets import resolve as resolve_target
 from v2geq.data.targets import value_of
 from v2geq.equilibrium import Equilibrium
 from v2geq.errors import DataError, did_you_mean
 from v2geq.players.drivers import traffic
+from v2geq.results.polytope import SPANNED, multipliers, strategies
 from v2geq.results.tables import tables
 from v2geq.scenario import resolve
 from v2geq.solvers.linear import PatternFactor
@@ -33,6 +34,10 @@ STEP = 1e-5
 DEGENERATE = 1e-6
 """Scaled distance from a bound, and size of F, below which a pair is degenerate."""
 PROXIMAL = 1e-8
+MOVE = 1e-3
+"""Size of the moves, in data scales, that show what is not unique."""
+SOLVED = 1e-6
+"""Residual of the linear system, as a share of its right side, from which there is no solution."""
 
 COLUMNS = {
     "load_kw": ("feeder.loads", "bus"),
@@ -74,24 +79,35 @@ def sensitivity(eq: Equilibrium, *, of: str, to: str) -> xr.DataArray:
     -------
     xarray.DataArray
         Dimensions of the result, and ``d_<dimension>`` for a column. Unit in ``attrs["unit"]``;
-        ``attrs["degenerate"]`` lists entries at a kink, where only one-sided derivatives exist.
+        ``attrs["degenerate"]`` lists entries at a kink, where only one-sided derivatives exist;
+        ``attrs["not_unique"]`` those labels of the result that have none, as the result is any
+        value of an interval there: they are NaN.
 
     Raises
     ------
     DataError
-        Unknown names, or a result or parameter that is not a number.
+        Unknown names, a result or parameter that is not a number, a result that is nowhere unique,
+        or limits so tight that none of them can move alone.
     """
     import xarray as xr
 
     if of not in eq.data or eq.data[of].dtype.kind != "f":
         known = [str(k) for k in eq.data if eq.data[k].dtype.kind == "f"]
         raise DataError(f"no numeric result {of!r}", advice=did_you_mean(of, known))
+    loose = _not_unique(eq, of)
+    if loose.all():
+        raise DataError(
+            f"{of} is not unique, so it has no derivative", advice="see eq.full_uniqueness"
+        )
     base = _factorise(eq)
     names, dimension = _targets(eq, to)
-    columns = [_derivative(eq, base, of, name) for name in names.values()]
+    columns = [np.where(loose, np.nan, _derivative(eq, base, of, name)) for name in names.values()]
     result = eq.data[of]
     unit = f"{result.attrs.get('unit', '')} per unit of {to}"
-    attrs = {"unit": unit, "degenerate": "; ".join(base.degenerate)}
+    attrs = {"unit": unit, "degenerate": "; ".join(base.degenerate), "not_unique": ""}
+    if result.ndim == 1:
+        labels = result[result.dims[0]].to_numpy()[loose]
+        attrs["not_unique"] = ", ".join(map(str, labels.tolist()))
     if dimension is None:
         return xr.DataArray(columns[0], coords=result.coords, dims=result.dims, attrs=attrs)
     return xr.DataArray(
@@ -115,6 +131,25 @@ def _targets(eq: Equilibrium, to: str) -> tuple[dict[str, str], str | None]:
         "station": list(map(str, scenario.stations.index)),
     }[dimension]
     return {row: f"{table}.{row}.{to}" for row in rows}, f"d_{dimension}"
+
+
+def _not_unique(eq: Equilibrium, of: str) -> BoolArray:
+    """Where a result changes with what can move within the equilibrium, in its shape."""
+    mcp, here = eq.coupled.mcp, eq.data[of].to_numpy()
+
+    def change(entries: IntArray, move: FloatArray) -> FloatArray:
+        z = eq.z.copy()
+        z[entries] += MOVE * mcp.scale[entries] * move
+        moved: FloatArray = np.abs(tables(eq.coupled, mcp.split(z))[of].to_numpy() - here)
+        return np.nan_to_num(moved)
+
+    out = np.zeros(here.shape, dtype=bool)
+    # what a move of everything changes is what the moves below are compared with
+    size = change(np.arange(mcp.n), np.random.default_rng(1).normal(size=mcp.n))
+    for polytope in (multipliers(mcp, eq.z), strategies(mcp, eq.z)[0]):
+        for move in polytope.moves():
+            out |= change(polytope.entries, move) > SPANNED * size
+    return out
 
 
 def _factorise(eq: Equilibrium) -> _Base:
@@ -171,6 +206,14 @@ def _derivative(eq: Equilibrium, base: _Base, of: str, name: str) -> FloatArray:
         if np.abs(residual).max() <= 1e-12 * max(np.abs(rhs).max(), 1e-300):
             break
         free = free + base.factor.solve(residual)
+    residual = rhs - base.exact @ free
+    if not np.abs(residual).max() <= SOLVED * max(np.abs(rhs).max(), 1e-300):
+        worst = eq.coupled.mcp.describe(int(np.argmax(np.abs(residual))))
+        raise DataError(
+            f"{of} has no derivative with respect to {name}: limits are tight without need, and "
+            f"{worst} cannot follow",
+            advice="compare two equilibria instead",
+        )
     dz = np.where(active, dx, free) * base.column
     after = tables(up, new.split(eq.z + step * dz))[of].to_numpy()
     before = tables(down, old.split(eq.z - step * dz))[of].to_numpy()

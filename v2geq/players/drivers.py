@@ -145,6 +145,15 @@ class Traffic:
         free_flow = self.travel_time.time(np.zeros(len(self.graph.arcs)))
         return self.value_of_time * max(float(free_flow.mean()), 1.0 / 60.0)
 
+    def copy(self) -> Traffic:
+        """The same traffic with path sets of its own: those of a built problem stay as they are."""
+        legs = {name: own.copy() for name, own in self.legs.items()}
+        paths = {
+            name: legs[name].routes if name in legs else own.copy()
+            for name, own in self.paths.items()
+        }
+        return replace(self, paths=paths, legs=legs)
+
     def add(self, name: str, paths: Iterable[Path]) -> int:
         """Let drivers of a class choose from more paths; how many columns that adds."""
         if name in self.legs:

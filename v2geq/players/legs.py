@@ -8,6 +8,7 @@ are fewer numbers than one per path, and every combination of routes is there at
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 
 import numpy as np
 from scipy import sparse
@@ -51,6 +52,13 @@ class LegSet:
     def plans(self) -> list[tuple[int, ...]]:
         """(plan,) positions of its legs in travel order."""
         return [legs for _, legs in self._plans]
+
+    def copy(self) -> LegSet:
+        """The same legs, to grow apart from these."""
+        twin = copy(self)
+        twin.routes, twin.plan_od = self.routes.copy(), self.plan_od.copy()
+        twin._legs, twin._plans = self._legs.copy(), self._plans.copy()
+        return twin
 
     def extend(self, paths: Iterable[Path]) -> int:
         """Add the plans, legs and routes of `paths`; how many plans and routes were new."""

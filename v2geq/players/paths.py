@@ -9,6 +9,7 @@ path over all routes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -532,6 +533,13 @@ class PathSet:
         kept = [p for p, stays in zip(self._paths, wanted.tolist(), strict=True) if stays]
         self._paths, self._position = kept, {p.key: i for i, p in enumerate(kept)}
         self._cache.clear()
+
+    def copy(self) -> PathSet:
+        """The same paths, to grow or shrink apart from these."""
+        twin = copy(self)
+        twin._paths, twin._position = self._paths.copy(), self._position.copy()
+        twin._cache = self._cache.copy()
+        return twin
 
     def position(self, path: Path) -> int | None:
         """Column of the path with the same key, None if it is not in the set."""

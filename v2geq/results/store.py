@@ -27,6 +27,7 @@ from v2geq.players.paths import PathSet, make_path
 from v2geq.solvers.protocol import Iteration, Status
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 FORMAT = "v2geq equilibrium 1"
@@ -62,6 +63,7 @@ class Saved:
     log: list[Iteration]
     seconds: dict[str, float]
     tables: xr.Dataset
+    tells_uniqueness: bool
 
 
 def write(
@@ -77,6 +79,7 @@ def write(
     log: list[Iteration],
     seconds: Mapping[str, float],
     tables: xr.Dataset,
+    uniqueness: pd.DataFrame | None = None,
 ) -> None:
     """Write a file; it appears under its name only when complete.
 
@@ -102,6 +105,8 @@ def write(
         "log": json.dumps([asdict(entry) for entry in log]),
         "seconds": json.dumps(dict(seconds)),
     }
+    if uniqueness is not None:
+        data.attrs["uniqueness"] = uniqueness.to_json(orient="split", index=False)
     data.attrs["digests"] = json.dumps(_digests(data))
 
     def fill(part: Path) -> None:
@@ -184,6 +189,7 @@ def read(path: Path) -> Saved:
         log=log,
         seconds=seconds,
         tables=tables,
+        tells_uniqueness="uniqueness" in attrs,
     )
 
 

@@ -60,6 +60,18 @@ def tables(coupled: Coupled, values: Mapping[str, FloatArray]) -> xr.Dataset:
     return xr.Dataset(data, coords=coords)
 
 
+def firm_prices(coupled: Coupled, fee: FloatArray, theta: FloatArray) -> FloatArray:
+    """(bus,) price of one more firm kW, $/kWh: sum_k portion_k * min(lambda + theta_k, VoLL).
+
+    Where an LSE sheds all of its firm load at a bus one more kW is shed as well, whatever energy is
+    worth there (section 5).
+    """
+    case = coupled.scenario.case
+    portion = case.lses["portion"].to_numpy(dtype=float)
+    price: FloatArray = np.minimum(fee[:, None] + theta, case.market.voll) @ portion
+    return price
+
+
 def _power(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None:
     scenario, case = coupled.scenario, coupled.scenario.case
     every = {b: i for i, b in enumerate(case.feeder.buses.index)}
@@ -72,8 +84,24 @@ def _power(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None
         return out
 
     fee = values["wheeling_price"]
-    energy = float(case.lses["portion"].to_numpy(dtype=float) @ thetas(coupled, values))
-    put("dlmp", ("bus",), spread(fee + energy), "$/kWh", "price of one more firm kW")
+    theta = thetas(coupled, values)
+    energy = float(case.lses["portion"].to_numpy(dtype=float) @ theta)
+    put(
+        "dlmp",
+        ("bus",),
+        spread(fee + energy),
+        "$/kWh",
+        "price of energy at a bus: of one more kW that is injected or must be served (lambda + "
+        "theta)",
+    )
+    put(
+        "firm_price",
+        ("bus",),
+        spread(firm_prices(coupled, fee, theta)),
+        "$/kWh",
+        "price of one more kW of firm load, which may be shed: by LSE at most the value of lost "
+        "load",
+    )
     put("wheeling_price", ("bus",), spread(fee), "$/kWh", "wheeling fee from the root (lambda)")
     put(
         "energy_price",

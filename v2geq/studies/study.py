@@ -41,6 +41,7 @@ from v2geq.results.store import run_in
 from v2geq.roads.kernels.announcement import Once, share
 from v2geq.show import log_to_stderr
 
+PRICE_COLUMNS = ("run", "result", "label", "low", "high", "status", "proof")
 COLUMNS = (
     "scenario",
     "v2g",
@@ -101,13 +102,17 @@ class Study:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run: its row, or why there is none; `facts` feed comparisons of runs."""
+    """What became of a run: its row, or why there is none.
+
+    `facts` feed comparisons of runs, `several` are rows on prices that are not unique.
+    """
 
     run: Run
     row: Mapping[str, Any]
     problem: str = ""
     warnings: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    several: Sequence[Mapping[str, Any]] = ()
 
     @property
     def ok(self) -> bool:
@@ -255,7 +260,18 @@ def _solve_run(case: Case, run: Run, path: Path) -> Outcome:
     except DataError as error:
         row["status"] = "not_saved"
         problems.append(f"solved but not saved: {error}")
-    return Outcome(run, row, "; ".join(problems), tuple(eq.warnings), found)
+    several = eq.uniqueness[eq.uniqueness["status"] != "unique"]
+    return Outcome(
+        run,
+        row,
+        "; ".join(problems),
+        tuple(eq.warnings),
+        found,
+        [
+            {"run": run.name, **dict(zip(PRICE_COLUMNS[1:], r, strict=True))}
+            for r in several.itertuples(index=False)
+        ],
+    )
 
 
 def _failed(run: Run, status: str, problem: str) -> Outcome:
@@ -314,6 +330,8 @@ def run_study(
             own = [o for o in outcomes if o.run.variant == variant]
             rows = [{"status": "failed", **o.row} for o in own]
             tables[folder / variant / "summary.csv"] = _table(COLUMNS, rows)
+        several = [row for o in outcomes for row in o.several]
+        tables[folder / "uniqueness.csv"] = _table(PRICE_COLUMNS, several)
         write_files(tables)
     return outcomes
 
@@ -321,7 +339,7 @@ def run_study(
 def _clear(study: Study, folder: Path) -> None:
     """Remove what an earlier study left: nothing old may pass for a result of this one."""
     tables = [folder / v / "summary.csv" for v in study.variants]
-    tables += [folder / "claims.csv", folder / "social_cost.csv"]
+    tables += [folder / f"{name}.csv" for name in ("claims", "social_cost", "uniqueness")]
     for table in tables:
         check_writable(table)
     own = [folder / f"{run.name}.nc" for run in study.runs]
