@@ -281,7 +281,9 @@ def test_sensitivity_to_a_toll() -> None:
 )
 def test_costs_of_arcs_that_no_case_holds(columns, unit: str, words: str) -> None:
     case = busy()
-    road = replace(case.road.with_arcs({"1-2": columns}), toll_unit=unit)
+    arcs = case.road.arcs.copy()
+    arcs.loc["1-2", list(columns)] = list(columns.values())
+    road = replace(case.road, arcs=arcs, toll_unit=unit)
     with pytest.raises(DataError, match=words):
         vg.solve(replace(case, road=road))
 
