@@ -21,9 +21,8 @@ from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.show import card
 from v2geq.topology import Lines, Topology, energised
 
-
 LEAST_PRICE = 1e-4
-"""$/kWh that no price is measured by less than: the rest of the market costs a thousand times it."""
+"""$/kWh; prices are never measured by less, as the rest of the market costs a thousand times it."""
 
 
 @dataclass(frozen=True)
