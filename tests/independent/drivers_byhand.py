@@ -249,9 +249,7 @@ def check_wardrop(eq: vg.Equilibrium) -> None:
             assert case.paths.method != "exact" or gap <= 1e-6, (name, o, d, float(u), least)
 
 
-def _size(
-    case: Case, name: str, hours: np.ndarray, cost: float, origin: str, goal: str
-) -> float:
+def _size(case: Case, name: str, hours: np.ndarray, cost: float, origin: str, goal: str) -> float:
     """What a gap of a trip's cost is measured by: the cost, at least that of its shortest time."""
     shortest = min(float(hours[w].sum()) for w in ways(case.road, origin, goal))
     return max(abs(cost), case.drivers[name].value_of_time * shortest, 1e-9)

@@ -21,7 +21,7 @@ from v2geq.arrays import FloatArray
 from v2geq.data.case import case_from_document, case_to_document, with_parameters
 from v2geq.data.model import Case
 from v2geq.errors import DataError
-from v2geq.files import check_writable, read_bytes, write_files
+from v2geq.files import check_result, read_bytes, write_files
 from v2geq.players.drivers import Traffic
 from v2geq.players.paths import PathSet, make_path
 from v2geq.results.vet import MOST_UNFOLDED, opens
@@ -85,7 +85,7 @@ def write(
     DataError
         Where no file can be written under this name.
     """
-    check_writable(path)
+    check_result(path)
     arrays = {f"z.{name}": np.asarray(values, dtype=float) for name, values in z.items()}
     for name, paths in traffic.paths.items():
         for what, array in paths.to_arrays().items():

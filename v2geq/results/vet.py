@@ -44,7 +44,8 @@ def opens(raw: bytes) -> bool:
     command = [sys.executable, "-P", "-c", _TRY, str(MOST_UNFOLDED)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as child:
-        assert child.stdin is not None and child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
         try:
             with suppress(BrokenPipeError):
                 child.stdin.write(raw)
