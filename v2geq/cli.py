@@ -24,7 +24,7 @@ import typer
 
 from v2geq import __version__
 from v2geq.errors import ConvergenceError, DataError, V2GError, one_line, quoted
-from v2geq.files import check_writable, make_folder
+from v2geq.files import check_result, make_folder
 from v2geq.show import log_to_stderr
 
 if TYPE_CHECKING:
@@ -312,7 +312,7 @@ def solve(
     from v2geq.equilibrium import solve as solve_case
 
     if out is not None:
-        check_writable(out)
+        check_result(out)
     given = load_case(case)
     changes = {**spread_trips(given), **changes} if all_od else changes
     try:
@@ -353,9 +353,11 @@ def assign(
     """Assign trips to a road network: user equilibrium of the roads alone."""
     from v2geq.data.tntp import read_tntp
     from v2geq.roads.assign import assign as assign_trips
+    from v2geq.roads.assignment import check_results
 
     road, demand = read_tntp(net, trips, distance_factor=distance_factor, toll_factor=toll_factor)
     if out is not None:
+        check_results(out, (net, trips))
         make_folder(out)
     result = assign_trips(road, demand, gap, progress=_say)
     if out is not None:
@@ -427,7 +429,7 @@ def export(
     from v2geq.equilibrium import solve as solve_case
     from v2geq.mcp.gams import to_gams
 
-    check_writable(out)
+    check_result(out)
     eq = solve_case(load_case(case), scenario, v2g=v2g, progress=_say)
     to_gams(eq.coupled.mcp, out)
     _say(f"{eq.coupled.mcp.n} variables written to {out}")
@@ -498,7 +500,7 @@ def _value(text: str) -> Any:
     except (ValueError, RecursionError):  # no TOML, too many digits, too deep
         pass
     try:
-        return float(text)
+        return float(text) if text.isascii() else text
     except ValueError:
         return text
 

@@ -19,6 +19,7 @@ from v2geq.coupling import Coupled, couple
 from v2geq.data.model import Case
 from v2geq.data.provenance import Provenance, fingerprint, provenance
 from v2geq.errors import ConvergenceError, DataError, quoted
+from v2geq.files import as_path
 from v2geq.lifting import lifted, settle
 from v2geq.mcp.relaxation import least_relaxation
 from v2geq.players.drivers import Traffic, traffic
@@ -360,7 +361,7 @@ class Equilibrium:
     def save(self, path: str | Path) -> None:
         """Write a NetCDF file with case, strategies, paths and results, loss-free."""
         store.write(
-            Path(path),
+            as_path(path),
             case=self.original,
             scenario=self.scenario.name,
             v2g=self.scenario.v2g,
@@ -449,10 +450,9 @@ def load(path: str | Path) -> Equilibrium:
     DataError
         Where the file is missing, damaged, or does not fit the case it holds.
     """
-    if not isinstance(path, (str, Path)):
-        raise DataError(f"{quoted(path)} is not the path of a file")
+    path = as_path(path)
     where = str(path)
-    saved = store.read(Path(path))
+    saved = store.read(path)
     resolved = resolve(saved.case, saved.scenario, v2g=saved.v2g, changes=saved.changes)
     # where paths are enumerated the list is made again, and the file's must be the same
     enumerated = resolved.case.paths.method == "enumerate"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from v2geq.errors import DataError
+from v2geq.errors import DataError, quoted
 
 if sys.platform != "win32":
     import fcntl
@@ -21,7 +21,15 @@ MOST_BYTES = 2**29
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 _NEW |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_INPUTS = (".toml", ".csv", ".tntp")
 _OTHER_FOLDER = "choose another folder"
+
+
+def as_path(path: str | Path, what: str = "a file") -> Path:
+    """The path of `what`; raises DataError for anything that is none, such as bytes."""
+    if not isinstance(path, (str, Path)):
+        raise DataError(f"{quoted(path)} is not the path of {what}")
+    return Path(path)
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -93,6 +101,17 @@ def check_writable(path: Path) -> None:
         )
     if mode is not None and not os.access(path, os.W_OK):
         raise DataError("is write-protected", where=where, advice="choose another name")
+
+
+def check_result(path: Path) -> None:
+    """`check_writable` for a result: raise DataError also where it would pass for an input file."""
+    if path.suffix.lower() in _INPUTS:
+        raise DataError(
+            f"ends in {path.suffix}, as the files of a case do",
+            where=str(path),
+            advice="choose another ending, such as .nc",
+        )
+    check_writable(path)
 
 
 def write_files(files: Mapping[Path, bytes | Callable[[Path], object]]) -> None:

@@ -80,11 +80,13 @@ class Scenario:
     def voltage_scale(self) -> float:
         """Mean drop of squared voltage along a line that carries `power_scale`, pu2.
 
-        At least 1e-5, or rounding of voltages near one would show in the scaled residual.
+        At most the range it may have, or one line of many ohms would hide the others; at least
+        1e-5, or rounding of voltages near one would show in the scaled residual.
         """
         ohm = float(np.mean(self.lines.r_ohm + self.lines.x_ohm)) if self.lines.names else 0.0
         drop = 2.0 * ohm * self.power_scale / (1000.0 * self.case.feeder.base_kv**2)
-        return max(drop, 1e-5)
+        limits = self.case.feeder_settings
+        return max(min(drop, limits.vmax**2 - limits.vmin**2), 1e-5)
 
     def station_scale(self, energy_reach: float) -> float:
         """Power per station if all vehicles charged, kW, at most `power_scale`.

@@ -16,7 +16,7 @@ import byhand
 import numpy as np
 
 import v2geq as vg
-from v2geq.data.model import DriverClass, RoadNetwork
+from v2geq.data.model import Case, DriverClass, RoadNetwork
 
 
 def reachable(road: RoadNetwork, origin: str) -> set[str]:
@@ -232,7 +232,7 @@ def check_wardrop(eq: vg.Equilibrium) -> None:
         t = case.trips[name]
         for o, d, u in zip(t["origin"], t["destination"], eq.data[f"cost_{name}"], strict=True):
             least = known.cheapest(o, d, hours, waits, eq.charge_price.to_numpy(), selling)
-            gap = (float(u) - least) / (1.0 + abs(least))
+            gap = (float(u) - least) / _size(case, name, hours, least, o, d)
             if case.paths.method == "exact":
                 assert abs(gap) <= 1e-6, (name, o, d, float(u), least)
             else:  # base routes hold some of all paths
@@ -244,6 +244,12 @@ def check_wardrop(eq: vg.Equilibrium) -> None:
         t = case.trips[name]
         for o, d, u in zip(t["origin"], t["destination"], eq.data[f"cost_{name}"], strict=True):
             least = min(float(price[w].sum()) for w in ways(case.road, o, d))
-            gap = (float(u) - least) / (1.0 + abs(least))
+            gap = (float(u) - least) / _size(case, name, hours, least, o, d)
             assert gap >= -1e-6, (name, o, d, float(u), least)
             assert case.paths.method != "exact" or gap <= 1e-6, (name, o, d, float(u), least)
+
+
+def _size(case: Case, name: str, hours: np.ndarray, cost: float, origin: str, goal: str) -> float:
+    """What a gap of a trip's cost is measured by: the cost, at least that of its shortest time."""
+    shortest = min(float(hours[w].sum()) for w in ways(case.road, origin, goal))
+    return max(abs(cost), case.drivers[name].value_of_time * shortest, 1e-9)

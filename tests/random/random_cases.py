@@ -5,6 +5,7 @@ Numbers come from whole numbers over a power of ten, so that failing cases shrin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -222,12 +223,20 @@ def _road(d: Draw, money: float) -> RoadNetwork:
     return make_road(arcs, closed=closed)
 
 
+def _shares(d: Draw) -> Callable[[], float]:
+    """Factor of an OD pair's trips: pairs alike, over ten orders of magnitude, or all of them few."""
+    spread = d.of("none", "none", "wide", "wide", "few")
+    common = 10.0 ** -d.count(1, 10) if spread == "few" else 1.0
+    return lambda: 10.0 ** -d.number(0, 10, 1) if spread == "wide" else common
+
+
 def _drivers(
     d: Draw, road: RoadNetwork, at: list[str], money: float
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
     """Classes and trips on pairs that have a route, most of them one the battery can do."""
     drivers: dict[str, dict[str, Any]] = {}
     trips: dict[str, dict[str, float]] = {}
+    share = _shares(d)
     routes = [(o, e) for o in road.nodes.index for e in sorted(reachable(road, o) - {o})]
     assume(routes)
     for k in range(d.of(1, 1, 1, 2, 3, 0)):
@@ -251,9 +260,9 @@ def _drivers(
         able = [pair for pair in routes if legs.feasible(*pair)]
         pairs = routes if d.rarely() or not able else able
         chosen = {d.of(*pairs) for _ in range(d.count(1, 3))}
-        trips[name] = {f"{o}-{e}": d.number(1, 30, 0) for o, e in sorted(chosen)}
+        trips[name] = {f"{o}-{e}": d.number(1, 30, 0) * share() for o, e in sorted(chosen)}
     if not drivers or d.often():
         drivers["fv"] = {"kind": "fv", "value_of_time": d.of(12.0, 20.0) * money}
         chosen = {d.of(*routes) for _ in range(d.count(1, 3))}
-        trips["fv"] = {f"{o}-{e}": d.number(1, 60, 0) for o, e in sorted(chosen)}
+        trips["fv"] = {f"{o}-{e}": d.number(1, 60, 0) * share() for o, e in sorted(chosen)}
     return drivers, trips

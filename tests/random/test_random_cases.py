@@ -36,6 +36,7 @@ def test_random_case(market: Market) -> None:
     with tempfile.TemporaryDirectory() as folder:
         judge.check_saved(eq, Path(folder) / "eq.nc")
     check_wardrop(eq)
+    judge.check_each_pair(eq)
     judge.solve_from_afar(eq)
     if judge.has_potential(market):
         compared = judge.check_potential(eq)

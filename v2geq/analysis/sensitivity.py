@@ -187,8 +187,9 @@ def _derivative(eq: Equilibrium, base: _Base, of: str, name: str) -> FloatArray:
     """d(of) / d(name), shape of the result."""
     value = _value(eq, name)
     step = STEP * max(abs(value), 1e-3)
-    up, down = (_changed(eq, name, value + s) for s in (step, -step))
-    span = 2.0 * step
+    high, up = _moved(eq, name, value, step)
+    low, down = _moved(eq, name, value, -step)
+    span = high - low
     new, old = up.mcp, down.mcp
     d_low, d_high = (
         _difference(a, b) / span for a, b in ((new.lower, old.lower), (new.upper, old.upper))
@@ -215,10 +216,18 @@ def _derivative(eq: Equilibrium, base: _Base, of: str, name: str) -> FloatArray:
             advice="compare two equilibria instead",
         )
     dz = np.where(active, dx, free) * base.column
-    after = tables(up, new.split(eq.z + step * dz))[of].to_numpy()
-    before = tables(down, old.split(eq.z - step * dz))[of].to_numpy()
+    after = tables(up, new.split(eq.z + high * dz))[of].to_numpy()
+    before = tables(down, old.split(eq.z + low * dz))[of].to_numpy()
     change: FloatArray = (after - before) / span
     return change
+
+
+def _moved(eq: Equilibrium, name: str, value: float, step: float) -> tuple[float, Coupled]:
+    """The problem with a parameter moved by a step, or where it is if it may go no further."""
+    try:
+        return step, _changed(eq, name, value + step)
+    except DataError:
+        return 0.0, _changed(eq, name, value)
 
 
 def _difference(a: FloatArray, b: FloatArray) -> FloatArray:

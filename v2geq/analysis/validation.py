@@ -16,6 +16,7 @@ from v2geq.data.model import RoadNetwork
 from v2geq.data.road import read_road
 from v2geq.data.tntp import read_tntp, read_tntp_flows
 from v2geq.errors import DataError
+from v2geq.files import as_path
 from v2geq.roads.assign import assign
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def comparisons(folder: Path | None) -> Iterator[Comparison]:
     result = assign(road, road.trips, GAP)
     flow = best["flow_veh_h"].reindex(road.arcs.index).to_numpy()
     yield Comparison("Sioux Falls", result, flow, SIOUX_FALLS_OBJECTIVE)
+    folder = None if folder is None else as_path(folder, "a folder")
     if folder is None:
         return
     if not os.path.isdir(folder):

@@ -12,6 +12,7 @@ from v2geq.data.origin import Origin
 from v2geq.data.schema import CAPACITORS, FEEDER_TABLES
 from v2geq.data.tables import read_table
 from v2geq.data.toml import read_toml
+from v2geq.files import as_path
 
 
 def read_feeder(folder: str | Path) -> Feeder:
@@ -30,7 +31,7 @@ def read_feeder(folder: str | Path) -> Feeder:
 
 def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
     """Feeder of a folder, and the file and line of its rows."""
-    folder = Path(folder)
+    folder = as_path(folder, "a folder")
     file = folder / "feeder.toml"
     with discreet(file, [folder]):
         head = read_toml(file)

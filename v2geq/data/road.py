@@ -16,6 +16,7 @@ from v2geq.data.schema import ARCS, NODES, TRIPS, TableSchema
 from v2geq.data.tables import read_table
 from v2geq.data.toml import read_toml
 from v2geq.data.trips import travelling
+from v2geq.files import as_path
 
 
 def read_road(folder: str | Path) -> RoadNetwork:
@@ -35,7 +36,7 @@ def read_road(folder: str | Path) -> RoadNetwork:
 
 def read_road_with_origin(folder: str | Path) -> tuple[RoadNetwork, Origin]:
     """Road network of a folder, and the file and line of its rows."""
-    folder = Path(folder)
+    folder = as_path(folder, "a folder")
     file = folder / "road.toml"
     with discreet(file, [folder]):
         head = read_toml(file)

@@ -27,7 +27,7 @@ from v2geq.data.schema import (
 )
 from v2geq.data.values import BASES, ValueSpec, setting_specs
 from v2geq.errors import DataError
-from v2geq.files import make_folder, write_files
+from v2geq.files import as_path, make_folder, write_files
 
 Rows = Sequence[Sequence[str | float | bool]]
 
@@ -202,7 +202,7 @@ def write_template(folder: str | Path) -> list[str]:
     DataError
         Where the folder is not empty or cannot be written.
     """
-    folder = Path(folder)
+    folder = as_path(folder, "a folder")
     there = os.path.lexists(folder)
     if there and not (os.path.isdir(folder) and os.access(folder, os.R_OK)):
         what = "cannot be read" if os.path.isdir(folder) else "is a file"

@@ -148,7 +148,7 @@ def _number(spec: ValueSpec, text: str, where: Where) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if "_" in text or not math.isfinite(value):
+    if "_" in text or not text.isascii() or not math.isfinite(value):
         comma = re.fullmatch(r"[+-]?\d+,\d+", text)
         raise DataError(
             f"{spec.name} = {quoted(text)} is not a finite number",

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.errors import ConvergenceError, DataError
-from v2geq.files import write_files
+from v2geq.files import as_path, write_files
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.block import Block
 from v2geq.mcp.curves import Formula
@@ -410,7 +410,7 @@ def to_gams(mcp: MCP, path: str | Path, *, name: str = "v2geq") -> None:
         A curve that cannot be written out, or a file that cannot be written.
     """
     text = gams_text(mcp, name=name)
-    write_files({Path(path): text.encode()})
+    write_files({as_path(path): text.encode()})
 
 
 def gams_text(mcp: MCP, *, name: str = "v2geq") -> str:

@@ -35,7 +35,8 @@ def cno(scenario: Scenario, energy_reach: float) -> Program:
     }
     size = scenario.station_scale(energy_reach)
     trade: dict[str, Any] = {**shape, "scale": size, "row_scale": scenario.price_scale}
-    limit: dict[str, Any] = {**shape, "scale": scenario.power_scale}
+    # limits bind or not by what is traded, however little beside the feeder's loads
+    limit: dict[str, Any] = {**shape, "scale": size, "multiplier_scale": scenario.price_scale}
     charge = p.variable(
         "charge", **trade, reach=energy_reach, meaning="energy sold to vehicles (c+)"
     )

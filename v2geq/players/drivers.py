@@ -452,7 +452,9 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         meaning="arc flow is the sum of path flows (omega t)",
     )
     electric = {k: f for k, f in flows.items() if traffic.classes[k].kind == "ev"}
-    station_scale = float(traffic.queue_time.piles.mean()) if stations else 1.0
+    # more piles than vehicles measure nothing
+    piles = np.minimum(traffic.queue_time.piles, total)
+    station_scale = float(piles.mean()) if stations else 1.0
     by_queue = ("station",) if traffic.shared_queues else ("station", "direction")
     station_flow = p.variable(
         "station_flow",

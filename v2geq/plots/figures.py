@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from v2geq.errors import DataError
+from v2geq.files import as_path
 from v2geq.plots.prices import prices
 from v2geq.plots.routes import routes
 from v2geq.plots.runs import Runs, load_runs
@@ -72,13 +73,14 @@ def plot_study(
         An unknown number, files that cannot be read or written, a figure asked for by number that
         needs a missing run, or none that can be drawn.
     """
+    folder = as_path(folder, "a folder")
     say = progress or (lambda _: None)
     wanted = list(FIGURES) if figures is None else list(dict.fromkeys(figures))
     _check(wanted)
     runs = load_runs(folder)
     if runs.missing:
         say(f"runs left out: {runs.lacks(*runs.missing).problem}")
-    target = Path(out) if out is not None else Path(folder) / "figures"
+    target = folder / "figures" if out is None else as_path(out, "a folder")
     files: list[Path] = []
     refused: list[DataError] = []
     for k in wanted:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from v2geq.errors import DataError
+from v2geq.files import as_path
 
 if TYPE_CHECKING:
     from v2geq.equilibrium import Equilibrium
@@ -134,7 +135,7 @@ def load_runs(folder: str | Path) -> Runs:
     """
     from v2geq.equilibrium import load
 
-    where = Path(folder)
+    where = as_path(folder, "a folder")
     if not os.path.isdir(where):
         raise DataError(
             "no such folder", where=str(where), advice="give the folder a study wrote (--out)"

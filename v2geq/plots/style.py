@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from v2geq.errors import DataError
-from v2geq.files import make_folder, write_files
+from v2geq.files import as_path, make_folder, write_files
 
 Colour = tuple[float, float, float]
 
@@ -149,7 +149,7 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
     DataError
         Where they cannot be written.
     """
-    base = Path(path)
+    base = as_path(path)
     svg, png = io.BytesIO(), io.BytesIO()
     make_folder(base.parent)
     with style():

@@ -25,6 +25,7 @@ LIMITS: Mapping[str, float] = {
     "wardrop_gap": 1e-8,
     "trip_cost_gap": 1e-7,
     "market_mismatch_kw": 1e-6,
+    "row_gap": 1e-6,
     "voltage_violation_pu": 1e-6,
     "rating_violation_kva": 1e-4,
     "bound_violation": 1e-9,
@@ -63,6 +64,10 @@ class Certificate:
     market_mismatch_kw
         Largest imbalance of any market, the root's included, which the gauge takes out of the
         problem.
+    row_gap, row_worst
+        Largest violation of any player's constraint as a share of its own terms (of one unit where
+        they are smaller), and the constraint: scales of the data, which one odd entry can make
+        large, have no part in it.
     voltage_violation_pu, rating_violation_kva, bound_violation
         Largest violation of voltage limits (pu), line ratings (kVA) and any bound (scaled).
     regrets
@@ -83,6 +88,8 @@ class Certificate:
     trip_cost_gap: float
     trip_cost_worst: str
     market_mismatch_kw: float
+    row_gap: float
+    row_worst: str
     voltage_violation_pu: float
     rating_violation_kva: float
     bound_violation: float
@@ -100,6 +107,7 @@ class Certificate:
             "wardrop_gap": self.wardrop_gap,
             "trip_cost_gap": self.trip_cost_gap,
             "market_mismatch_kw": self.market_mismatch_kw,
+            "row_gap": self.row_gap,
             "voltage_violation_pu": self.voltage_violation_pu,
             "rating_violation_kva": self.rating_violation_kva,
             "bound_violation": self.bound_violation,
@@ -146,6 +154,7 @@ class Certificate:
         worst = self.blocks["worst"].iloc[int(self.blocks["scaled"].to_numpy().argmax())]
         lines.append(f"  worst entry            {worst}")
         lines.append(f"  worst trip cost        {self.trip_cost_worst}")
+        lines.append(f"  worst constraint       {self.row_worst}")
         if self.case:
             lines.insert(1, f"  {'case':<22} {self.case}")
         lines.append(f"  gap over all paths     {self.wardrop_gap_all_paths:10.2e}")
@@ -254,6 +263,21 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0.0 else (0.0 if part == 0.0 else np.inf)
 
 
+def row_gap(coupled: Coupled, z: FloatArray) -> tuple[float, str]:
+    """Largest violation of a player's constraint beside the size of its own terms, and its name."""
+    mcp, off, worst = coupled.mcp, 0.0, ""
+    left = mcp.matrix @ z + mcp.constant
+    size = np.maximum(abs(mcp.matrix) @ np.abs(z) + np.abs(mcp.constant), 1.0)
+    for program in mcp.programs:
+        for row in program.constraints:
+            at = mcp[row.key]
+            value = left[at.slice]
+            gap = (np.abs(value) if row.equality else np.maximum(-value, 0.0)) / size[at.slice]
+            if len(gap) and not gap.max() <= off:
+                off, worst = float(gap.max()), at.describe(at.start + int(np.argmax(gap)))
+    return off, worst
+
+
 def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
     """Certificate and accounts of the point `z`.
 
@@ -270,6 +294,8 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
     f = mcp.split(mcp.F(z))
     # the rows themselves, also the root's, which the gauge takes out of the problem
     mismatch = max(float(np.abs(f[m.name]).max(initial=0.0)) for m in mcp.markets)
+
+    off, worst = row_gap(coupled, z)
 
     limits = case.feeder_settings
     v = np.sqrt(np.maximum(values["dso.v_squared"], 0.0))
@@ -309,6 +335,8 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
             trip_cost_gap=drivers.trip_cost_gap,
             trip_cost_worst=drivers.worst,
             market_mismatch_kw=mismatch,
+            row_gap=off,
+            row_worst=worst,
             voltage_violation_pu=voltage,
             rating_violation_kva=rating,
             bound_violation=max(0.0, float(outside.max())),

@@ -21,9 +21,10 @@ from v2geq.arrays import FloatArray
 from v2geq.data.case import case_from_document, case_to_document, with_parameters
 from v2geq.data.model import Case
 from v2geq.errors import DataError
-from v2geq.files import check_writable, read_bytes, write_files
+from v2geq.files import check_result, read_bytes, write_files
 from v2geq.players.drivers import Traffic
 from v2geq.players.paths import PathSet, make_path
+from v2geq.results.vet import MOST_UNFOLDED, opens
 from v2geq.solvers.protocol import Iteration, Status
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ _TEXTS = ("scenario", "status", "case", "changes", "log", "seconds")
 _AGAIN = "solve and save again"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _TEXT_BYTES = 16  # of a text's reference in the file
-_MOST_UNFOLDED = 100  # times the size of the file; own files are not compressed
 
 _UNREADABLE = (
     OSError,
@@ -88,7 +88,7 @@ def write(
     DataError
         Where no file can be written under this name.
     """
-    check_writable(path)
+    check_result(path)
     arrays = {f"z.{name}": np.asarray(values, dtype=float) for name, values in z.items()}
     for name, paths in traffic.paths.items():
         for what, array in paths.to_arrays().items():
@@ -198,7 +198,10 @@ def run_in(path: Path) -> tuple[str, bool] | None:
     from netCDF4 import Dataset
 
     try:
-        with Dataset("equilibrium.nc", memory=read_bytes(path)) as file:
+        raw = read_bytes(path)
+        if not opens(raw):
+            return None
+        with Dataset("equilibrium.nc", memory=raw) as file:
             if file.getncattr("format") == FORMAT:
                 return str(file.getncattr("scenario")), bool(file.getncattr("v2g"))
     except (DataError, *_UNREADABLE):
@@ -223,6 +226,8 @@ def _open(path: Path) -> xr.Dataset:
     try:
         if not raw.startswith(_SIGNATURE):
             raise ValueError("not HDF5")
+        if not opens(raw):
+            raise ValueError("not safe to open")
         with Dataset("equilibrium.nc", memory=raw) as file:
             _check_declared(file, len(raw), where)
             content = NetCDF4DataStore(file)  # type: ignore[no-untyped-call]
@@ -245,7 +250,7 @@ def _check_declared(file: Any, size: int, where: str) -> None:
         chunk = variable.chunking()
         cells = max(math.prod(variable.shape), math.prod(chunk) if isinstance(chunk, list) else 0)
         total += cells * (np.dtype(variable.dtype).itemsize if number else _TEXT_BYTES)
-    if total > _MOST_UNFOLDED * size:
+    if total > MOST_UNFOLDED * size:
         raise DataError(
             f"declares {total:.3g} bytes of data in a file of {size:,}", where=where, advice=_AGAIN
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -13,7 +14,7 @@ import numpy as np
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError, did_you_mean
-from v2geq.files import make_folder, write_files
+from v2geq.files import as_path, make_folder, write_files
 from v2geq.roads.problem import Problem
 from v2geq.show import card
 
@@ -41,6 +42,22 @@ class Iteration(NamedTuple):
     def __str__(self) -> str:
         met = f"relative gap {self.relative_gap:.2e}" if self.relative_gap < np.inf else "loading"
         return f"iteration {self.iteration}: {met}, {self.paths} paths, {self.seconds:.2f} s"
+
+
+_FILES = ("arcs.csv", "od.csv", "paths.csv", "log.csv")
+
+
+def check_results(folder: Path, inputs: Iterable[Path] = ()) -> None:
+    """Raise DataError where results in `folder` would replace what was read."""
+    replaced = {Path(os.path.realpath(folder / name)) for name in _FILES}
+    if os.path.lexists(folder / "road.toml") or any(
+        Path(os.path.realpath(path)) in replaced for path in inputs
+    ):
+        raise DataError(
+            "holds input files that the results would replace",
+            where=str(folder),
+            advice="choose another folder",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,7 +324,8 @@ class Assignment:
 
     def save(self, folder: str | Path) -> None:
         """Write arcs.csv, od.csv, paths.csv and log.csv to a folder, made if need be."""
-        folder = Path(folder)
+        folder = as_path(folder, "a folder")
+        check_results(folder)
         make_folder(folder)
         tables = {
             "arcs.csv": self.arcs.to_csv(),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.errors import ConvergenceError, DataError, did_you_mean
+from v2geq.errors import ConvergenceError, DataError, did_you_mean, quoted
 from v2geq.mcp.checks import real_numbers
 from v2geq.solvers.automatic import automatic
 from v2geq.solvers.extragradient import extragradient, projection_method
@@ -67,8 +67,9 @@ METHODS: dict[str, Solver] = {
 
 def solver(method: str) -> Solver:
     """The solver called `method`; raises DataError with suggestions for an unknown name."""
-    if method not in METHODS:
-        raise DataError(f"there is no method {method!r}", advice=did_you_mean(method, METHODS))
+    if not isinstance(method, str) or method not in METHODS:
+        known = did_you_mean(method if isinstance(method, str) else "", METHODS)
+        raise DataError(f"there is no method {quoted(method)}", advice=known)
     return METHODS[method]
 
 

@@ -22,6 +22,7 @@ from v2geq.data.tables import read_text
 from v2geq.data.unused import unused, unused_changes
 from v2geq.data.values import BASES
 from v2geq.errors import DataError, listed
+from v2geq.files import as_path
 from v2geq.players.drivers import traffic
 from v2geq.players.paths import EnergyRules, reach
 from v2geq.roads.graph import Graph
@@ -82,6 +83,7 @@ def check(path: str | Path) -> Report:
 
 def _read(path: str | Path) -> tuple[Case, Study | None]:
     """Case and study at `path`; a study brings its own case."""
+    path = path if isinstance(path, str) else as_path(path, "a case")
     file = networks_folder() / path if path in available_cases() else Path(path)
     if os.path.isfile(file / "study.toml"):
         file = file / "study.toml"

@@ -30,6 +30,7 @@ from v2geq.data.toml import TomlTable, read_toml
 from v2geq.data.trips import spread_trips
 from v2geq.errors import ConvergenceError, DataError, did_you_mean, quoted
 from v2geq.files import (
+    as_path,
     check_writable,
     locked,
     make_folder,
@@ -169,8 +170,10 @@ def _read_study(file: Path) -> Study:
         ]
     table.finish()
     names = [r.name for r in runs]
+    # some file systems take names that differ in case alone for one
+    folded = [name.casefold() for name in names]
     for name in names:
-        if names.count(name) > 1:
+        if folded.count(name.casefold()) > 1:
             raise table.error(
                 f"two runs are called {name!r}",
                 advice="name every scenario and v2g choice once, and every variant differently",
@@ -308,7 +311,7 @@ def run_study(
     DataError
         Where `out` cannot be written to, or another study is at it.
     """
-    folder = Path(out)
+    folder = as_path(out, "a folder")
     jobs = max(1, min(jobs or _cores(), len(study.runs)))
     done: dict[str, Outcome] = {}
     with ExitStack() as stack:
