@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.roads.kernels.cache import cache_for
 
 N = TypeVar("N", bound=np.generic)
@@ -45,6 +46,18 @@ def _compiled(function: F, **options: Any) -> F:
     dispatcher = njit(error_model="numpy", **options)(function)
     dispatcher._cache = cache_for(function)
     return cast(F, dispatcher)
+
+
+@inner
+def ints(size: int) -> IntArray:
+    """Whole numbers, not set; numpy's own function is compiled anew for every caller."""
+    return np.empty(size, dtype=np.int64)
+
+
+@inner
+def floats(size: int) -> FloatArray:
+    """Numbers, not set."""
+    return np.empty(size)
 
 
 @compiled

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, inner, longer, reverse
+from v2geq.roads.kernels.compiled import compiled, floats, inner, ints, longer
 from v2geq.roads.kernels.labels import Fronts
 from v2geq.roads.kernels.trees import Star
 
@@ -60,7 +60,7 @@ class Traced(NamedTuple):
     """Paths as flat arrays.
 
     start : (path, 4) bounds of up to three legs in `arc`; legs a path lacks have no arcs
-    arc : arcs in travel order
+    arc : arcs in travel order; what follows the last bound is not set
     energy : (path, 3) energy of the legs, kWh
     """
 
@@ -198,9 +198,9 @@ def elementary_legs(
         node = targets[terms.column[s]]
         next_at[s], first_at[node] = first_at[node], s
     # the route from the source; `name` is the label of a node on it, -1 if it has none yet
-    node_at, arc_at = np.empty(nodes, dtype=np.int64), np.empty(nodes, dtype=np.int64)
-    name, branch = np.empty(nodes, dtype=np.int64), np.empty(nodes, dtype=np.int64)
-    time_at, energy_at = np.empty(nodes), np.empty(nodes)
+    node_at, arc_at = ints(nodes), ints(nodes)
+    name, branch = ints(nodes), ints(nodes)
+    time_at, energy_at = floats(nodes), floats(nodes)
     visited = np.zeros(nodes, dtype=np.bool_)
     open_ends = np.empty((2, stations), dtype=np.bool_)
     steps = 0
@@ -354,7 +354,7 @@ def compose(
                 budget,
             )[0]
     budget = departure - terms.reserve + terms.tolerance
-    cost = np.empty(od_row.size)
+    cost = floats(od_row.size)
     positions = np.full((od_row.size, 2), -1, dtype=np.int64)
     for w in range(od_row.size):
         row, column = od_row[w], od_column[w]
@@ -399,7 +399,7 @@ def trace(
     rows = legs.cost.shape[1] - 2 * stations
     start = np.zeros((paths, 4), dtype=np.int64)
     energy = np.zeros((paths, 3))
-    arc = np.empty(max(16 * paths, 16), dtype=np.int64)
+    arc = ints(max(16 * paths, 16))
     size = 0
     for w in range(paths):
         here = od_row[w]
@@ -437,7 +437,9 @@ def trace(
                 arc[size] = fronts.by[label]
                 size += 1
                 label = fronts.before[label]
-            reverse(arc, begin, size)
+            for k in range((size - begin) // 2):
+                other = size - 1 - k
+                arc[begin + k], arc[other] = arc[other], arc[begin + k]
             leg += 1
             start[w, leg:] = size
-    return Traced(start, arc[:size].copy(), energy)
+    return Traced(start, arc, energy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, longer
+from v2geq.roads.kernels.compiled import compiled, ints, longer
 from v2geq.roads.kernels.trees import Star, first_tree
 
 
@@ -25,9 +25,12 @@ def shortest_trees(star: Star, time: FloatArray, sources: IntArray) -> tuple[Flo
 def trace_routes(
     star: Star, by: IntArray, rows: IntArray, ends: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """Routes from the source of `rows` to `ends`: bounds (route + 1,), arcs in graph order."""
+    """Routes from the source of `rows` to `ends`: bounds (route + 1,), arcs in graph order.
+
+    What follows the last bound is not set.
+    """
     start = np.zeros(rows.size + 1, dtype=np.int64)
-    arc = np.empty(max(16 * rows.size, 16), dtype=np.int64)
+    arc = ints(max(16 * rows.size, 16))
     size = 0
     for i in range(rows.size):
         row, node, length = rows[i], ends[i], 0
@@ -42,4 +45,4 @@ def trace_routes(
             arc[k] = star.arc[by[row, node]]
             node = star.tail[by[row, node]]
         start[i + 1] = size
-    return start, arc[:size].copy()
+    return start, arc

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled
+from v2geq.roads.kernels.compiled import compiled, ints
 
 
 class Star(NamedTuple):
@@ -41,7 +41,7 @@ def first_tree(
     """Dijkstra's tree: fills distance, entering arc (-1: none) and nodes in settled order."""
     out_start, head, through = star.out_start, star.head, star.through
     n = distance.size
-    heap_node = np.empty(n, dtype=np.int64)
+    heap_node = ints(n)
     place = np.full(n, -1, dtype=np.int64)  # in the heap; -2 once settled
     distance[:] = np.inf
     by[:] = -1
