@@ -34,7 +34,7 @@ def delay_texts(road: RoadNetwork) -> pd.Series:
 def delay_text(road: RoadNetwork, arc: str) -> str:
     """`delay_texts` of one arc."""
     text = road.arcs.loc[arc, "delay"] if "delay" in road.arcs else None
-    return "bpr" if pd.isna(text) else str(text)
+    return text if isinstance(text, str) else "bpr"
 
 
 def check_delays(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> None:

@@ -31,7 +31,7 @@ def inner(function: F) -> F:
 
     That takes a good part of the time to compile functions of many arrays.
     """
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _compiled(function, no_cpython_wrapper=True)
 
 
 def inlined(function: F) -> F:
@@ -43,7 +43,7 @@ def inlined(function: F) -> F:
 
 
 def _compiled(function: F, **options: Any) -> F:
-    dispatcher = njit(error_model="numpy", **options)(function)
+    dispatcher = njit(error_model="numpy", no_cfunc_wrapper=True, **options)(function)
     dispatcher._cache = cache_for(function)
     return cast(F, dispatcher)
 
@@ -58,6 +58,13 @@ def ints(size: int) -> IntArray:
 def floats(size: int) -> FloatArray:
     """Numbers, not set."""
     return np.empty(size)
+
+
+@inner
+def fill(values: NDArray[N], value: float) -> None:
+    """Set all of an array to one value."""
+    for i in range(values.size):
+        values[i] = value
 
 
 @compiled

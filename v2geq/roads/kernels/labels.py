@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, floats, inner, ints, longer
+from v2geq.roads.kernels.compiled import compiled, fill, floats, inner, ints, longer
 from v2geq.roads.kernels.trees import Star
 
 
@@ -85,9 +85,9 @@ def _grow(
     """
     out_start, _, heads, arcs, through = star
     node_of, time_of, energy_of, before, by, entry, chain, heap, heap_time, heap_energy = tree
-    newest[:] = -1
-    least[:] = np.inf
-    last[:] = -1
+    fill(newest, -1)
+    fill(least, np.inf)
+    fill(last, -1)
     entries, labels, waiting = 0, 1, 1
     node_of[0], time_of[0], energy_of[0], before[0], by[0] = source, 0.0, 0.0, -1, -1
     heap[0], heap_time[0], heap_energy[0] = 0, 0.0, 0.0
@@ -179,8 +179,11 @@ def label_setting(
     entries = fronts.start[-1]
     return Fronts(
         fronts.start,
-        *(values[:entries].copy() for values in fronts[1:4]),
-        *(values[:labels].copy() for values in fronts[4:]),
+        fronts.time[:entries].copy(),
+        fronts.energy[:entries].copy(),
+        fronts.label[:entries].copy(),
+        fronts.before[:labels].copy(),
+        fronts.by[:labels].copy(),
     )
 
 
@@ -199,7 +202,8 @@ def _label_setting(
     tree = _tree(4 * column.size)
     newest, last = ints(width), ints(column.size)
     least = floats(column.size)
-    start = np.zeros(sources.size * width + 1, dtype=np.int64)
+    start = ints(sources.size * width + 1)
+    start[0] = 0
     size = 2 * sources.size * column.size
     before, by = ints(size), ints(size)
     front_label = ints(size)

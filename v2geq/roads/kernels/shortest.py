@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.roads.kernels.compiled import compiled, ints, longer
 from v2geq.roads.kernels.trees import Star, first_tree
 
 
-@compiled
 def shortest_trees(star: Star, time: FloatArray, sources: IntArray) -> tuple[FloatArray, IntArray]:
     """(source, node) least times, inf where there is no route, and arcs of `star` that enter."""
     nodes = star.through.size
     distance = np.empty((sources.size, nodes))
     by = np.empty((sources.size, nodes), dtype=np.int64)
-    order = np.empty(nodes, dtype=np.int32)
+    _shortest_trees(star, time, sources, distance, by, np.empty(nodes, dtype=np.int32))
+    return distance, by
+
+
+@compiled
+def _shortest_trees(
+    star: Star,
+    time: FloatArray,
+    sources: IntArray,
+    distance: FloatArray,
+    by: IntArray,
+    order: NDArray[np.int32],
+) -> None:
     for row in range(sources.size):
         first_tree(star, sources[row], time, distance[row], by[row], order)
-    return distance, by
 
 
 @compiled
@@ -29,7 +40,8 @@ def trace_routes(
 
     What follows the last bound is not set.
     """
-    start = np.zeros(rows.size + 1, dtype=np.int64)
+    start = ints(rows.size + 1)
+    start[0] = 0
     arc = ints(max(16 * rows.size, 16))
     size = 0
     for i in range(rows.size):
