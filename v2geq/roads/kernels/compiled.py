@@ -43,7 +43,8 @@ def inlined(function: F) -> F:
 
 
 def _compiled(function: F, **options: Any) -> F:
-    dispatcher = njit(error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+    options |= {"error_model": "numpy", "no_cfunc_wrapper": True}
+    dispatcher: Any = njit(**options)(function)
     dispatcher._cache = cache_for(function)
     return cast(F, dispatcher)
 
