@@ -31,6 +31,12 @@ def delay_texts(road: RoadNetwork) -> pd.Series:
     return pd.Series("bpr", index=road.arcs.index, dtype=str)
 
 
+def delay_text(road: RoadNetwork, arc: str) -> str:
+    """`delay_texts` of one arc."""
+    text = road.arcs.loc[arc, "delay"] if "delay" in road.arcs else None
+    return text if isinstance(text, str) else "bpr"
+
+
 def check_delays(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> None:
     """Raise DataError unless every arc has a finite travel time that does not fall with its flow.
 

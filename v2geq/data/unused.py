@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from v2geq.arrays import BoolArray
-from v2geq.data.check_delay import DELAY_NAMES, delay_texts
+from v2geq.data.check_delay import DELAY_NAMES, delay_text
 from v2geq.data.model import SECTIONS, Case
 from v2geq.data.targets import Target, resolve, table_frame
 from v2geq.data.values import setting_specs
@@ -99,7 +99,7 @@ def _why_no_delay(case: Case, target: Target) -> str:
     """Why the travel time of an arc does not hold a column."""
     if target.field not in ("bpr_b", "bpr_power", "conical_alpha"):
         return ""
-    text = str(delay_texts(case.road)[target.key])
+    text = delay_text(case.road, target.key)
     used = {"bpr": ["bpr_b", "bpr_power"], "conical": ["conical_alpha"]}.get(text)
     if used is None:
         used = [c for name, c in DELAY_NAMES.items() if re.search(rf"\b{name}\b", text)]

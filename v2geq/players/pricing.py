@@ -304,7 +304,11 @@ def price_paths(
         return cost, []
     positions = positions[wanted]
     traced = trace(labelled, width, legs, terms, od_row[wanted], od_column[wanted], positions)
-    arc, start, energy = traced.arc.tolist(), traced.start.tolist(), traced.energy.tolist()
+    arc, start, energy = (
+        traced.arc[: traced.start[-1, -1]].tolist(),
+        traced.start.tolist(),
+        traced.energy.tolist(),
+    )
     paths = []
     for i, (w, visited) in enumerate(zip(wanted.tolist(), positions.tolist(), strict=True)):
         # positions of a full battery come first, then those of a low one
@@ -524,7 +528,7 @@ def shortest_routes(
     time: FloatArray = distance[row, pairs[:, 1]]
     wanted = np.flatnonzero(np.isfinite(time) if below is None else time < below)
     start, arc = trace_routes(star, by, row[wanted], pairs[wanted, 1])
-    bounds, arcs = start.tolist(), arc.tolist()
+    bounds, arcs = start.tolist(), arc[: start[-1]].tolist()
     paths = [
         Path(w, tuple(arcs[i:j]), (), 0.0)
         for w, (i, j) in zip(wanted.tolist(), pairwise(bounds), strict=True)

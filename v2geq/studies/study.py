@@ -38,7 +38,6 @@ from v2geq.files import (
     remove_unfinished,
     write_files,
 )
-from v2geq.results.store import run_in
 from v2geq.roads.kernels.announcement import Once, share
 from v2geq.show import log_to_stderr
 
@@ -249,10 +248,11 @@ def _solve_run(case: Case, run: Run, path: Path) -> Outcome:
         check_writable(path)
     except DataError as error:
         return _failed(run, "not_saved", str(error))
-    try:
-        with_parameters(case, run.changes)
-    except DataError as error:
-        raise DataError(str(error), where=run.place) from None
+    if run.changes:
+        try:
+            with_parameters(case, run.changes)
+        except DataError as error:
+            raise DataError(str(error), where=run.place) from None
     eq = solve(case, run.scenario, v2g=run.v2g, set=run.changes)
     found, problems = facts(eq), list(eq.certificate.failures)
     row = {name: found[name] for name in COLUMNS}
@@ -349,7 +349,7 @@ def _clear(study: Study, folder: Path) -> None:
     files = {path for path in own if _is_regular(path)} | set(filter(_is_regular, tables))
     for variant in study.variants:
         for path in filter(_is_regular, (folder / variant).glob("*_v2g.nc")):
-            found = None if path in files else run_in(path)
+            found = None if path in files else _run_in(path)
             if found is not None and Run(*found).name == path.stem:
                 files.add(path)
     for path in files:
@@ -362,6 +362,13 @@ def _clear(study: Study, folder: Path) -> None:
                 f"{path.parent} holds runs that are not of this study; it is left as it is",
                 stacklevel=3,
             )
+
+
+def _run_in(path: Path) -> tuple[str, bool] | None:
+    # all that solves is imported with it: only where there is a file to look into
+    from v2geq.results.store import run_in
+
+    return run_in(path)
 
 
 def _is_regular(path: Path) -> bool:

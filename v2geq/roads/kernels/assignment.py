@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, inlined, inner, longer, reverse
+from v2geq.roads.kernels.compiled import compiled, floats, inlined, inner, ints, longer, reverse
 from v2geq.roads.kernels.delay import DelayArrays, fourth_power, retime, time_and_slope
 from v2geq.roads.kernels.trees import Star, first_tree, next_tree
 
@@ -380,10 +380,10 @@ def generate(
     where a pair had no path), and the total cost, veh min/h.
     """
     n = roads.star.through.size
-    length = np.empty(roads.star.head.size)
-    distance, by = np.empty(n), np.empty(n, dtype=np.int64)
-    cost = np.empty(trips.demand.size)
-    wanted = np.empty(trips.demand.size, dtype=np.int64)
+    length = floats(roads.star.head.size)
+    distance, by = floats(n), ints(n)
+    cost = floats(trips.demand.size)
+    wanted = ints(trips.demand.size)
     excess = total = 0.0
     for g in range(trips.source.size):
         kind = trips.kind[g]
@@ -445,9 +445,9 @@ def _gap(
     cost: FloatArray,
 ) -> tuple[float, float]:
     n = roads.star.through.size
-    length = np.empty(roads.star.head.size)
-    distance, by = np.empty(n), np.empty(n, dtype=np.int64)
-    wanted = np.empty(trips.demand.size, dtype=np.int64)
+    length = floats(roads.star.head.size)
+    distance, by = floats(n), ints(n)
+    wanted = ints(trips.demand.size)
     excess = total = 0.0
     for g in range(trips.source.size):
         set_lengths(length, time, roads.fixed, trips.kind[g])
@@ -511,9 +511,9 @@ def skim(
     Returns (source, target), infinite where there is no route, and (what, source, target).
     """
     n = roads.star.through.size
-    length = np.empty(time.size)
+    length = floats(time.size)
     set_lengths(length, time, roads.fixed, kind)
-    distance, by = np.empty(n), np.empty(n, dtype=np.int64)
+    distance, by = floats(n), ints(n)
     order = np.full(n, -1, dtype=np.int32)
     total = np.empty((amounts.shape[0], n))
     costs = np.empty((sources.size, targets.size))

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.roads.kernels.cache import cache_for
 
 N = TypeVar("N", bound=np.generic)
@@ -30,7 +31,7 @@ def inner(function: F) -> F:
 
     That takes a good part of the time to compile functions of many arrays.
     """
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _compiled(function, no_cpython_wrapper=True)
 
 
 def inlined(function: F) -> F:
@@ -42,9 +43,29 @@ def inlined(function: F) -> F:
 
 
 def _compiled(function: F, **options: Any) -> F:
-    dispatcher = njit(error_model="numpy", **options)(function)
+    options |= {"error_model": "numpy", "no_cfunc_wrapper": True}
+    dispatcher: Any = njit(**options)(function)
     dispatcher._cache = cache_for(function)
     return cast(F, dispatcher)
+
+
+@inner
+def ints(size: int) -> IntArray:
+    """Whole numbers, not set; numpy's own function is compiled anew for every caller."""
+    return np.empty(size, dtype=np.int64)
+
+
+@inner
+def floats(size: int) -> FloatArray:
+    """Numbers, not set."""
+    return np.empty(size)
+
+
+@inner
+def fill(values: NDArray[N], value: float) -> None:
+    """Set all of an array to one value."""
+    for i in range(values.size):
+        values[i] = value
 
 
 @compiled

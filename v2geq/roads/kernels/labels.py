@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, inner, longer
+from v2geq.roads.kernels.compiled import compiled, fill, floats, inner, ints, longer
 from v2geq.roads.kernels.trees import Star
 
 
@@ -51,16 +51,16 @@ class _Tree(NamedTuple):
 @inner
 def _tree(size: int) -> _Tree:
     return _Tree(
-        np.empty(size, dtype=np.int64),
-        np.empty(size),
-        np.empty(size),
-        np.empty(size, dtype=np.int64),
-        np.empty(size, dtype=np.int64),
-        np.empty(size, dtype=np.int64),
-        np.empty(size, dtype=np.int64),
-        np.empty(size, dtype=np.int64),
-        np.empty(size),
-        np.empty(size),
+        ints(size),
+        floats(size),
+        floats(size),
+        ints(size),
+        ints(size),
+        ints(size),
+        ints(size),
+        ints(size),
+        floats(size),
+        floats(size),
     )
 
 
@@ -85,9 +85,9 @@ def _grow(
     """
     out_start, _, heads, arcs, through = star
     node_of, time_of, energy_of, before, by, entry, chain, heap, heap_time, heap_energy = tree
-    newest[:] = -1
-    least[:] = np.inf
-    last[:] = -1
+    fill(newest, -1)
+    fill(least, np.inf)
+    fill(last, -1)
     entries, labels, waiting = 0, 1, 1
     node_of[0], time_of[0], energy_of[0], before[0], by[0] = source, 0.0, 0.0, -1, -1
     heap[0], heap_time[0], heap_energy[0] = 0, 0.0, 0.0
@@ -150,7 +150,6 @@ def _grow(
     return labels, entries
 
 
-@compiled
 def label_setting(
     star: Star,
     time: FloatArray,
@@ -176,14 +175,39 @@ def label_setting(
     budget
         Zero or more.
     """
+    fronts, labels = _label_setting(star, time, energy, sources, column, width, budget, slack)
+    entries = fronts.start[-1]
+    return Fronts(
+        fronts.start,
+        fronts.time[:entries].copy(),
+        fronts.energy[:entries].copy(),
+        fronts.label[:entries].copy(),
+        fronts.before[:labels].copy(),
+        fronts.by[:labels].copy(),
+    )
+
+
+@compiled
+def _label_setting(
+    star: Star,
+    time: FloatArray,
+    energy: FloatArray,
+    sources: IntArray,
+    column: IntArray,
+    width: int,
+    budget: float,
+    slack: float,
+) -> tuple[Fronts, int]:
+    """`label_setting` in arrays with room to spare, and the number of labels."""
     tree = _tree(4 * column.size)
-    newest, last = np.empty(width, dtype=np.int64), np.empty(column.size, dtype=np.int64)
-    least = np.empty(column.size)
-    start = np.zeros(sources.size * width + 1, dtype=np.int64)
+    newest, last = ints(width), ints(column.size)
+    least = floats(column.size)
+    start = ints(sources.size * width + 1)
+    start[0] = 0
     size = 2 * sources.size * column.size
-    before, by = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
-    front_label = np.empty(size, dtype=np.int64)
-    front_time, front_energy = np.empty(size), np.empty(size)
+    before, by = ints(size), ints(size)
+    front_label = ints(size)
+    front_time, front_energy = floats(size), floats(size)
     total = first = 0
     for row in range(sources.size):
         while True:
@@ -225,11 +249,4 @@ def label_setting(
                 i = tree.chain[i]
             start[row * width + target + 1] = first
         total += labels
-    return Fronts(
-        start,
-        front_time[:first].copy(),
-        front_energy[:first].copy(),
-        front_label[:first].copy(),
-        before[:total].copy(),
-        by[:total].copy(),
-    )
+    return Fronts(start, front_time, front_energy, front_label, before, by), total

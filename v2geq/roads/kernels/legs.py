@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, inner, longer, reverse
+from v2geq.roads.kernels.compiled import compiled, floats, inner, ints, longer
 from v2geq.roads.kernels.labels import Fronts
 from v2geq.roads.kernels.trees import Star
 
@@ -60,7 +60,7 @@ class Traced(NamedTuple):
     """Paths as flat arrays.
 
     start : (path, 4) bounds of up to three legs in `arc`; legs a path lacks have no arcs
-    arc : arcs in travel order
+    arc : arcs in travel order; what follows the last bound is not set
     energy : (path, 3) energy of the legs, kWh
     """
 
@@ -120,7 +120,6 @@ def _cheapest(
     return best, chosen
 
 
-@compiled
 def front_legs(fronts: Fronts, width: int, rows: int, needed: BoolArray, terms: Terms) -> Legs:
     """Cheapest legs to stops on the fronts; exact where no weight of energy is negative.
 
@@ -134,8 +133,17 @@ def front_legs(fronts: Fronts, width: int, rows: int, needed: BoolArray, terms: 
     stations = terms.row.size
     shape = (2, rows + 2 * stations, stations)
     legs = Legs(np.full(shape, np.inf), np.zeros(shape), np.full(shape, -1, dtype=np.int64))
+    _front_legs(fronts, width, rows, needed, terms, legs)
+    return legs
+
+
+@compiled
+def _front_legs(
+    fronts: Fronts, width: int, rows: int, needed: BoolArray, terms: Terms, legs: Legs
+) -> None:
+    stations = terms.row.size
     start, time, energy = fronts.start, fronts.time, fronts.energy
-    for position in range(shape[1]):
+    for position in range(rows + 2 * stations):
         if position < rows and not needed[position]:
             continue
         level, row = _level(terms, rows, position), _row(terms, rows, position)
@@ -162,10 +170,8 @@ def front_legs(fronts: Fronts, width: int, rows: int, needed: BoolArray, terms: 
                     legs.cost[kind, position, s] = cost + terms.delay[kind, s]
                     legs.energy[kind, position, s] = energy[entry]
                     legs.label[kind, position, s] = fronts.label[entry]
-    return legs
 
 
-@compiled
 def elementary_legs(
     star: Star,
     time: FloatArray,
@@ -188,8 +194,29 @@ def elementary_legs(
     The legs, the fronts with the labels of the new routes, and whether the search ended before
     `limit` steps.
     """
+    legs = front_legs(fronts, targets.size, sources.size, needed, terms)
+    open_ends = np.empty((2, terms.row.size), dtype=np.bool_)
+    grown, finished = _elementary_legs(
+        star, time, energy, fronts, sources, targets, needed, terms, limit, legs, open_ends
+    )
+    return legs, grown, finished
+
+
+@compiled
+def _elementary_legs(
+    star: Star,
+    time: FloatArray,
+    energy: FloatArray,
+    fronts: Fronts,
+    sources: IntArray,
+    targets: IntArray,
+    needed: BoolArray,
+    terms: Terms,
+    limit: int,
+    legs: Legs,
+    open_ends: BoolArray,
+) -> tuple[Fronts, bool]:
     rows, width, stations, nodes = sources.size, targets.size, terms.row.size, star.through.size
-    legs = front_legs(fronts, width, rows, needed, terms)
     before, by = fronts.before, fronts.by
     labels = before.size
     # stations of each node, linked
@@ -198,11 +225,10 @@ def elementary_legs(
         node = targets[terms.column[s]]
         next_at[s], first_at[node] = first_at[node], s
     # the route from the source; `name` is the label of a node on it, -1 if it has none yet
-    node_at, arc_at = np.empty(nodes, dtype=np.int64), np.empty(nodes, dtype=np.int64)
-    name, branch = np.empty(nodes, dtype=np.int64), np.empty(nodes, dtype=np.int64)
-    time_at, energy_at = np.empty(nodes), np.empty(nodes)
+    node_at, arc_at = ints(nodes), ints(nodes)
+    name, branch = ints(nodes), ints(nodes)
+    time_at, energy_at = floats(nodes), floats(nodes)
     visited = np.zeros(nodes, dtype=np.bool_)
-    open_ends = np.empty((2, stations), dtype=np.bool_)
     steps = 0
     for position in range(rows + 2 * stations):
         if position < rows and not needed[position]:
@@ -236,7 +262,7 @@ def elementary_legs(
                     continue
                 steps += 1
                 if steps > limit:
-                    return legs, fronts, False
+                    return fronts, False
                 go_on = True
                 break
             if not go_on:
@@ -286,10 +312,9 @@ def elementary_legs(
                     if bound < legs.cost[kind, position, s]:
                         branch[depth] = star.out_start[head]
     grown = Fronts(fronts.start, fronts.time, fronts.energy, fronts.label, before, by)
-    return legs, grown, True
+    return grown, True
 
 
-@compiled
 def compose(
     fronts: Fronts,
     width: int,
@@ -307,10 +332,35 @@ def compose(
     none; of a path with one stop the second.
     """
     rows, stations = needed.size, terms.row.size
-    charge, sell = legs.cost[CHARGE], legs.cost[SELL]
     # cheapest way to leave a position with a stop, and the position before it (-1: departure)
     way = np.full((rows, 2 * stations), np.inf)
     came = np.full((rows, 2 * stations), -1, dtype=np.int64)
+    last = np.empty((width, 2 * stations))
+    cost = np.empty(od_row.size)
+    positions = np.full((od_row.size, 2), -1, dtype=np.int64)
+    _compose(
+        fronts, width, legs, needed, terms, od_row, od_column, way, came, last, cost, positions
+    )
+    return cost, positions
+
+
+@compiled
+def _compose(
+    fronts: Fronts,
+    width: int,
+    legs: Legs,
+    needed: BoolArray,
+    terms: Terms,
+    od_row: IntArray,
+    od_column: IntArray,
+    way: FloatArray,
+    came: IntArray,
+    last: FloatArray,
+    cost: FloatArray,
+    positions: IntArray,
+) -> None:
+    rows, stations = needed.size, terms.row.size
+    charge, sell = legs.cost[CHARGE], legs.cost[SELL]
     for row in range(rows):
         if not needed[row]:
             continue
@@ -335,7 +385,6 @@ def compose(
     # least cost of the last legs, with the energy missing on arrival
     start, time, energy = fronts.start, fronts.time, fronts.energy
     value_of_time, energy_value, departure = terms.value_of_time, terms.energy_value, terms.start
-    last = np.empty((width, 2 * stations))
     for i in range(2 * stations):
         level = _level(terms, 0, i)
         budget, missing = level - terms.reserve + terms.tolerance, departure - level
@@ -354,8 +403,6 @@ def compose(
                 budget,
             )[0]
     budget = departure - terms.reserve + terms.tolerance
-    cost = np.empty(od_row.size)
-    positions = np.full((od_row.size, 2), -1, dtype=np.int64)
     for w in range(od_row.size):
         row, column = od_row[w], od_column[w]
         front = row * width + column
@@ -381,10 +428,8 @@ def compose(
         cost[w] = best
         if chosen >= 0:
             positions[w, 0], positions[w, 1] = came[row, chosen], rows + chosen
-    return cost, positions
 
 
-@compiled
 def trace(
     fronts: Fronts,
     width: int,
@@ -395,11 +440,27 @@ def trace(
     positions: IntArray,
 ) -> Traced:
     """Arcs and energies of the paths that `compose` found; one OD pair per row."""
+    paths = od_row.size
+    start, energy = np.zeros((paths, 4), dtype=np.int64), np.zeros((paths, 3))
+    arc = _trace(fronts, width, legs, terms, od_row, od_column, positions, start, energy)
+    return Traced(start, arc, energy)
+
+
+@compiled
+def _trace(
+    fronts: Fronts,
+    width: int,
+    legs: Legs,
+    terms: Terms,
+    od_row: IntArray,
+    od_column: IntArray,
+    positions: IntArray,
+    start: IntArray,
+    energy: FloatArray,
+) -> IntArray:
     stations, paths = terms.row.size, od_row.size
     rows = legs.cost.shape[1] - 2 * stations
-    start = np.zeros((paths, 4), dtype=np.int64)
-    energy = np.zeros((paths, 3))
-    arc = np.empty(max(16 * paths, 16), dtype=np.int64)
+    arc = ints(max(16 * paths, 16))
     size = 0
     for w in range(paths):
         here = od_row[w]
@@ -437,7 +498,10 @@ def trace(
                 arc[size] = fronts.by[label]
                 size += 1
                 label = fronts.before[label]
-            reverse(arc, begin, size)
+            for k in range((size - begin) // 2):
+                other = size - 1 - k
+                arc[begin + k], arc[other] = arc[other], arc[begin + k]
             leg += 1
-            start[w, leg:] = size
-    return Traced(start, arc[:size].copy(), energy)
+            for k in range(leg, 4):
+                start[w, k] = size
+    return arc

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled
+from v2geq.roads.kernels.compiled import compiled, fill, ints
 
 
 class Star(NamedTuple):
@@ -41,10 +41,11 @@ def first_tree(
     """Dijkstra's tree: fills distance, entering arc (-1: none) and nodes in settled order."""
     out_start, head, through = star.out_start, star.head, star.through
     n = distance.size
-    heap_node = np.empty(n, dtype=np.int64)
-    place = np.full(n, -1, dtype=np.int64)  # in the heap; -2 once settled
-    distance[:] = np.inf
-    by[:] = -1
+    heap_node = ints(n)
+    place = ints(n)  # in the heap; -2 once settled
+    fill(place, -1)
+    fill(distance, np.inf)
+    fill(by, -1)
     distance[source] = 0.0
     heap_node[0], place[source], size = source, 0, 1
     settled = 0
@@ -115,17 +116,17 @@ def next_tree(
     """
     out_start, head, through = star.out_start, star.head, star.through
     n = distance.size
-    scanned = np.empty(n, dtype=np.bool_)
-    distance[:] = np.inf
-    by[:] = -1
+    scanned = ints(n)
+    fill(distance, np.inf)
+    fill(by, -1)
     distance[source] = 0.0
     again = True
     while again:
         again = False
-        scanned[:] = False
+        fill(scanned, 0)
         for i in range(n):
             node = order[i]
-            scanned[node] = True
+            scanned[node] = 1
             here = distance[node]
             if here == np.inf or (node != source and not through[node]):
                 continue
@@ -135,7 +136,7 @@ def next_tree(
                 if reached < distance[other]:
                     distance[other] = reached
                     by[other] = arc
-                    again = again or scanned[other]
+                    again = again or scanned[other] == 1
         for i in range(1, n):
             node = order[i]
             here = distance[node]
