@@ -20,6 +20,8 @@ from v2geq.solvers.protocol import MCPResult, Options, Status, scaled_residual
 
 VISIBLE = 1e-4
 """Energy of an OD pair's trips that shows, as a share of the scale of a station's trade."""
+BESIDE_LOADS = 0.1
+"""Share of the scale of loads that trade at stations is told from nothing by, at least."""
 NEWTON_STEPS = 12
 NEWTON_TARGET = 1e-13
 
@@ -30,7 +32,9 @@ def least_demand(coupled: Coupled, name: str) -> float:
     kind = traffic.classes[name]
     if kind.kind != "ev":
         return 0.0
-    return VISIBLE * coupled.scenario.station_scale(traffic.energy_reach) / kind.battery
+    scenario = coupled.scenario
+    size = max(scenario.station_scale(traffic.energy_reach), BESIDE_LOADS * scenario.power_scale)
+    return VISIBLE * size / kind.battery
 
 
 def lifted(coupled: Coupled) -> MCP | None:

@@ -352,14 +352,6 @@ def test_piles_that_stand_for_no_limit_do_not_hide_the_others() -> None:
     assert any("row_gap" in text for text in forged(eq, "drivers.station_flow", 0, 9.99))
 
 
-def test_a_limit_of_nothing_binds_beside_large_loads() -> None:
-    """A station that may not charge pays no scarcity price to the few who sell there."""
-    stations = {"s": {"road_node": "2", "bus": "b", "charge_max_kw": 0.0}}
-    case = make_case(stations=stations, trips={"ev": {"1-3": 1e-9}}, voll=0.5)
-    eq = vg.solve(case)
-    assert eq.certificate.holds, eq.certificate
-
-
 def test_sensitivity_at_the_end_of_a_range() -> None:
     """No toll can be lowered: the derivative is the one upwards."""
     eq = vg.solve(fuel_only())

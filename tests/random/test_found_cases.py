@@ -286,3 +286,52 @@ def test_found_charging_where_nothing_is_generated() -> None:
     )
     with pytest.raises(DataError, match="no state of the market keeps all limits"):
         vg.solve(case, v2g=True)
+
+
+def test_a_limit_of_nothing_binds_by_the_trade_beside_it() -> None:
+    """Stations that may not charge once paid a few sellers 571,000 $/kWh, for a limit not met.
+
+    Their sales of 1e-7 kW were nothing beside the loads of the feeder, so the limit passed for met.
+    """
+    station = {"road_node": "2", "piles": 0.5, "discharge_piles": 0.5, "charger_power_kw": 11.0}
+    case = make_case(
+        feeder=make_feeder(
+            {
+                "r-a": {"kind": "switch", "r_ohm": 0.0, "x_ohm": 0.0},
+                "r-b": {"r_ohm": 0.49, "x_ohm": 0.16},
+                "b-c": {"r_ohm": 0.3, "x_ohm": 0.17},
+            },
+            {"a": (79.0, 32.0), "b": (6.0, 35.0)},
+        ),
+        road=make_road(
+            {
+                "1-2": {"length_km": 6.7, "free_flow_min": 10.72},
+                "2-1": {"length_km": 8.0, "free_flow_min": 13.6},
+                "2-3": {"length_km": 5.7, "free_flow_min": 7.41},
+                "3-2": {"length_km": 7.1, "free_flow_min": 10.65},
+            }
+        ),
+        stations={
+            "s0": {**station, "bus": "a", "charge_max_kw": 0.0, "base_wait_h": 0.088},
+            "s1": {**station, "bus": "b", "charge_max_kw": 0.0, "base_wait_h": 0.014},
+            "s2": {**station, "bus": "c", "base_wait_h": 0.083},
+        },
+        generators={"g0": {"lse": "A", "bus": "b", "max_kw": 5.0, "cost_linear": 0.114}},
+        drivers={
+            "ev": {
+                "battery": 60.0,
+                "consumption": 0.2,
+                "discharge_level": 0.4,
+                "reserve": 0.1,
+                "degradation": 0.2,
+            }
+        },
+        trips={"ev": {"1-3": 2e-10, "2-1": 3e-9}},
+        import_max=0.0,
+        firm_share=0.0,
+        elasticity=-2.0,
+    )
+    eq = vg.solve(case)
+    assert eq.certificate.holds, eq.certificate
+    # where drivers would begin to sell: plugging in takes time
+    assert float(np.abs(eq.discharge_price).max()) < 2.0
