@@ -292,7 +292,13 @@ def test_a_read_only_folder_to_work_in(small: SmallCase, tmp_path: Path) -> None
     assert solved.returncode == 0, solved.stderr
     assert studied.returncode == 0, studied.stderr
     assert left_over(here) == []
-    assert left_over(out) == ["a.nc", "table", "table/base_no_v2g.nc", "table/summary.csv"]
+    assert left_over(out) == [
+        "a.nc",
+        "table",
+        "table/base_no_v2g.nc",
+        "table/summary.csv",
+        "table/uniqueness.csv",
+    ]
 
 
 def test_export_writes_a_gams_model(small: SmallCase, run: Callable[..., Answer]) -> None:
