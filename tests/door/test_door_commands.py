@@ -112,10 +112,10 @@ def test_solve_prints_results_apart_from_progress(
     assert "-0.0 " not in answer.out
     assert "nan" not in answer.out
     shown = run("show", out)
-    assert shown == Answer(0, answer.out, "")
+    assert shown == Answer(0, f"{answer.out}{equilibrium.load(out).provenance}\n", "")
     certified = run("certify", out)
     assert certified.code == 0
-    assert answer.out.endswith(certified.out)
+    assert shown.out.endswith(certified.out)
     assert vars(equilibrium.load(out).scenario)["changes"] == {
         "voll": 19,
         "scenario.base.outages": [],
