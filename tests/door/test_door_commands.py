@@ -112,10 +112,10 @@ def test_solve_prints_results_apart_from_progress(
     assert "-0.0 " not in answer.out
     assert "nan" not in answer.out
     shown = run("show", out)
-    assert shown == Answer(0, answer.out, "")
+    assert shown == Answer(0, f"{answer.out}{equilibrium.load(out).provenance}\n", "")
     certified = run("certify", out)
     assert certified.code == 0
-    assert answer.out.endswith(certified.out)
+    assert shown.out.endswith(certified.out)
     assert vars(equilibrium.load(out).scenario)["changes"] == {
         "voll": 19,
         "scenario.base.outages": [],
@@ -292,7 +292,13 @@ def test_a_read_only_folder_to_work_in(small: SmallCase, tmp_path: Path) -> None
     assert solved.returncode == 0, solved.stderr
     assert studied.returncode == 0, studied.stderr
     assert left_over(here) == []
-    assert left_over(out) == ["a.nc", "table", "table/base_no_v2g.nc", "table/summary.csv"]
+    assert left_over(out) == [
+        "a.nc",
+        "table",
+        "table/base_no_v2g.nc",
+        "table/summary.csv",
+        "table/uniqueness.csv",
+    ]
 
 
 def test_export_writes_a_gams_model(small: SmallCase, run: Callable[..., Answer]) -> None:

@@ -399,7 +399,7 @@ def test_saved_equilibria_tell_how_their_case_differs_from_the_shipped_one(
     for made, said in (
         (case, ["as shipped"]),
         (other, ["differs in one place", "market.voll = 10.0, shipped 20.0"]),
-        (replace(case, name="mine"), ["no case of this name is shipped"]),
+        (make_case(), ["no case of this name is shipped"]),
     ):
         eq = vg.solve(made, "base", set={"elasticity": -0.4})
         eq.save(file)

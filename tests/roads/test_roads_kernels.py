@@ -154,6 +154,7 @@ def test_temporary_folder_of_another_user(package: Path, tmp_path: Path) -> None
     assert not entries(found[-1])
 
 
+@pytest.mark.slow
 def test_edit_in_another_file(package: Path, tmp_path: Path) -> None:
     """An edit of what a function calls, in another file, is seen, and the old code removed."""
     environment = {"NUMBA_CACHE_DIR": str(tmp_path / "own")}
@@ -186,6 +187,7 @@ def test_every_source_is_hashed(package: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(seen) == 1 + len(files) > 8
 
 
+@pytest.mark.slow
 def test_damaged_entries(package: Path, tmp_path: Path) -> None:
     """Files cut short are compiled again, and whole afterwards."""
     environment = {"NUMBA_CACHE_DIR": str(tmp_path / "own")}
@@ -209,6 +211,7 @@ def test_full_disk(package: Path, tmp_path: Path) -> None:
     assert log.count("No space left on device") == 1 and "Traceback" not in log
 
 
+@pytest.mark.slow
 def test_two_processes_at_once(package: Path, tmp_path: Path) -> None:
     """Each function is compiled by one of them, the other waits for it, and both are right."""
     # in opposite order, so that the numbers of the entries would clash
