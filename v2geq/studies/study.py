@@ -12,7 +12,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed, wait
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -392,11 +392,11 @@ def _outcomes(study: Study, out: str, jobs: int) -> Iterator[Outcome]:
         futures: dict[Future[Outcome], Run] = {}
         for position, run in enumerate(study.runs):
             if position == 1:
-                # the first run compiles what is not in the cache yet, and the others help it
+                # the first run compiles what is not in the cache yet, and the others help it;
+                # whatever one is at, nobody else compiles
                 with _no_interrupts():
                     for _ in range(jobs - 1):
                         pool.submit(_get_ready)
-                wait(futures)
             try:
                 with _no_interrupts():
                     future = pool.submit(solve_run, study.case, run, out)
