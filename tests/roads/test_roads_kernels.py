@@ -239,3 +239,22 @@ def test_two_processes_at_once(package: Path, tmp_path: Path) -> None:
     assert sum(int(o.rpartition(" ")[2]) for o in outputs) == 3
     for program in programs:
         assert run(package, program, **environment)[0] == "[1.0, 1.0, 1.0] 0"
+
+
+def test_rehearsed_loops_serve_a_solve() -> None:
+    """Loops compiled ahead are those a solve calls: none is compiled again for other types."""
+    from numba.core.dispatcher import Dispatcher
+
+    from v2geq.players.rehearsal import rehearse
+    from v2geq.roads.kernels import assignment, labels, legs, shortest
+
+    rehearse()
+    vg.solve(vg.load_case("ieee123_sioux_falls"), "base")
+    served = {
+        name: function.signatures
+        for module in (assignment, labels, legs, shortest)
+        for name, function in vars(module).items()
+        if isinstance(function, Dispatcher) and function.py_func.__module__ == module.__name__
+    }
+    for name in ("_gap", "_label_setting", "_front_legs", "_compose", "_trace", "_shortest_trees"):
+        assert len(served[name]) == 1, name

@@ -105,7 +105,7 @@ def uniqueness(
         skip = None if at_station is None else ~at_station
         rows += prices.rows(quantity, skip=skip)
         if at_station is not None and quantity.result in ("charge_price", "discharge_price"):
-            rows += _untraded(prices, quantity, ~at_station)
+            rows += _untraded(prices, quantity, ~at_station, full=full)
     if full:
         wide, wide_values, complete = with_cheapest_paths(coupled, own)
         wide = replace(wide, mcp=couple(wide.scenario, wide.traffic).mcp)
@@ -262,7 +262,9 @@ def _traded(coupled: Coupled, values: Mapping[str, FloatArray]) -> dict[str, Boo
     return out
 
 
-def _untraded(search: _Search, quantity: Linear, idle: BoolArray) -> Iterator[tuple[Any, ...]]:
+def _untraded(
+    search: _Search, quantity: Linear, idle: BoolArray, *, full: bool
+) -> Iterator[tuple[Any, ...]]:
     """Rows of stations without trade: from where trade would start to where a vehicle would come.
 
     Where trade would start is the canonical price; that it is unique says the active set. Where the
@@ -278,7 +280,7 @@ def _untraded(search: _Search, quantity: Linear, idle: BoolArray) -> Iterator[tu
         if not (search.monotone and settled[s]):
             yield quantity.result, label, np.nan, np.nan, UNKNOWN, LINEAR
             continue
-        other = _first_vehicle(coupled, values, s, charging=charging)
+        other = _first_vehicle(coupled, values, s, charging=charging, paid=full)
         low, high = (min(other, here), here) if charging else (here, max(other, here))
         if np.isnan(other):
             yield quantity.result, label, np.nan, np.nan, UNKNOWN, LINEAR
@@ -289,11 +291,18 @@ def _untraded(search: _Search, quantity: Linear, idle: BoolArray) -> Iterator[tu
 
 
 def _first_vehicle(
-    coupled: Coupled, values: Mapping[str, FloatArray], station: int, *, charging: bool
+    coupled: Coupled,
+    values: Mapping[str, FloatArray],
+    station: int,
+    *,
+    charging: bool,
+    paid: bool,
 ) -> float:
     """Price at which the first vehicle would trade at a station without trade, $/kWh.
 
-    Infinite where no price brings any; nan where energy as a gift does not, on a large road.
+    Infinite where no price brings any. Prices that pay vehicles to charge, more than their time
+    at the plug, take a search over elementary routes: they are tried where `paid`, on small roads,
+    else nan is returned where nobody comes without.
     """
     traffic, scenario = coupled.traffic, coupled.scenario
     charge, discharge = values["charge_price"].copy(), values.get("discharge_price")
@@ -303,8 +312,9 @@ def _first_vehicle(
         return -np.inf if charging else np.inf
     cost = {name: traffic.trip_cost(name, values) for name in traffic.classes}
     far = FAR * scenario.case.market.voll
-    # paying vehicles to charge takes a search over elementary routes
-    start = far if not charging else -far if len(traffic.graph.nodes) <= SMALL_ROAD else 0.0
+    plug = [traffic.classes[k].value_of_time / traffic.charger_power(k)[station] for k in electric]
+    paid &= len(traffic.graph.nodes) <= SMALL_ROAD
+    start = far if not charging else -far if paid else -float(min(plug))
     price = start
     for _ in range(MORE_PATHS * 5):
         prices = charge if charging or discharge is None else discharge
@@ -331,7 +341,7 @@ def _first_vehicle(
         if not ends:
             if price != start:
                 return price
-            if not start:
+            if charging and not paid:
                 return np.nan
             return -np.inf if charging else np.inf
         price = max(ends) if charging else min(ends)

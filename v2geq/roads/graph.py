@@ -78,7 +78,7 @@ class Graph:
                         advice="add the node to the node table or correct the arc",
                     )
             ends.append(np.array([position[n] for n in places], dtype=np.int64))
-        length_km = road.arcs["length_km"].to_numpy(dtype=np.float64)
+        length_km = road.arcs["length_km"].to_numpy(dtype=np.float64, copy=True)
         free_flow_h = road.arcs["free_flow_min"].to_numpy(dtype=np.float64) / 60.0
         for what, values in (("length_km", length_km), ("free_flow_min", free_flow_h)):
             bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
@@ -90,7 +90,8 @@ class Graph:
                     advice="give a finite number, zero or more",
                 )
         through = (
-            road.nodes["through"].to_numpy(dtype=np.bool_)
+            # for arrays that cannot be written, as frames hand out, loops are compiled anew
+            road.nodes["through"].to_numpy(dtype=np.bool_, copy=True)
             if "through" in road.nodes
             else np.ones(len(nodes), dtype=np.bool_)
         )
