@@ -154,6 +154,11 @@ def test_scales_multiply_to_money_trip_by_trip(coupled: Coupled) -> None:
     """Variable times row is money; flows and demand of an OD pair by its share of the mean pair."""
     mcp, traffic = coupled.mcp, coupled.traffic
     share = np.ones(mcp.n)
+    # what may be shed or generated counts by its own range where that is less than a mean load
+    for b in mcp.blocks:
+        if b.name.endswith((".shed", ".generation")):
+            span = (mcp.upper - mcp.lower)[b.slice]
+            share[b.slice] = np.minimum(1.0, span / coupled.scenario.power_scale)
     for name, demand in traffic.demand.items():
         by_pair = demand / demand.mean()
         share[mcp[f"drivers.demand_{name}"].slice] = by_pair

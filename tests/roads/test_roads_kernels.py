@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import v2geq
+import v2geq as vg
 from v2geq.roads.kernels import cache
 
 PACKAGE = Path(v2geq.__file__).parent

@@ -129,7 +129,10 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
         "shed",
         ("bus",),
         [scenario.buses[i] for i in at_firm],
-        **kw,
+        unit="kW",
+        # beside what may be shed, however little that is beside other loads
+        scale=np.minimum(power, firm[at_firm]),
+        row_scale=price,
         upper=firm[at_firm],
         meaning="firm load not served (shed)",
     )
@@ -138,7 +141,9 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
         "generation",
         ("generator",),
         list(own.index),
-        **kw,
+        unit="kW",
+        scale=np.minimum(power, np.where(high > low, high - low, power)),
+        row_scale=price,
         lower=low,
         upper=high,
         start=np.minimum(0.5 * (low + high), np.maximum(low, power_reach)),
