@@ -372,6 +372,7 @@ CIRCLE = bytes.fromhex(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["certify", "show"])
 def test_groups_in_a_circle(command: str, tmp_path: Path, run: Callable[..., Answer]) -> None:
     (tmp_path / "circle.nc").write_bytes(CIRCLE)

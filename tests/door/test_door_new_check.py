@@ -40,6 +40,7 @@ def edit(path: Path, old: str, new: str) -> None:
 # -- new -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_new_check_study_in_a_row(run, tmp_path: Path) -> None:
     folder = tmp_path / "a new case"
     made = run("new", folder)

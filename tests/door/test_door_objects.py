@@ -390,6 +390,7 @@ def test_advice_names_what_was_meant() -> None:
         assert f"did you mean {meant!r}" in str(error.value), (name, str(error.value))
 
 
+@pytest.mark.slow
 def test_saved_equilibria_tell_how_their_case_differs_from_the_shipped_one(
     tmp_path: Path, run: Callable[..., Answer]
 ) -> None:

@@ -92,6 +92,7 @@ def solved(scenario: str, v2g: bool, form: str) -> vg.Equilibrium:
     return vg.solve(case, scenario, v2g=v2g, set={"paths.form": form})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("v2g", [False, True])
 @pytest.mark.parametrize("scenario", ["base", "stress", "island"])
 def test_both_forms_have_one_equilibrium(scenario: str, v2g: bool) -> None:

@@ -108,6 +108,7 @@ def test_places_in_turn(package: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert chosen() is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners of files")
 def test_no_home_at_all(package: Path, tmp_path: Path) -> None:
     """Without HOME and a writable package the temporary folder serves, for later processes too."""
@@ -143,6 +144,7 @@ def test_folders_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert not cache.is_private(own)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs to give away")
 def test_temporary_folder_of_another_user(package: Path, tmp_path: Path) -> None:
     """Code that another user put where we would look is not loaded, and nothing is put there."""
@@ -200,6 +202,7 @@ def test_damaged_entries(package: Path, tmp_path: Path) -> None:
     assert run(package, **environment) == ("1.0", "")
 
 
+@pytest.mark.slow
 def test_full_disk(package: Path, tmp_path: Path) -> None:
     """Where the compiled code cannot be saved the answer comes all the same, and one line says so."""
     program = (
