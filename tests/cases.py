@@ -256,6 +256,18 @@ def make_case(
     return with_full_names(case)
 
 
+def self_supplied(**changes: Any) -> Case:
+    """Cheap generators of both LSEs beside a dear TSO: nothing is imported."""
+    return make_case(
+        generators={
+            "ga": {"lse": "A", "bus": "a", "max_kw": 500.0, "cost_linear": 0.02},
+            "gb": {"lse": "B", "bus": "b", "max_kw": 500.0, "cost_linear": 0.01},
+        },
+        price=0.5,
+        **changes,
+    )
+
+
 def fuel_only(**changes: Any) -> Case:
     """A power market alone: one fuel vehicle per hour on one arc, no stations."""
     return make_case(

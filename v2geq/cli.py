@@ -583,6 +583,10 @@ def _show(eq: Equilibrium) -> None:
     for key, value in eq.summary.items():
         if isinstance(value, float):
             print(f"  {key:<20}  {_number(value):>12}  {UNITS.get(key, '')}".rstrip())
+    if eq.tells_uniqueness:
+        counts = eq.uniqueness["status"].value_counts()
+        told = ", ".join(f"{n} {status}" for status, n in counts.items())
+        print(f"  {'prices':<20}  {told or 'of no equilibrium'}")
     ranges = eq.path_flows
     print("\nranges over path flows of equal cost: value [min, max]")
     print(f"  station_visit_share   {ranges.visit_share}")

@@ -31,7 +31,7 @@ from v2geq.results.path_flows import PathFlows, path_flows
 from v2geq.results.prices import canonical
 from v2geq.results.summary import summarise, warnings_of
 from v2geq.results.tables import path_table, tables
-from v2geq.results.uniqueness import notes_on
+from v2geq.results.uniqueness import INTERVAL, UNKNOWN, notes_on, where_used
 from v2geq.results.uniqueness import uniqueness as uniqueness_table
 from v2geq.scenario import Scenario, resolve
 from v2geq.show import card
@@ -195,6 +195,8 @@ def _failure(coupled: Coupled, result: MCPResult) -> str:
     )
     if result.diverging:
         text += f"; growing without bound: {', '.join(result.diverging)}"
+    if result.status not in (Status.STALLED, Status.DIVERGED):
+        return text
     sizes = scaling(coupled.mcp, result.z)
     return (
         f"{text}; some state of the market keeps all limits, so look for data of very different "
@@ -307,7 +309,7 @@ class Equilibrium:
 
     @cached_property
     def full_uniqueness(self) -> pd.DataFrame:
-        """As `uniqueness`, of all results; takes some seconds."""
+        """As `uniqueness`, of all results; takes some seconds, tens where load is shed."""
         table = uniqueness_table(self.coupled, self.values, full=True)
         return table if self.certificate.holds else table.iloc[:0]
 
@@ -401,9 +403,13 @@ class Equilibrium:
 
     @property
     def _several(self) -> str:
-        """Words after the prices of energy on the card."""
-        notes = notes_on(self.coupled, self.uniqueness) if self.tells_uniqueness else ()
-        return ", not unique" if notes else ", unique" if self.tells_uniqueness else ""
+        """Words after the prices of energy on the card: whether they are the only ones."""
+        if not self.tells_uniqueness or self.uniqueness.empty:
+            return ""
+        found = set(where_used(self.coupled, self.uniqueness)["status"])
+        if INTERVAL in found:
+            return ", not unique"
+        return ", perhaps not unique" if UNKNOWN in found else ", unique"
 
     def _repr_html_(self) -> str:
         figures = self.summary

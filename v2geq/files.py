@@ -109,7 +109,7 @@ def check_result(path: Path) -> None:
         raise DataError(
             f"ends in {path.suffix}, as the files of a case do",
             where=str(path),
-            advice="choose another ending, such as .nc",
+            advice="choose another ending",
         )
     check_writable(path)
 

@@ -67,3 +67,11 @@ def test_unknown_names_are_refused(eq: Equilibrium) -> None:
         eq.sensitivity(of="dlmp", to="vol")
     with pytest.raises(DataError, match="is not a number"):
         eq.sensitivity(of="dlmp", to="paths.method")
+
+
+def test_parameters_that_cannot_move_alone_have_no_derivative() -> None:
+    eq = vg.solve(vg.load_case("ieee123_sioux_falls"), "base")
+    with pytest.raises(DataError, match=r"lses\.A\.portion = 0\.\d+ cannot move by a little"):
+        eq.sensitivity(of="dlmp", to="lses.A.portion")
+    with pytest.raises(DataError, match="rating_sides must be a whole number"):
+        eq.sensitivity(of="dlmp", to="rating_sides")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import byhand
 import numpy as np
 import pytest
-from cases import make_case
+from cases import make_case, self_supplied
 from test_potential import busy
 
 import v2geq as vg
@@ -84,13 +84,7 @@ def test_spec_wardrop_shipped(solved, scenario, v2g) -> None:
 
 def test_spec_canonical_prices() -> None:
     """LSEs of unequal theta: pi+ at the lower, pi- at the higher one, where nothing is traded."""
-    case = make_case(
-        generators={
-            "ga": {"lse": "A", "bus": "a", "max_kw": 500.0, "cost_linear": 0.02},
-            "gb": {"lse": "B", "bus": "b", "max_kw": 500.0, "cost_linear": 0.01},
-        },
-        price=0.5,
-    )
+    case = self_supplied()
     eq = vg.solve(case)
     assert eq.certificate.holds
     theta, fee = eq.theta.to_numpy(), float(eq.wheeling_price.sel(bus="b"))

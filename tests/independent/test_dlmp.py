@@ -12,7 +12,7 @@ from dataclasses import replace
 import byhand
 import numpy as np
 import pytest
-from cases import fuel_only, make_case, make_feeder
+from cases import fuel_only, make_case, make_feeder, self_supplied
 
 import v2geq as vg
 from v2geq.coupling import couple
@@ -104,13 +104,7 @@ def test_spec_dlmp_binding_voltage() -> None:
 @pytest.mark.parametrize("v2g", [False, True])
 def test_spec_dlmp_no_import(v2g: bool) -> None:
     """Cheap local generation and p_TSO = 0: tau is in [max theta, c_TSO], the DLMP is theta."""
-    case = make_case(
-        generators={
-            "ga": {"lse": "A", "bus": "a", "max_kw": 500.0, "cost_linear": 0.02},
-            "gb": {"lse": "B", "bus": "b", "max_kw": 500.0, "cost_linear": 0.01},
-        },
-        price=0.5,
-    )
+    case = self_supplied()
     eq = vg.solve(case, v2g=v2g)
     assert float(eq.tso_import_kw) == pytest.approx(0.0, abs=1e-9)
     assert float(eq.tso_price) == pytest.approx(float(eq.theta.max()), abs=1e-12)

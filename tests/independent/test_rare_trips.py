@@ -110,3 +110,5 @@ def test_hardly_any_electric_vehicles_at_all() -> None:
     assert few.certificate.holds
     assert fewer.certificate.holds
     assert cost(few, "ev", "1-20") == pytest.approx(cost(fewer, "ev", "1-20"), abs=1e-5)
+    # what they trade is trade
+    assert fewer.charge_traded.sum() == few.charge_traded.sum() > 0

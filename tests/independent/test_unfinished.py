@@ -42,3 +42,10 @@ def test_an_error_inside_a_property_is_its_own(monkeypatch: pytest.MonkeyPatch) 
         _ = eq.certificate
     with pytest.raises(AttributeError, match=r"no result 'dlpm'.*dlmp"):
         _ = eq.dlpm
+
+
+def test_a_limit_of_iterations_is_no_matter_of_the_data() -> None:
+    case = vg.load_case("ieee123_sioux_falls")
+    with pytest.raises(vg.ConvergenceError, match="raise max_iterations") as caught:
+        vg.solve(case, "base", options=vg.Options(max_iterations=2))
+    assert "very different size" not in str(caught.value)

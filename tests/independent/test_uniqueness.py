@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cases import make_case
+from cases import self_supplied
 
 import v2geq as vg
 from v2geq.players.generation import StationPrices, price_all
@@ -97,13 +97,7 @@ def test_two_full_lines_in_a_row_share_a_price(solved) -> None:
 
 @pytest.mark.parametrize("v2g", [False, True])
 def test_without_import_the_tso_price_is_an_interval(v2g: bool) -> None:
-    case = make_case(
-        generators={
-            "ga": {"lse": "A", "bus": "a", "max_kw": 500.0, "cost_linear": 0.02},
-            "gb": {"lse": "B", "bus": "b", "max_kw": 500.0, "cost_linear": 0.01},
-        },
-        price=0.5,
-    )
+    case = self_supplied()
     eq = vg.solve(case, v2g=v2g)
     told = row(eq, "tso_price", "", full=True)
     assert told["status"] == INTERVAL
@@ -152,8 +146,43 @@ def test_classes_that_value_time_differently_are_not_known() -> None:
         trips={**case.trips, "vip": case.trips["ev"]},
         trip_tables={**case.trip_tables, "vip": case.trip_tables["ev"]},
     )
-    table = vg.solve(case, "base").uniqueness
-    assert set(table["status"]) == {UNKNOWN}
+    eq = vg.solve(case, "base")
+    assert set(eq.uniqueness["status"]) == {UNKNOWN}
+    assert not any("not unique" in text for text in eq.warnings)
+    assert any("whether prices of energy are unique is not known" in text for text in eq.warnings)
+    assert "perhaps not unique" in eq._repr_html_()
+
+
+def test_the_full_table_has_every_result(solved) -> None:
+    """Results that are data apart; at stations without trade the CNO's prices are told as well."""
+    eq = solved("ieee123_sioux_falls", "stress", True)
+    table = eq.full_uniqueness
+    data = {"firm_kw", "island", "toll_usd", "trips_ev_veh_h", "trips_fv_veh_h"}
+    numbers = {str(k) for k in eq.data if eq.data[k].dtype.kind == "f"}
+    assert set(table["result"]) == numbers - data
+    sizes = table.groupby("result").size()
+    for name in ("purchase_price", "resale_price", "import_kw", "wait_h", "loading"):
+        assert sizes[name] == eq.data[name].size, name
+    ends = table.set_index(["result", "label"])
+    # no limit of a station binds there, so both pay and get the same
+    same = ["low", "high", "status"]
+    for mine, drivers in (("purchase_price", "charge_price"), ("resale_price", "discharge_price")):
+        pd.testing.assert_frame_equal(ends.loc[mine, same], ends.loc[drivers, same])
+    for told in table.itertuples():
+        if told.status == INTERVAL and told.result in numbers:
+            assert told.low <= told.high
+
+
+@pytest.mark.slow
+def test_shed_load_splits_freely_at_one_price(solved) -> None:
+    eq = solved("ieee123_sioux_falls", "stress", False)
+    told = eq.full_uniqueness.query("result == 'shed_kw'").set_index("label")
+    assert (told["status"] == INTERVAL).all()
+    total = float(eq.shed_kw.sum())
+    firm = eq.firm_kw.sel(bus=told.index).to_numpy()
+    # any bus may be the one that sheds, up to its load, and none has to
+    np.testing.assert_allclose(told["low"], 0.0, atol=1e-6)
+    np.testing.assert_allclose(told["high"], np.minimum(firm, total), atol=1e-6)
 
 
 def test_left_out_and_saved(island: vg.Equilibrium, tmp_path: Path) -> None:
@@ -172,13 +201,7 @@ def test_a_sensitivity_where_a_price_is_not_unique(island: vg.Equilibrium) -> No
     assert np.isnan(slope.sel(bus="69"))
     assert "69" in slope.attrs["not_unique"].split(", ")
     assert np.isfinite(slope.sel(bus="1"))
-    case = make_case(
-        generators={
-            "ga": {"lse": "A", "bus": "a", "max_kw": 500.0, "cost_linear": 0.02},
-            "gb": {"lse": "B", "bus": "b", "max_kw": 500.0, "cost_linear": 0.01},
-        },
-        price=0.5,
-    )
+    case = self_supplied()
     eq = vg.solve(case)
     with pytest.raises(vg.DataError, match="tso_price is not unique"):
         eq.sensitivity(of="tso_price", to="voll")

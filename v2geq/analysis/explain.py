@@ -189,7 +189,8 @@ def _explain_price(eq: Equilibrium, bus: str) -> Explanation:
     )
     parts = [
         f"Bus {bus}: energy is worth {fee + energy:.4f} $/kWh, of which {energy:.4f} is the energy "
-        f"price of the load serving entities and {fee:.4f} the wheeling fee from the substation.",
+        f"price of the load serving entities and {round(fee, 4) + 0.0:.4f} the wheeling fee from "
+        "the substation.",
         _firm_text(eq, bus, fee + energy),
         _unique_text(eq, bus),
         _energy_text(eq),

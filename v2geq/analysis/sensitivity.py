@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.arrays import BoolArray, FloatArray, IntArray
+from v2geq.arrays import BoolArray, FloatArray
 from v2geq.coupling import Coupled, couple
 from v2geq.data.targets import resolve as resolve_target
 from v2geq.data.targets import value_of
 from v2geq.equilibrium import Equilibrium
 from v2geq.errors import DataError, did_you_mean
 from v2geq.players.drivers import traffic
-from v2geq.results.polytope import SPANNED, multipliers, strategies
+from v2geq.results.polytope import multipliers, strategies
 from v2geq.results.tables import tables
+from v2geq.results.uniqueness import changing
 from v2geq.scenario import resolve
 from v2geq.solvers.linear import PatternFactor
 
@@ -34,8 +35,6 @@ STEP = 1e-5
 DEGENERATE = 1e-6
 """Scaled distance from a bound, and size of F, below which a pair is degenerate."""
 PROXIMAL = 1e-8
-MOVE = 1e-3
-"""Size of the moves, in data scales, that show what is not unique."""
 SOLVED = 1e-6
 """Residual of the linear system, as a share of its right side, from which there is no solution."""
 
@@ -95,7 +94,7 @@ def sensitivity(eq: Equilibrium, *, of: str, to: str) -> xr.DataArray:
         known = [str(k) for k in eq.data if eq.data[k].dtype.kind == "f"]
         raise DataError(f"no numeric result {of!r}", advice=did_you_mean(of, known))
     loose = _not_unique(eq, of)
-    if loose.all():
+    if loose.size and loose.all():
         raise DataError(
             f"{of} is not unique, so it has no derivative", advice="see eq.full_uniqueness"
         )
@@ -135,20 +134,10 @@ def _targets(eq: Equilibrium, to: str) -> tuple[dict[str, str], str | None]:
 
 def _not_unique(eq: Equilibrium, of: str) -> BoolArray:
     """Where a result changes with what can move within the equilibrium, in its shape."""
-    mcp, here = eq.coupled.mcp, eq.data[of].to_numpy()
-
-    def change(entries: IntArray, move: FloatArray) -> FloatArray:
-        z = eq.z.copy()
-        z[entries] += MOVE * mcp.scale[entries] * move
-        moved: FloatArray = np.abs(tables(eq.coupled, mcp.split(z))[of].to_numpy() - here)
-        return np.nan_to_num(moved)
-
-    out = np.zeros(here.shape, dtype=bool)
-    # what a move of everything changes is what the moves below are compared with
-    size = change(np.arange(mcp.n), np.random.default_rng(1).normal(size=mcp.n))
-    for polytope in (multipliers(mcp, eq.z), strategies(mcp, eq.z)[0]):
-        for move in polytope.moves():
-            out |= change(polytope.entries, move) > SPANNED * size
+    mcp, out = eq.coupled.mcp, np.zeros(eq.data[of].shape, dtype=bool)
+    polytopes = (multipliers(mcp, eq.z), strategies(mcp, eq.z)[0])
+    for polytope in polytopes:
+        out |= changing(eq.coupled, eq.z, polytope).get(of, False)
     return out
 
 
@@ -190,6 +179,11 @@ def _derivative(eq: Equilibrium, base: _Base, of: str, name: str) -> FloatArray:
     high, up = _moved(eq, name, value, step)
     low, down = _moved(eq, name, value, -step)
     span = high - low
+    if not span:
+        raise DataError(
+            f"{name} = {value:g} cannot move by a little, so nothing has a derivative by it",
+            advice="compare two equilibria instead",
+        )
     new, old = up.mcp, down.mcp
     d_low, d_high = (
         _difference(a, b) / span for a, b in ((new.lower, old.lower), (new.upper, old.upper))

@@ -32,11 +32,11 @@ def cno(scenario: Scenario, energy_reach: float) -> Program:
         "dims": ("station",),
         "labels": names,
         "unit": "kW",
+        # limits too bind or not by what is traded, however little beside the feeder's loads
+        "scale": scenario.station_scale(energy_reach),
     }
-    size = scenario.station_scale(energy_reach)
-    trade: dict[str, Any] = {**shape, "scale": size, "row_scale": scenario.price_scale}
-    # limits bind or not by what is traded, however little beside the feeder's loads
-    limit: dict[str, Any] = {**shape, "scale": size, "multiplier_scale": scenario.price_scale}
+    trade: dict[str, Any] = {**shape, "row_scale": scenario.price_scale}
+    limit: dict[str, Any] = {**shape, "multiplier_scale": scenario.price_scale}
     charge = p.variable(
         "charge", **trade, reach=energy_reach, meaning="energy sold to vehicles (c+)"
     )

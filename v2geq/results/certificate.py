@@ -35,8 +35,6 @@ LIMITS: Mapping[str, float] = {
 """What a certificate must keep; `regret` and `account_gap` are shares of turnover."""
 SLIGHT = 1e-6
 """Share of the cost of all trips below which their travel time measures no gap."""
-
-
 NO_COST = 1e-12
 """$ that costs are compared with where all of them are zero, as on roads that take no time."""
 
@@ -173,8 +171,8 @@ def block_residuals(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
     """
     mcp = coupled.mcp
     scaled = scaled_residual(mcp, z)
-    size = np.where(np.isinf(mcp.lower) & np.isinf(mcp.upper), mcp.row_scale, mcp.scale)
     free = np.isinf(mcp.lower) & np.isinf(mcp.upper)
+    size = np.where(free, mcp.row_scale, mcp.scale)
     rows = []
     for b in mcp.blocks:
         if not len(b):

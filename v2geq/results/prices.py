@@ -10,9 +10,24 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import BoolArray, FloatArray
 from v2geq.coupling import Coupled
 from v2geq.players.lse import player_name
+
+STATION_PRICES = ("charge_price", "discharge_price", "purchase_price", "resale_price")
+TRADED = 1e-6
+"""Share of what could be traded at a station above which energy counts as traded."""
+
+
+def traded(coupled: Coupled, values: Mapping[str, FloatArray]) -> dict[str, BoolArray]:
+    """Price at stations -> (station,) whether energy is traded at it; without V2G two of four."""
+    least = TRADED * coupled.scenario.station_scale(coupled.traffic.energy_reach)
+    out = {"charge_price": values["cno.charge"] > least}
+    out["purchase_price"] = out["charge_price"]
+    if coupled.scenario.v2g:
+        out["discharge_price"] = values["cno.discharge"] > least
+        out["resale_price"] = out["discharge_price"]
+    return out
 
 
 def station_wheeling(coupled: Coupled, values: Mapping[str, FloatArray]) -> FloatArray:

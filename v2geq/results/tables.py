@@ -11,14 +11,11 @@ from v2geq.arrays import FloatArray
 from v2geq.coupling import Coupled
 from v2geq.players.lse import demand_buses, inverse_demand, player_name
 from v2geq.results.accounts import responsive_sales
-from v2geq.results.prices import thetas
+from v2geq.results.prices import thetas, traded
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-TRADED = 1e-6
-"""Share of the power scale above which energy counts as traded."""
 
 
 def tables(coupled: Coupled, values: Mapping[str, FloatArray]) -> xr.Dataset:
@@ -145,9 +142,7 @@ def _power(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None
 
 
 def _stations(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None:
-    scenario = coupled.scenario
     s = ("station",)
-    small = TRADED * scenario.power_scale
     charge = values["cno.charge"]
     none = np.full(len(charge), np.nan)
     discharge = values.get("cno.discharge", np.zeros(len(charge)))
@@ -167,8 +162,10 @@ def _stations(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> N
         "$/kWh",
         "paid by LSEs to the CNO (pi-)",
     )
-    put("charge_traded", s, (charge > small).astype("int8"), "", "1 where vehicles charge")
-    put("discharge_traded", s, (discharge > small).astype("int8"), "", "1 where they discharge")
+    trade = traded(coupled, values)
+    sold = trade.get("discharge_price", np.zeros(len(charge)))
+    put("charge_traded", s, trade["charge_price"].astype("int8"), "", "1 where vehicles charge")
+    put("discharge_traded", s, sold.astype("int8"), "", "1 where they discharge")
     put("charge_kw", s, charge, "kW", "energy sold to vehicles (c+)")
     put("discharge_kw", s, discharge, "kW", "energy bought from vehicles (c-)")
     flow, traffic = values["drivers.station_flow"], coupled.traffic

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.arrays import BoolArray, FloatArray
+from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.coupling import Coupled, couple
 from v2geq.errors import listed
 from v2geq.mcp.assemble import MCP
@@ -29,6 +30,8 @@ from v2geq.results.polytope import (
     multipliers,
     strategies,
 )
+from v2geq.results.prices import STATION_PRICES, thetas, traded
+from v2geq.results.tables import tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +45,8 @@ MORE_PATHS = 20
 """Times paths are added at one end of an interval."""
 CHEAPER = 1e-9
 """Relative saving from which a path at the end of an interval takes part."""
+MOVE = 1e-3
+"""Size of the moves, in data scales, that show what is not unique."""
 FAR = 10.0
 """Price, in values of lost load, from which on a price counts as none that is ever reached."""
 SMALL_ROAD = 100
@@ -95,45 +100,101 @@ def uniqueness(
     """
     import pandas as pd
 
-    own = dict(values)
-    point = coupled.mcp.join(own)
+    point = coupled.mcp.join(dict(values))
     prices = _Search(coupled, point, multipliers(coupled.mcp, point))
-    traded = _traded(coupled, own)
+    trade = traded(coupled, values)
     rows = []
-    for quantity in _prices(coupled, own, full=full):
-        at_station = traded.get(quantity.result)
-        skip = None if at_station is None else ~at_station
-        rows += prices.rows(quantity, skip=skip)
-        if at_station is not None and quantity.result in ("charge_price", "discharge_price"):
-            rows += _untraded(prices, quantity, ~at_station, full=full)
+    for quantity in _prices(coupled, values, full=full):
+        idle = ~trade[quantity.result] if quantity.result in trade else None
+        rows += prices.rows(quantity, skip=idle)
+        if idle is not None:
+            rows += _untraded(prices, quantity, idle, paid=full)
     if full:
-        wide, wide_values, complete = with_cheapest_paths(coupled, own)
-        wide = replace(wide, mcp=couple(wide.scenario, wide.traffic).mcp)
-        moves, strict = strategies(wide.mcp, wide.mcp.join(wide_values))
-        flows = _Search(wide, wide.mcp.join(wide_values), moves, exact=complete, strict=strict)
-        for quantity in _quantities(wide, wide_values):
-            rows += flows.rows(quantity)
+        rows += _beside_prices(prices, values, {row[0] for row in rows})
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _beside_prices(
+    prices: _Search, values: Mapping[str, FloatArray], done: set[str]
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of all results but those `done`."""
+    wide, wide_values, complete = with_cheapest_paths(prices.coupled, values)
+    wide = replace(wide, mcp=couple(wide.scenario, wide.traffic).mcp)
+    point = wide.mcp.join(wide_values)
+    polytope, strict = strategies(wide.mcp, point)
+    flows = _Search(wide, point, polytope, exact=complete, strict=strict)
+    for quantity in _quantities(wide, wide_values):
+        done.add(quantity.result)
+        yield from flows.rows(quantity)
+    # what is left is no linear function: it is unique where nothing that may move changes it
+    data = tables(wide, wide_values)
+    by_prices = changing(prices.coupled, prices.z, prices.polytope)
+    for name, moves in changing(wide, point, polytope).items():
+        if name in done:
+            continue
+        result, moves = data[name], moves | by_prices[name]
+        labels = product(*(map(str, result[d].to_numpy()) for d in result.dims))
+        for label, moved, value in zip(labels, moves.flat, result.to_numpy().flat, strict=True):
+            text = ", ".join(label)
+            if np.isnan(value):
+                continue
+            if moved or not prices.monotone:
+                yield name, text, np.nan, np.nan, UNKNOWN, ""
+            else:
+                yield name, text, float(value), float(value), UNIQUE, REGULAR
+
+
+def changing(coupled: Coupled, z: FloatArray, polytope: Polytope) -> dict[str, BoolArray]:
+    """Results that hang on strategies or prices, and where a move of the polytope changes them.
+
+    In the shape of each result; what is data is left out.
+    """
+    mcp = coupled.mcp
+    here = tables(coupled, mcp.split(z))
+    names = [str(k) for k in here if here[k].dtype.kind == "f"]
+
+    def change(entries: IntArray, move: FloatArray) -> dict[str, FloatArray]:
+        moved = z.copy()
+        moved[entries] += MOVE * mcp.scale[entries] * move
+        there = tables(coupled, mcp.split(moved))
+        return {k: np.nan_to_num(np.abs((there[k] - here[k]).to_numpy())) for k in names}
+
+    # what a move of everything changes is what the moves are compared with
+    whole = change(np.arange(mcp.n), np.random.default_rng(1).normal(size=mcp.n))
+    moves = [change(polytope.entries, move) for move in polytope.moves()]
+    return {
+        k: np.any([m[k] > SPANNED * size for m in moves], axis=0)
+        for k, size in whole.items()
+        if size.any()
+    }
+
+
+def where_used(coupled: Coupled, table: pd.DataFrame) -> pd.DataFrame:
+    """Rows on prices of energy at buses with load, a station or a generator."""
+    scenario = coupled.scenario
+    used = {scenario.buses[i] for i in scenario.load_buses}
+    used |= set(scenario.stations["bus"]) | set(scenario.generators["bus"])
+    return table[(table["result"] == "dlmp") & table["label"].isin(used)]
 
 
 def notes_on(coupled: Coupled, table: pd.DataFrame) -> list[str]:
     """What a reader of prices should know: those that are not unique where anybody trades."""
-    scenario = coupled.scenario
-    used = {scenario.buses[i] for i in scenario.load_buses}
-    used |= set(scenario.stations["bus"]) | set(scenario.generators["bus"])
-    several = table[table["status"] != UNIQUE]
+    prices = where_used(coupled, table)
     out = []
-    at_buses = several[(several["result"] == "dlmp") & several["label"].isin(used)]
-    if len(at_buses):
-        out.append(f"prices of energy are not unique at buses {_some(at_buses)}")
+    several = prices[prices["status"] == INTERVAL]
+    if len(several):
+        first = several.iloc[0]
+        out.append(
+            f"prices of energy are not unique at buses {listed(list(several['label']))}; at "
+            f"{first['label']}: any value from {first['low']:.6g} to {first['high']:.6g} $/kWh"
+        )
+    unknown = prices[prices["status"] == UNKNOWN]
+    if len(unknown):
+        out.append(
+            "whether prices of energy are unique is not known at buses "
+            f"{listed(list(unknown['label']))}"
+        )
     return out
-
-
-def _some(rows: pd.DataFrame) -> str:
-    first = rows.iloc[0]
-    known = first["status"] == INTERVAL
-    ends = f"any value from {first['low']:.6g} to {first['high']:.6g}" if known else "unknown"
-    return f"{listed(list(rows['label']))}; at {first['label']}: {ends} $/kWh"
 
 
 class _Search:
@@ -152,6 +213,7 @@ class _Search:
         self.exact, self.strict = exact, strict
         self.monotone = is_monotone(coupled.mcp)
         self.moves = polytope.moves()
+        self.first: dict[tuple[int, bool], float] = {}
 
     def changes(self, quantity: Linear) -> tuple[FloatArray, BoolArray]:
         """(label, move) changes of the quantity, and (label,) whether no move changes it."""
@@ -251,36 +313,31 @@ class _Search:
 # Stations where nothing is traded
 
 
-def _traded(coupled: Coupled, values: Mapping[str, FloatArray]) -> dict[str, BoolArray]:
-    """Result -> (station,) whether anything is traded at that price."""
-    least = 1e-6 * coupled.scenario.station_scale(coupled.traffic.energy_reach)
-    out = {"charge_price": values["cno.charge"] > least}
-    out["purchase_price"] = out["charge_price"]
-    if "cno.discharge" in values:
-        out["discharge_price"] = values["cno.discharge"] > least
-        out["resale_price"] = out["discharge_price"]
-    return out
-
-
 def _untraded(
-    search: _Search, quantity: Linear, idle: BoolArray, *, full: bool
+    search: _Search, quantity: Linear, idle: BoolArray, *, paid: bool
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of stations without trade: from where trade would start to where a vehicle would come.
 
     Where trade would start is the canonical price; that it is unique says the active set. Where the
     first vehicle would come, all other prices as they are, is found from the other side: every
-    cheapest path that would earn says at which price it would not.
+    cheapest path that would earn says at which price it would not. The CNO's prices are the
+    drivers' less what a station's limits cost.
     """
-    coupled, mcp = search.coupled, search.coupled.mcp
-    values = mcp.split(search.z)
-    charging = quantity.result == "charge_price"
-    _, settled = search.changes(_canonical(coupled, values, charging=charging))
+    coupled, values = search.coupled, search.coupled.mcp.split(search.z)
+    charging = quantity.result in ("charge_price", "purchase_price")
+    drivers = "charge_price" if charging else "discharge_price"
+    markup = values[drivers] - quantity.start
+    _, settled = search.changes(_canonical(coupled, values, quantity.result))
     for s in np.flatnonzero(idle).tolist():
         label, here = quantity.labels[s], float(quantity.start[s])
         if not (search.monotone and settled[s]):
-            yield quantity.result, label, np.nan, np.nan, UNKNOWN, LINEAR
+            yield quantity.result, label, np.nan, np.nan, UNKNOWN, LINEAR if search.monotone else ""
             continue
-        other = _first_vehicle(coupled, values, s, charging=charging, paid=full)
+        if (s, charging) not in search.first:
+            search.first[s, charging] = _first_vehicle(
+                coupled, values, s, charging=charging, paid=paid
+            )
+        other = search.first[s, charging] - float(markup[s])
         low, high = (min(other, here), here) if charging else (here, max(other, here))
         if np.isnan(other):
             yield quantity.result, label, np.nan, np.nan, UNKNOWN, LINEAR
@@ -384,9 +441,7 @@ def _prices(coupled: Coupled, values: Mapping[str, FloatArray], *, full: bool) -
     yield Linear("firm_price", buses, parts, price, unit)
     stations = [str(s) for s in scenario.stations.index]
     at_station = sp.eye_array(len(stations), format="csr")
-    listed = ["charge_price", "discharge_price"]
-    listed += ["purchase_price", "resale_price"] if full else []
-    for name in listed:
+    for name in STATION_PRICES if full else STATION_PRICES[:2]:
         if name in values:
             yield Linear(name, stations, {name: at_station}, values[name], unit)
     if not full:
@@ -410,72 +465,91 @@ def _prices(coupled: Coupled, values: Mapping[str, FloatArray], *, full: bool) -
         )
 
 
-def _canonical(coupled: Coupled, values: Mapping[str, FloatArray], *, charging: bool) -> Linear:
+def _canonical(coupled: Coupled, values: Mapping[str, FloatArray], result: str) -> Linear:
     """Price at every station at which trade would start, see `v2geq.results.prices`."""
     scenario = coupled.scenario
     stations = [str(s) for s in scenario.stations.index]
     n = len(stations)
     at = [scenario.bus_position[b] for b in scenario.stations["bus"]]
     bus = sp.csr_array((np.ones(n), (np.arange(n), at)), shape=(n, len(scenario.buses)))
-    names = [player_name(str(k)) for k in scenario.case.lses.index]
-    theta = [float(values[f"{k}.energy"][0]) for k in names]
-    marginal = names[int(np.argmin(theta) if charging else np.argmax(theta))]
-    eye = sp.eye_array(n, format="csr")
-    parts = {
-        "wheeling_price": bus,
-        f"{marginal}.energy": _ones(n),
-        "cno.net_upper": eye,
-        "cno.net_lower": -eye,
-    }
+    theta = thetas(coupled, values)
+    buys = result in ("charge_price", "purchase_price")
+    marginal = scenario.case.lses.index[int(theta.argmin() if buys else theta.argmax())]
+    parts = {"wheeling_price": bus, f"{player_name(marginal)}.energy": _ones(n)}
+    if result in ("charge_price", "discharge_price"):
+        eye = sp.eye_array(n, format="csr")
+        parts |= {"cno.net_upper": eye, "cno.net_lower": -eye}
     return Linear("", stations, parts, np.zeros(n), scenario.price_scale)
 
 
 def _quantities(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Linear]:
-    """Results that hang on strategies."""
-    scenario, traffic = coupled.scenario, coupled.traffic
-    kw = scenario.power_scale
-    mcp = coupled.mcp
+    """Results that are linear in strategies, by the names and labels of `tables`."""
+    scenario, traffic, mcp = coupled.scenario, coupled.traffic, coupled.mcp
+    kw, trade = scenario.power_scale, scenario.station_scale(traffic.energy_reach)
 
     def block(result: str, name: str, scale: float) -> Linear:
         own = mcp[name]
-        labels = ["-".join(label) for label in own.labels]
+        labels = [", ".join(label) for label in own.labels]
         return Linear(
             result, labels, {name: sp.eye_array(len(own), format="csr")}, values[name], scale
         )
 
-    yield block("p_kw", "dso.p_line", kw)
-    yield block("q_kvar", "dso.q_line", kw)
-    yield block("withdrawal_kw", "dso.withdrawal", kw)
-    yield block("tso_import_kw", "dso.p_tso", kw)
-    yield block("tso_reactive_kvar", "dso.q_tso", kw)
-    squared = block("voltage_pu", "dso.v_squared", scenario.voltage_scale)
+    for result, name, scale in (
+        ("p_kw", "dso.p_line", kw),
+        ("q_kvar", "dso.q_line", kw),
+        ("withdrawal_kw", "dso.withdrawal", kw),
+        ("tso_import_kw", "dso.p_tso", kw),
+        ("tso_reactive_kvar", "dso.q_tso", kw),
+        ("charge_kw", "cno.charge", trade),
+        ("discharge_kw", "cno.discharge", trade),
+        ("flow_veh_h", "drivers.arc_flow", float(mcp.scale[mcp["drivers.arc_flow"].start])),
+    ):
+        if name in mcp:
+            yield block(result, name, scale)
     # near one a move of the square is twice that of the voltage
+    squared = block("voltage_pu", "dso.v_squared", scenario.voltage_scale)
     voltage = np.sqrt(squared.start)
     half = sp.csr_array(sp.diags_array(0.5 / voltage))
     yield replace(squared, parts={"dso.v_squared": half}, start=voltage)
-    trade = scenario.station_scale(traffic.energy_reach)
-    for result, name in (("charge_kw", "cno.charge"), ("discharge_kw", "cno.discharge")):
-        if name in mcp:
-            yield block(result, name, trade)
-    stop_scale = float(traffic.queue_time.piles.mean()) if traffic.queues else 1.0
-    yield block("stops_veh_h", "drivers.station_flow", stop_scale)
-    for player in (player_name(str(k)) for k in scenario.case.lses.index):
-        yield block("generation_kw", f"{player}.generation", kw)
-        yield block(f"import_kw {player}", f"{player}.import", kw)
-        yield block(f"shed_kw {player}", f"{player}.shed", kw)
-        yield block(f"sales_kw {player}", f"{player}.sales", kw)
-        yield block(f"to_station_kw {player}", f"{player}.to_station", trade)
-        if f"{player}.from_station" in mcp:
-            yield block(f"from_station_kw {player}", f"{player}.from_station", trade)
-    yield block("flow_veh_h", "drivers.arc_flow", float(mcp.scale[mcp["drivers.arc_flow"].start]))
-    arcs = list(traffic.graph.arcs)
+    if traffic.shared_queues and traffic.queues:
+        stops = float(mcp.scale[mcp["drivers.station_flow"].start])
+        yield block("stops_veh_h", "drivers.station_flow", stops)
+    names = [str(k) for k in scenario.case.lses.index]
+    for k in names:
+        yield block("generation_kw", f"{player_name(k)}.generation", kw)
+        yield replace(block("import_kw", f"{player_name(k)}.import", kw), labels=[k])
+        for result, what, scale in (
+            ("shed_by_lse_kw", "shed", kw),
+            ("to_station_kw", "to_station", trade),
+            ("from_station_kw", "from_station", trade),
+        ):
+            if f"{player_name(k)}.{what}" in mcp:
+                own = block(result, f"{player_name(k)}.{what}", scale)
+                yield replace(own, labels=[f"{k}, {label}" for label in own.labels])
+    for result, what in (("shed_kw", "shed"), ("sales_kw", "sales")):
+        yield _by_bus(coupled, values, result, [f"{player_name(k)}.{what}" for k in names])
     for name, demand in traffic.demand.items():
         incidence = traffic.paths[name].arc_incidence
-        flow = values[f"drivers.flow_{name}"]
+        flow = f"drivers.flow_{name}"
         yield Linear(
             f"flow_{name}_veh_h",
-            arcs,
-            {f"drivers.flow_{name}": incidence},
-            incidence @ flow,
+            list(traffic.graph.arcs),
+            {flow: incidence},
+            incidence @ values[flow],
             float(demand.mean()) if len(demand) else 1.0,
         )
+
+
+def _by_bus(
+    coupled: Coupled, values: Mapping[str, FloatArray], result: str, blocks: list[str]
+) -> Linear:
+    """Sum over LSEs at every bus where one of them has any."""
+    labels = list(dict.fromkeys(label[0] for b in blocks for label in coupled.mcp[b].labels))
+    place = {label: i for i, label in enumerate(labels)}
+    parts = {}
+    for name in blocks:
+        rows = [place[label[0]] for label in coupled.mcp[name].labels]
+        shape = (len(labels), len(rows))
+        parts[name] = sp.csr_array((np.ones(len(rows)), (rows, np.arange(len(rows)))), shape=shape)
+    total = sum((part @ values[name] for name, part in parts.items()), np.zeros(len(labels)))
+    return Linear(result, labels, parts, total, coupled.scenario.power_scale)
