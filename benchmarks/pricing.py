@@ -21,10 +21,10 @@ import numpy as np
 
 import v2geq as vg
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.model import RoadNetwork
-from v2geq.players.paths import EnergyRules
-from v2geq.players.pricing import LegFronts, price_paths, shortest_routes
+from v2geq.data.model.case import RoadNetwork
 from v2geq.roads.graph import Graph
+from v2geq.trips.paths import EnergyRules
+from v2geq.trips.pricing import LegFronts, price_paths, shortest_routes
 
 # folder, prefix, stations, kWh per km
 NETWORKS: dict[str, tuple[str, int, float]] = {

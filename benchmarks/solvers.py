@@ -21,12 +21,12 @@ import numpy as np
 import pandas as pd
 
 import v2geq as vg
-from v2geq.coupling import Coupled, couple
-from v2geq.data.model import Case, Feeder
-from v2geq.players.drivers import traffic
+from v2geq.data.model.case import Case, Feeder
+from v2geq.market.coupling import Coupled, couple
 from v2geq.scenario import resolve
 from v2geq.solvers import Options, interior_point
 from v2geq.solvers.linear import PatternFactor
+from v2geq.trips.traffic import traffic
 
 
 class _AlwaysLU(PatternFactor):

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from v2geq.data.check_case import check_case
-from v2geq.data.model import (
+from v2geq.data.checks.case import check_case
+from v2geq.data.model.case import (
     SECTIONS,
     Case,
     DriverClass,
@@ -20,8 +20,8 @@ from v2geq.data.model import (
     RoadNetwork,
     ScenarioData,
 )
-from v2geq.data.parameters import with_full_names
-from v2geq.data.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
+from v2geq.data.parameters.change import with_full_names
+from v2geq.data.parameters.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
 
 Row = Mapping[str, Any]
 

@@ -14,34 +14,33 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from v2geq.assignment import Assignment, assign
     from v2geq.data.case import available_cases, load_case, with_parameters
-    from v2geq.data.model import Case, RoadNetwork
-    from v2geq.data.tntp import read_tntp
+    from v2geq.data.model.case import Case, RoadNetwork
+    from v2geq.data.readers.tntp import read_tntp
     from v2geq.equilibrium import Equilibrium, load, solve
     from v2geq.errors import ConvergenceError, DataError, V2GError
-    from v2geq.roads.assign import assign
-    from v2geq.roads.assignment import Assignment
     from v2geq.roads.classes import UserClass
     from v2geq.solvers.protocol import Options
     from v2geq.studies.study import read_study, run_study
 
 # imported on first use, so that the command line answers at once
 _HOME = {
-    "Assignment": "v2geq.roads.assignment",
-    "Case": "v2geq.data.model",
+    "Assignment": "v2geq.assignment",
+    "Case": "v2geq.data.model.case",
     "ConvergenceError": "v2geq.errors",
     "DataError": "v2geq.errors",
     "Equilibrium": "v2geq.equilibrium",
     "Options": "v2geq.solvers.protocol",
-    "RoadNetwork": "v2geq.data.model",
+    "RoadNetwork": "v2geq.data.model.case",
     "UserClass": "v2geq.roads.classes",
     "V2GError": "v2geq.errors",
-    "assign": "v2geq.roads.assign",
+    "assign": "v2geq.assignment",
     "available_cases": "v2geq.data.case",
     "load": "v2geq.equilibrium",
     "load_case": "v2geq.data.case",
     "read_study": "v2geq.studies.study",
-    "read_tntp": "v2geq.data.tntp",
+    "read_tntp": "v2geq.data.readers.tntp",
     "run_study": "v2geq.studies.study",
     "solve": "v2geq.equilibrium",
     "with_parameters": "v2geq.data.case",
@@ -76,4 +75,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return __all__

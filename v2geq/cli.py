@@ -308,7 +308,7 @@ def solve(
     """Solve one scenario, print its figures and certificate."""
     changes = _changes(set_ or [])
     from v2geq.data.case import load_case
-    from v2geq.data.trips import spread_trips
+    from v2geq.data.readers.trips import spread_trips
     from v2geq.equilibrium import solve as solve_case
 
     if out is not None:
@@ -351,8 +351,8 @@ def assign(
     ] = 0.0,
 ) -> None:
     """Assign trips to a road network: user equilibrium of the roads alone."""
-    from v2geq.data.tntp import read_tntp
-    from v2geq.roads.assign import assign as assign_trips
+    from v2geq.assignment import assign as assign_trips
+    from v2geq.data.readers.tntp import read_tntp
     from v2geq.roads.assignment import check_results
 
     road, demand = read_tntp(net, trips, distance_factor=distance_factor, toll_factor=toll_factor)
@@ -427,7 +427,7 @@ def export(
     """Write the problem of a scenario, on the paths of its solution, as a GAMS model for PATH."""
     from v2geq.data.case import load_case
     from v2geq.equilibrium import solve as solve_case
-    from v2geq.mcp.gams import to_gams
+    from v2geq.export.gams import to_gams
 
     check_result(out)
     eq = solve_case(load_case(case), scenario, v2g=v2g, progress=_say)

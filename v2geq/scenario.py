@@ -15,11 +15,11 @@ import pandas as pd
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.case import admit
-from v2geq.data.model import Case
-from v2geq.data.parameters import with_changes
+from v2geq.data.model.case import Case
+from v2geq.data.parameters.change import with_changes
 from v2geq.errors import DataError, did_you_mean, listed, quoted
+from v2geq.grid.topology import Lines, Topology, energised
 from v2geq.show import card
-from v2geq.topology import Lines, Topology, energised
 
 LEAST_PRICE = 1e-4
 """$/kWh; prices are never measured by less, as the rest of the market costs a thousand times it."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from v2geq.analysis.claims import SCENARIOS, check_claims, claims_table, social_cost_changes
 from v2geq.errors import DataError
+from v2geq.paper.claims import SCENARIOS, check_claims, claims_table, social_cost_changes
 from v2geq.studies.study import Outcome, Run, claims_of
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from v2geq.data.case import load_case, networks_folder
-from v2geq.data.model import Case
+from v2geq.data.model.case import Case
 
 _FOLDERS = ("ieee123", "sioux_falls", "ieee123_sioux_falls_reference")
 

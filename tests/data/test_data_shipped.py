@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from v2geq.data import folders
 from v2geq.data.case import available_cases, load_case, networks_folder
-from v2geq.data.feeder import read_feeder
-from v2geq.data.model import Case, Feeder
-from v2geq.data.road import read_road
+from v2geq.data.model.case import Case, Feeder
+from v2geq.data.readers import folders
+from v2geq.data.readers.feeder import read_feeder
+from v2geq.data.readers.road import read_road
 from v2geq.errors import DataError
 
 CASES = ["ieee123_sioux_falls", "ieee123_sioux_falls_binding", "ieee123_sioux_falls_reference"]
@@ -34,7 +34,7 @@ def test_available_cases():
 
 
 def test_networks_folder_installed_or_in_the_source_tree(tmp_path, monkeypatch):
-    module = tmp_path / "lib" / "v2geq" / "data" / "folders.py"
+    module = tmp_path / "lib" / "v2geq" / "data" / "readers" / "folders.py"
     monkeypatch.setattr(folders, "__file__", str(module))
     with pytest.raises(DataError, match="not installed"):
         folders.networks_folder()

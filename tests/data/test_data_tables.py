@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from v2geq.data.schema import BRANCHES, LOADS, NO_LIMIT_KW, STATIONS, TRIPS
-from v2geq.data.tables import read_table
+from v2geq.data.parameters.schema import BRANCHES, LOADS, NO_LIMIT_KW, STATIONS, TRIPS
+from v2geq.data.readers.tables import read_table
 from v2geq.errors import DataError
 
 GOOD = "bus,load_kw,load_kvar\n1,40,20\n2,20,10\n"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import v2geq as vg
-from v2geq.data.check_road import arc_tolls, check_road
-from v2geq.data.tntp import read_tntp, read_tntp_flows
+from v2geq.data.checks.road import arc_tolls, check_road
+from v2geq.data.readers.tntp import read_tntp, read_tntp_flows
 from v2geq.errors import DataError
 from v2geq.roads.delay import TravelTime
 

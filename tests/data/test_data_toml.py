@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from v2geq.data.toml import read_toml
+from v2geq.data.readers.toml import read_toml
 from v2geq.errors import DataError
 
 STUDY = """\

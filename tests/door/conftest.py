@@ -9,7 +9,7 @@ import pytest
 from door import Answer, SmallCase
 
 from v2geq import cli
-from v2geq.data.model import Case
+from v2geq.data.model.case import Case
 from v2geq.equilibrium import Equilibrium, solve
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from v2geq.data.case import load_case, networks_folder
-from v2geq.data.model import Case
+from v2geq.data.model.case import Case
 
 NAME = "ieee123_sioux_falls_reference"
 PAIRS = "origin,destination,trips_veh_h\n1,20,30\n13,6,30\n24,1,30\n"

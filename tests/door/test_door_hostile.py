@@ -14,11 +14,11 @@ from door import Answer, SmallCase, left_over
 
 import v2geq as vg
 from v2geq.analysis.validation import validation_page
+from v2geq.certificates.market import certify
 from v2geq.data.template import write_template
 from v2geq.equilibrium import Equilibrium
-from v2geq.mcp.gams import to_gams
+from v2geq.export.gams import to_gams
 from v2geq.plots import plot_study
-from v2geq.results.certificate import certify
 from v2geq.solvers import solver
 from v2geq.studies.check import check
 

@@ -17,8 +17,8 @@ from door import Answer, SmallCase
 
 import v2geq as vg
 from v2geq.data.case import case_to_document
-from v2geq.data.model import Case, ScenarioData
-from v2geq.data.targets import resolve
+from v2geq.data.model.case import Case, ScenarioData
+from v2geq.data.parameters.targets import resolve
 
 ESCAPE = "\x1b[31mred"
 HUGE = 10**5000

@@ -19,8 +19,8 @@ import pytest
 from door import Answer, SmallCase
 
 from v2geq.data.case import load_case
-from v2geq.data.tables import read_text
-from v2geq.data.tntp import read_tntp
+from v2geq.data.readers.tables import read_text
+from v2geq.data.readers.tntp import read_tntp
 from v2geq.equilibrium import load
 from v2geq.errors import DataError
 from v2geq.files import MOST_BYTES, read_bytes

@@ -17,14 +17,14 @@ from door import Answer, left_over
 
 import v2geq as vg
 from v2geq import equilibrium
-from v2geq.coupling import couple
 from v2geq.data.case import case_to_document
 from v2geq.equilibrium import Equilibrium, load
 from v2geq.errors import DataError
-from v2geq.players.drivers import traffic
-from v2geq.results.prices import canonical
+from v2geq.market.coupling import couple
+from v2geq.market.prices import canonical
 from v2geq.scenario import resolve
 from v2geq.solvers import solver
+from v2geq.trips.traffic import traffic
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from door import Answer, SmallCase
 
-from v2geq.data.model import Case
+from v2geq.data.model.case import Case
 from v2geq.equilibrium import solve
 
 pytestmark = pytest.mark.slow

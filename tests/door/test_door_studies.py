@@ -178,7 +178,7 @@ def test_every_kind_of_failure_is_told(
 def test_an_uncertified_run_fails(
     small: SmallCase, run: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from v2geq.results.certificate import Certificate
+    from v2geq.certificates.market import Certificate
 
     monkeypatch.setattr(Certificate, "failures", property(lambda self: ["regret is 3"]))
     small.study("[study]\nscenarios = ['base']\nv2g = [true]\n")

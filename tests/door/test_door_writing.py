@@ -22,8 +22,8 @@ from matplotlib.figure import Figure
 import v2geq
 from v2geq.equilibrium import Equilibrium
 from v2geq.errors import DataError
+from v2geq.export.gams import to_gams
 from v2geq.files import locked, write_files
-from v2geq.mcp.gams import to_gams
 from v2geq.plots import save as save_figure
 from v2geq.studies.study import read_study, run_study
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from cases import make_case, make_feeder, make_road
 
-from v2geq.data.model import Case
+from v2geq.data.model.case import Case
 from v2geq.equilibrium import Equilibrium, solve
 from v2geq.mcp.assemble import MCP, Market
 from v2geq.mcp.curves import Linear, Quadratic

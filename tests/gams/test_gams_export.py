@@ -12,8 +12,8 @@ from gams_models import charging_case, curved_case, odd_labels, problem
 from gams_reader import GamsModel
 
 from v2geq.errors import DataError
+from v2geq.export.gams import to_gams
 from v2geq.mcp.assemble import MCP, Market
-from v2geq.mcp.gams import to_gams
 from v2geq.mcp.program import Program
 
 PROBLEMS = {

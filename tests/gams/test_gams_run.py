@@ -10,10 +10,11 @@ from gams_models import charging_case, curved_case, odd_labels, problem
 from gams_reader import GamsModel
 
 from v2geq.errors import ConvergenceError, DataError
+from v2geq.export.gams import GAMSPY, solve_with_gamspy, to_gams
 from v2geq.mcp.assemble import MCP
-from v2geq.mcp.gams import GAMSPY, solve_with_gamspy, to_gams
+from v2geq.mcp.problem import scaled_residual
 from v2geq.solvers.interior_point import interior_point
-from v2geq.solvers.protocol import Options, scaled_residual
+from v2geq.solvers.protocol import Options
 
 gamspy = pytest.importorskip("gamspy", reason="needs the extra gams")
 

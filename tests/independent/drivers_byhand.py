@@ -16,7 +16,7 @@ import byhand
 import numpy as np
 
 import v2geq as vg
-from v2geq.data.model import Case, DriverClass, RoadNetwork
+from v2geq.data.model.case import Case, DriverClass, RoadNetwork
 
 
 def reachable(road: RoadNetwork, origin: str) -> set[str]:

@@ -10,7 +10,7 @@ from test_closed_forms import detour, two_buses
 from test_potential import busy
 
 import v2geq as vg
-from v2geq.results.certificate import LIMITS, certify
+from v2geq.certificates.market import LIMITS, certify
 
 
 @pytest.fixture(scope="module")
@@ -168,11 +168,11 @@ def test_certificate_missing_path_is_seen() -> None:
     """Exact paths: a cheaper path outside the list is a regret of the drivers."""
     from dataclasses import replace
 
-    from v2geq.coupling import couple
-    from v2geq.players.drivers import traffic
-    from v2geq.players.paths import PathSet
+    from v2geq.market.coupling import couple
     from v2geq.scenario import resolve
     from v2geq.solvers.interior_point import interior_point
+    from v2geq.trips.paths import PathSet
+    from v2geq.trips.traffic import traffic
 
     case = make_case()
     full = vg.solve(case, v2g=False)

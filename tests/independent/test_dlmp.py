@@ -15,7 +15,7 @@ import pytest
 from cases import fuel_only, make_case, make_feeder, self_supplied
 
 import v2geq as vg
-from v2geq.coupling import couple
+from v2geq.market.coupling import couple
 from v2geq.solvers.interior_point import interior_point
 from v2geq.solvers.protocol import Options
 

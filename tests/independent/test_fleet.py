@@ -21,12 +21,12 @@ from test_closed_forms import wait
 from test_potential import compare
 
 import v2geq as vg
-from v2geq.coupling import couple
-from v2geq.data.model import Case
-from v2geq.players.paths import PathSet
+from v2geq.certificates.market import certify
+from v2geq.data.model.case import Case
+from v2geq.market.coupling import couple
 from v2geq.plots.tables import path_terms
-from v2geq.results.certificate import certify
 from v2geq.solvers.interior_point import interior_point
+from v2geq.trips.paths import PathSet
 
 EQUAL, DIFFERENT = (12.0, 12.0, 12.0), (12.0, 25.0, 40.0)
 QUEUES = ("shared", "direction")

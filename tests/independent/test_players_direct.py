@@ -9,7 +9,7 @@ import pytest
 from cases import make_case, make_feeder
 
 import v2geq as vg
-from v2geq.data.model import ScenarioData
+from v2geq.data.model.case import ScenarioData
 from v2geq.mcp.assemble import MCP, Market
 from v2geq.mcp.program import Program
 from v2geq.solvers.interior_point import interior_point

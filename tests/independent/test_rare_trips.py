@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import v2geq as vg
-from v2geq.results.certificate import certify
+from v2geq.certificates.market import certify
 
 TRUE_COST = 12.948082
 """$ of a trip from 1 to 20 in base with V2G, at any number of trips that changes nothing else."""

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import v2geq as vg
-from v2geq.data.folders import networks_folder
+from v2geq.data.readers.folders import networks_folder
 from v2geq.solvers.protocol import Options
 
 FLOWS = networks_folder() / "sioux_falls" / "best_known_flows.csv"

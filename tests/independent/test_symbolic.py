@@ -17,12 +17,12 @@ import sympy as sp
 from cases import make_case, make_feeder, make_road
 
 import v2geq as vg
-from v2geq.coupling import couple
 from v2geq.errors import DataError
+from v2geq.market.coupling import couple
 from v2geq.mcp.expression import Expression
-from v2geq.players.drivers import traffic
-from v2geq.players.generation import seed
 from v2geq.scenario import resolve
+from v2geq.trips.generation import seed
+from v2geq.trips.traffic import traffic
 
 LINE_KINDS = ("polygon", "box", "none")
 

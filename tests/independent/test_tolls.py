@@ -14,12 +14,13 @@ from test_potential import busy, compare
 from test_potential_random import random_case
 
 import v2geq as vg
-from v2geq.data.model import Case
+from v2geq.data.model.case import Case
 from v2geq.errors import DataError
-from v2geq.players.drivers import path_terms, traffic
-from v2geq.players.generation import StationPrices, all_cheapest, price_all
 from v2geq.plots.tables import trip_cost_table
 from v2geq.scenario import resolve
+from v2geq.trips.costs import path_terms
+from v2geq.trips.generation import StationPrices, all_cheapest, price_all
+from v2geq.trips.traffic import traffic
 
 
 def with_tolls(case: Case, seed: int = 0) -> Case:

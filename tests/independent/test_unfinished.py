@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 import v2geq as vg
-from v2geq import equilibrium
+from v2geq.market import solve as market_solve
+from v2geq.results import point
 
 
 @pytest.mark.parametrize("form", ["paths", "legs"])
 def test_round_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str) -> None:
     """Paths found in the last round are not in its problem, and not in its results."""
-    monkeypatch.setattr(equilibrium, "MAX_ROUNDS", 1)
+    monkeypatch.setattr(market_solve, "MAX_ROUNDS", 1)
     case = vg.load_case("ieee123_sioux_falls")
     eq = vg.solve(case, "island", check=False, set={"paths.form": form})
     assert eq.status == "iteration_limit"
@@ -37,7 +38,7 @@ def test_an_error_inside_a_property_is_its_own(monkeypatch: pytest.MonkeyPatch) 
     def broken(*_: object) -> None:
         raise AttributeError("what really went wrong")
 
-    monkeypatch.setattr(equilibrium, "certify", broken)
+    monkeypatch.setattr(point, "certify", broken)
     with pytest.raises(AttributeError, match="what really went wrong"):
         _ = eq.certificate
     with pytest.raises(AttributeError, match=r"no result 'dlpm'.*dlmp"):

@@ -11,10 +11,10 @@ import pytest
 from cases import self_supplied
 
 import v2geq as vg
-from v2geq.players.generation import StationPrices, price_all
-from v2geq.results.certificate import certify
+from v2geq.certificates.market import certify
 from v2geq.results.polytope import multipliers
 from v2geq.results.uniqueness import INTERVAL, UNIQUE, UNKNOWN, _prices, _Search
+from v2geq.trips.generation import StationPrices, price_all
 
 ISLAND = {"scenario.island.outages": ["sw2", "sw3"], "scenario.island.load_factor": 1.5}
 

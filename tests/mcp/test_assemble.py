@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import v2geq as vg
-from v2geq.coupling import Coupled
+from v2geq.convex.deviation import best_deviation
+from v2geq.convex.relaxation import least_relaxation
+from v2geq.market.coupling import Coupled
 from v2geq.mcp.assemble import MCP, Market
 from v2geq.mcp.curves import Quadratic
-from v2geq.mcp.deviation import best_deviation
 from v2geq.mcp.program import Program
-from v2geq.mcp.relaxation import least_relaxation
 
 
 def producer(name: str, cost: float, capacity: float) -> Program:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from v2geq.convex.deviation import best_deviation
+from v2geq.convex.relaxation import least_relaxation
 from v2geq.errors import ConvergenceError, DataError
 from v2geq.mcp.assemble import MCP, Market
 from v2geq.mcp.curves import Quadratic
-from v2geq.mcp.deviation import best_deviation
 from v2geq.mcp.program import Program, Variable
-from v2geq.mcp.relaxation import least_relaxation
 
 NAN, INF = np.nan, np.inf
 KW = {"unit": "kW", "scale": 1.0}

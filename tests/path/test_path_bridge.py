@@ -16,11 +16,12 @@ from path_problems import curved, market
 
 from v2geq.equilibrium import solve
 from v2geq.errors import DataError
+from v2geq.mcp.problem import scaled_residual
 from v2geq.solvers import path_structs
 from v2geq.solvers.interior_point import interior_point
 from v2geq.solvers.path_bridge import STATUS, path
 from v2geq.solvers.path_structs import Termination
-from v2geq.solvers.protocol import Options, Status, scaled_residual
+from v2geq.solvers.protocol import Options, Status
 
 # -- layouts ---------------------------------------------------------------------------------------
 

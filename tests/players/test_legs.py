@@ -9,9 +9,9 @@ import pytest
 from cases import make_case, make_road
 
 import v2geq as vg
-from v2geq.players.legs import LegSet
-from v2geq.players.paths import EnergyRules, Path, make_path
 from v2geq.roads.graph import Graph
+from v2geq.trips.legs import LegSet
+from v2geq.trips.paths import EnergyRules, Path, make_path
 
 
 def road() -> Graph:

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from v2geq.data.model import DriverClass, RoadNetwork
+from v2geq.data.model.case import DriverClass, RoadNetwork
 from v2geq.errors import DataError
-from v2geq.players.paths import (
+from v2geq.roads.graph import Graph, shortest_tree
+from v2geq.roads.routes import k_shortest_routes
+from v2geq.trips.paths import (
     EnergyRules,
     IntArray,
     Path,
@@ -23,8 +25,6 @@ from v2geq.players.paths import (
     make_path,
     require_feasible,
 )
-from v2geq.roads.graph import Graph, shortest_tree
-from v2geq.roads.routes import k_shortest_routes
 
 # Sioux Falls: every street runs both ways, length in km = free-flow time in minutes
 SIOUX_FALLS = (

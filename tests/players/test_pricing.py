@@ -10,9 +10,10 @@ import networkx as nx
 import numpy as np
 import pytest
 
-import v2geq.players.pricing as pricing
+import v2geq.trips.pricing as pricing
 from v2geq.errors import DataError, V2GError
-from v2geq.players.paths import (
+from v2geq.roads.graph import Graph
+from v2geq.trips.paths import (
     PATTERNS,
     EnergyRules,
     FloatArray,
@@ -21,8 +22,7 @@ from v2geq.players.paths import (
     enumerate_paths,
     make_path,
 )
-from v2geq.players.pricing import LegFronts, price_paths, shortest_routes
-from v2geq.roads.graph import Graph
+from v2geq.trips.pricing import LegFronts, price_paths, shortest_routes
 
 
 class Problem:

@@ -12,11 +12,11 @@ from scipy.sparse.csgraph import dijkstra
 
 import v2geq as vg
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.players.drivers import Traffic
-from v2geq.players.generation import StationPrices, price_all
-from v2geq.players.paths import EnergyRules
-from v2geq.players.pricing import price_paths
 from v2geq.roads.graph import Graph
+from v2geq.trips.generation import StationPrices, price_all
+from v2geq.trips.paths import EnergyRules
+from v2geq.trips.pricing import price_paths
+from v2geq.trips.traffic import Traffic
 
 CASE = vg.load_case("ieee123_sioux_falls")
 GRAPH = Graph.from_road(CASE.road)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import v2geq as vg
-from v2geq.players.generation import NO_BATTERY
-from v2geq.players.paths import EnergyRules, Path, enumerate_paths
-from v2geq.players.ties import Prices, cheapest_paths
 from v2geq.roads.graph import Graph
+from v2geq.trips.generation import NO_BATTERY
+from v2geq.trips.paths import EnergyRules, Path, enumerate_paths
+from v2geq.trips.ties import Prices, cheapest_paths
 
 
 def test_sioux_falls_equilibrium_routes_are_counted() -> None:
@@ -174,5 +174,5 @@ def test_too_many_ties_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     found = cheapest_paths(*args)
     assert found is not None and len(found) == 924
-    monkeypatch.setattr("v2geq.players.ties.MOST", 921)
+    monkeypatch.setattr("v2geq.trips.ties.MOST", 921)
     assert cheapest_paths(*args) is None

@@ -8,7 +8,7 @@ import pytest
 
 from v2geq.plots import tables
 from v2geq.plots.routes import battery_table, route_table
-from v2geq.results.accounts import path_costs
+from v2geq.trips.costs import path_costs
 
 
 def test_supply_is_that_of_the_summary(runs, summary):
@@ -72,7 +72,9 @@ def test_terms_of_a_path_add_up_to_its_cost(runs):
     for _, eq in runs:
         flows = eq.path_flows
         terms = tables.path_terms(eq, "ev").sum(axis=1)
-        np.testing.assert_allclose(terms, path_costs(flows.coupled, flows.values, "ev"), rtol=1e-12)
+        np.testing.assert_allclose(
+            terms, path_costs(flows.coupled.traffic, flows.values, "ev"), rtol=1e-12
+        )
 
 
 def test_changes_of_the_social_cost_add_up(runs, summary):

@@ -13,10 +13,10 @@ from random_cases import Market
 
 import v2geq as vg
 from v2geq.errors import DataError
-from v2geq.lifting import lifted, settle
-from v2geq.players.drivers import traffic
+from v2geq.market.lifting import lifted, settle
 from v2geq.scenario import resolve
 from v2geq.solvers import Options, solver
+from v2geq.trips.traffic import traffic
 
 
 def solve(market: Market) -> vg.Equilibrium | None:

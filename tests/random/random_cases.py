@@ -14,7 +14,7 @@ from drivers_byhand import Legs, reachable
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from v2geq.data.model import Case, DriverClass, Feeder, RoadNetwork, ScenarioData
+from v2geq.data.model.case import Case, DriverClass, Feeder, RoadNetwork, ScenarioData
 
 
 @dataclass(frozen=True)

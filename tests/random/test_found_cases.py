@@ -12,9 +12,9 @@ from drivers_byhand import check_wardrop
 from random_cases import Market
 
 import v2geq as vg
-from v2geq.data.model import Case, ScenarioData
+from v2geq.certificates.market import certify
+from v2geq.data.model.case import Case, ScenarioData
 from v2geq.errors import DataError
-from v2geq.results.certificate import certify
 
 
 def must_run(**changes) -> Case:

@@ -14,14 +14,14 @@ from cases import make_road
 
 import v2geq as vg
 from v2geq.analysis.validation import best_known_sioux_falls, braess
-from v2geq.data.folders import networks_folder
-from v2geq.data.model import RoadNetwork
-from v2geq.data.road import read_road
+from v2geq.data.model.case import RoadNetwork
+from v2geq.data.readers.folders import networks_folder
+from v2geq.data.readers.road import read_road
 from v2geq.roads.assign import _empty_pool, _pool_of
 from v2geq.roads.graph import Graph
 from v2geq.roads.kernels import assignment as kernels
 from v2geq.roads.kernels.delay import times_and_slopes
-from v2geq.roads.problem import Problem
+from v2geq.roads.problem import AssignmentProblem
 
 
 def make_trips(pairs: dict[tuple[str, str], float]) -> pd.DataFrame:
@@ -156,7 +156,9 @@ def test_times_and_slopes_follow_every_step() -> None:
     road = random_road(rng)
     road.arcs["delay"] = rng.choice(["bpr", "bpr", "conical"], 22)
     road.arcs["conical_alpha"] = 4.0
-    problem = Problem.build(road, {"truck": vg.UserClass(random_trips(rng), 20.0, pce=2.5)})
+    problem = AssignmentProblem.build(
+        road, {"truck": vg.UserClass(random_trips(rng), 20.0, pce=2.5)}
+    )
     pool, state = _empty_pool(problem), problem.state
     order = np.full((problem.trips.source.size, 8), -1, dtype=np.int32)
     for sweeps in (0, 1, 3):
@@ -412,7 +414,7 @@ def test_one_newton_step_meets_linear_times() -> None:
     wide = {**linear, "capacity_veh_h": 30.0}
     road = make_road({"a-b": linear, "a-m": wide, "m-b": {"free_flow_min": 0.0}})
     truck = vg.UserClass(make_trips({("a", "b"): 10}), pce=2.5)
-    problem = Problem.build(road, {"truck": truck})
+    problem = AssignmentProblem.build(road, {"truck": truck})
     pool, order = _empty_pool(problem), np.full((1, 3), -1, dtype=np.int32)
     for _ in range(2):
         work = (problem.roads, problem.trips, problem.delay, pool, problem.state, order)
@@ -430,7 +432,7 @@ def test_one_sweep_leaves_all_dearer_routes_of_constant_cost() -> None:
     flow = shared.flow
     times = {"a-b": 6.0, "a-m": 2.0, "m-b": 2.0, "a-n": 1.0, "n-b": 2.0}
     road = make_road({arc: {"free_flow_min": t, "bpr_b": 0.0} for arc, t in times.items()})
-    problem = Problem.build(road, {"all": vg.UserClass(trips)})
+    problem = AssignmentProblem.build(road, {"all": vg.UserClass(trips)})
     pool = _pool_of(problem, shared)
     work = (problem.roads, problem.trips)
     kernels.load(*work, pool, problem.state.flow)

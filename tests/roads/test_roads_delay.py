@@ -12,7 +12,7 @@ from cases import make_road
 from scipy.integrate import quad
 
 import v2geq as vg
-from v2geq.data.road import read_road
+from v2geq.data.readers.road import read_road
 from v2geq.data.template import write_template
 from v2geq.errors import DataError
 from v2geq.roads.delay import TravelTime, delay_arrays

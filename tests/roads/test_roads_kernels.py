@@ -13,24 +13,22 @@ import pytest
 
 import v2geq
 import v2geq as vg
-from v2geq.roads.kernels import cache
+from v2geq.kernels import cache
 
 PACKAGE = Path(v2geq.__file__).parent
-PRICE = "import numpy as np; from v2geq.roads.kernels.compiled import longer; print(longer(np.ones(3))[2])"
+PRICE = (
+    "import numpy as np; from v2geq.kernels.compiled import longer; print(longer(np.ones(3))[2])"
+)
 
 
 def copy_of_package(folder: Path) -> Path:
     """What the compiled loops need of the package, apart from this installation."""
     target = folder / "v2geq"
-    (target / "roads").mkdir(parents=True)
-    for name in ("__init__.py", "roads/__init__.py"):
+    for room in ("kernels", "roads/kernels", "trips/kernels"):
+        shutil.copytree(PACKAGE / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("__init__.py", "roads/__init__.py", "trips/__init__.py"):
         (target / name).write_text("")
     shutil.copy(PACKAGE / "arrays.py", target)
-    shutil.copytree(
-        PACKAGE / "roads/kernels",
-        target / "roads/kernels",
-        ignore=shutil.ignore_patterns("__pycache__"),
-    )
     return folder
 
 
@@ -77,7 +75,7 @@ def places(package: Path, tmp_path: Path) -> tuple[dict[str, str], list[Path]]:
     }
     found = [
         tmp_path / "own",
-        package / "v2geq/roads/kernels/__pycache__",
+        package / "v2geq/kernels/__pycache__",
         tmp_path / "xdg/v2geq",
         home / ".cache/v2geq",
         temporary / f"v2geq-{os.geteuid()}",
@@ -96,7 +94,7 @@ def test_places_in_turn(package: Path, tmp_path: Path, monkeypatch: pytest.Monke
     environment, found = places(package, tmp_path)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(cache, "_SOURCES", package / "v2geq/roads/kernels")
+    monkeypatch.setattr(cache, "_SOURCES", package / "v2geq/kernels")
     monkeypatch.setattr(tempfile, "tempdir", None)
     for place in found:
         folder = chosen()
@@ -112,7 +110,7 @@ def test_places_in_turn(package: Path, tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="owners of files")
 def test_no_home_at_all(package: Path, tmp_path: Path) -> None:
     """Without HOME and a writable package the temporary folder serves, for later processes too."""
-    block(package / "v2geq/roads/kernels/__pycache__")
+    block(package / "v2geq/kernels/__pycache__")
     program = "import os; os.path.expanduser = lambda path: path;" + PRICE
     said = "compiling inner loops, once after installation (up to 20 s)"
     assert run(package, program, TMPDIR=str(tmp_path)) == ("1.0", said)
@@ -178,12 +176,12 @@ def test_edit_in_another_file(package: Path, tmp_path: Path) -> None:
 
 
 def test_every_source_is_hashed(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = package / "v2geq/roads/kernels"
+    folder = package / "v2geq"
     before = cache.source_hash()
-    monkeypatch.setattr(cache, "_SOURCES", folder)
+    monkeypatch.setattr(cache, "_SOURCES", folder / "kernels")
     seen = {before, cache.source_hash.__wrapped__()}
     assert len(seen) == 1
-    files = sorted(folder.glob("*.py"))
+    files = sorted(folder.glob("**/kernels/*.py"))
     for file in files:
         file.write_text(file.read_text() + "\n")
         seen.add(cache.source_hash.__wrapped__())
@@ -249,8 +247,9 @@ def test_rehearsed_loops_serve_a_solve() -> None:
     """Loops compiled ahead are those a solve calls: none is compiled again for other types."""
     from numba.core.dispatcher import Dispatcher
 
-    from v2geq.players.rehearsal import rehearse
-    from v2geq.roads.kernels import assignment, labels, legs, shortest
+    from v2geq.roads.kernels import assignment, shortest
+    from v2geq.trips.kernels import labels, legs
+    from v2geq.trips.rehearsal import rehearse
 
     rehearse()
     vg.solve(vg.load_case("ieee123_sioux_falls"), "base")

@@ -11,7 +11,7 @@ from problems import PlainProblem, assert_solves, linear
 
 import v2geq as vg
 from v2geq.errors import DataError
-from v2geq.mcp.variational import VariationalInequality, from_problem
+from v2geq.mcp.problem import scaled_residual
 from v2geq.solvers.extragradient import (
     CORRECTIONS,
     SCHEMES,
@@ -20,7 +20,8 @@ from v2geq.solvers.extragradient import (
     solve_variational,
 )
 from v2geq.solvers.interior_point import interior_point
-from v2geq.solvers.protocol import Iteration, Options, Status, scaled_residual
+from v2geq.solvers.protocol import Iteration, Options, Status
+from v2geq.solvers.variational import VariationalInequality, from_problem
 
 ROTATION = np.array([[0.0, 1.0], [-1.0, 0.0]])
 

@@ -7,9 +7,10 @@ import pytest
 from problems import PlainProblem, assert_solves, linear
 
 from v2geq.errors import DataError
+from v2geq.mcp.problem import scaled_residual
 from v2geq.solvers import METHODS, solver
 from v2geq.solvers.interior_point import interior_point
-from v2geq.solvers.protocol import Options, Status, scaled_residual
+from v2geq.solvers.protocol import Options, Status
 
 
 def test_murty_1988_lcp_upper_triangular() -> None:

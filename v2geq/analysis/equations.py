@@ -9,8 +9,8 @@ import inspect
 import re
 from collections.abc import Callable
 
-from v2geq import coupling
-from v2geq.coupling import Coupled
+from v2geq.market import coupling
+from v2geq.market.coupling import Coupled
 from v2geq.mcp.program import CournotRevenue, Program, Variable
 from v2geq.players import cno, drivers, dso, lse
 

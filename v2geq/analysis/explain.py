@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from v2geq.equilibrium import Equilibrium
 from v2geq.errors import DataError, did_you_mean
-from v2geq.players.drivers import path_terms
 from v2geq.players.dso import rating_polygon, voltage_rows
 from v2geq.players.lse import player_name
-from v2geq.players.paths import Path
-from v2geq.results.accounts import path_costs
+from v2geq.results.point import Point
+from v2geq.trips.costs import path_costs, path_terms
+from v2geq.trips.paths import Path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +49,7 @@ class Explanation:
 
 
 def explain(
-    eq: Equilibrium, *, od: tuple[Any, Any] | None = None, bus: str | int | None = None
+    eq: Point, *, od: tuple[Any, Any] | None = None, bus: str | int | None = None
 ) -> Explanation:
     """Explain a trip (`od`) or a price (`bus`).
 
@@ -76,7 +75,7 @@ def explain(
 # -- trips ----------------------------------------------------------------------------------------
 
 
-def _explain_trip(eq: Equilibrium, origin: str, destination: str) -> Explanation:
+def _explain_trip(eq: Point, origin: str, destination: str) -> Explanation:
     import pandas as pd
 
     traffic = eq.coupled.traffic
@@ -99,13 +98,13 @@ def _explain_trip(eq: Equilibrium, origin: str, destination: str) -> Explanation
     return Explanation(" ".join(texts), pd.concat(tables))
 
 
-def _trip_table(eq: Equilibrium, name: str, od: int) -> pd.DataFrame:
+def _trip_table(eq: Point, name: str, od: int) -> pd.DataFrame:
     import pandas as pd
 
     flows = eq.path_flows
     traffic, values = flows.coupled.traffic, flows.values
     kind, paths = traffic.classes[name], traffic.paths[name]
-    cost = path_costs(flows.coupled, values, name)
+    cost = path_costs(flows.coupled.traffic, values, name)
     flow = flows.least_squares[name]
     mine = np.flatnonzero(paths.od == od)
     used = mine[flow[mine] > SMALL]
@@ -130,7 +129,7 @@ def _trip_table(eq: Equilibrium, name: str, od: int) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("path").round(9)
 
 
-def _charge_levels(eq: Equilibrium, name: str, path: Path) -> str:
+def _charge_levels(eq: Point, name: str, path: Path) -> str:
     """Battery along the way: level on arrival at each stop and after it, then at the end."""
     traffic = eq.coupled.traffic
     rules, station = traffic.rules(name), traffic.paths[name].stations
@@ -147,7 +146,7 @@ def _charge_levels(eq: Equilibrium, name: str, path: Path) -> str:
     return " > ".join(parts)
 
 
-def _trip_text(eq: Equilibrium, name: str, od: int, table: pd.DataFrame) -> str:
+def _trip_text(eq: Point, name: str, od: int, table: pd.DataFrame) -> str:
     origin, destination = eq.coupled.traffic.od_names(name)[od]
     trips = float(eq.coupled.traffic.demand[name][od])
     used = table[table["used"] == "yes"]
@@ -171,7 +170,7 @@ def _trip_text(eq: Equilibrium, name: str, od: int, table: pd.DataFrame) -> str:
 # -- prices ---------------------------------------------------------------------------------------
 
 
-def _explain_price(eq: Equilibrium, bus: str) -> Explanation:
+def _explain_price(eq: Point, bus: str) -> Explanation:
     scenario = eq.scenario
     every = [str(b) for b in scenario.case.feeder.buses.index]
     if bus not in every:
@@ -200,7 +199,7 @@ def _explain_price(eq: Equilibrium, bus: str) -> Explanation:
     return Explanation(" ".join(p for p in parts if p), table)
 
 
-def _firm_text(eq: Equilibrium, bus: str, dlmp: float) -> str:
+def _firm_text(eq: Point, bus: str, dlmp: float) -> str:
     """What one more kW of firm load costs, where that is not the price of energy."""
     price = float(eq.data["firm_price"].sel(bus=bus))
     if abs(price - dlmp) <= SMALL * eq.scenario.price_scale:
@@ -211,7 +210,7 @@ def _firm_text(eq: Equilibrium, bus: str, dlmp: float) -> str:
     )
 
 
-def _unique_text(eq: Equilibrium, bus: str) -> str:
+def _unique_text(eq: Point, bus: str) -> str:
     """Whether the price is the only one."""
     if not eq.tells_uniqueness:
         return ""
@@ -228,7 +227,7 @@ def _unique_text(eq: Equilibrium, bus: str) -> str:
     return ""
 
 
-def _way_table(eq: Equilibrium, bus: str) -> pd.DataFrame:
+def _way_table(eq: Point, bus: str) -> pd.DataFrame:
     """Lines from the head of the island to the bus, with what each adds to the wheeling fee.
 
     From stationarity in a line's real flow: the fee rises by the shadow price of its rating and by
@@ -268,7 +267,7 @@ def _way_table(eq: Equilibrium, bus: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index("line").round(9)
 
 
-def _rating_price(eq: Equilibrium, k: int, step: float, voltage: float) -> float:
+def _rating_price(eq: Point, k: int, step: float, voltage: float) -> float:
     """Shadow price of a line's rating in its real flow, $/kWh."""
     limits = eq.scenario.case.feeder_settings
     if limits.line_rating == "polygon":
@@ -279,7 +278,7 @@ def _rating_price(eq: Equilibrium, k: int, step: float, voltage: float) -> float
     return step - voltage
 
 
-def _energy_text(eq: Equilibrium) -> str:
+def _energy_text(eq: Point) -> str:
     values, scenario = eq.values, eq.scenario
     small = SMALL * scenario.power_scale
     imported = float(values["dso.p_tso"][0])
@@ -297,7 +296,7 @@ def _energy_text(eq: Equilibrium) -> str:
     )
 
 
-def _fee_text(eq: Equilibrium, at: int, table: pd.DataFrame) -> str:
+def _fee_text(eq: Point, at: int, table: pd.DataFrame) -> str:
     scenario = eq.scenario
     price = SMALL * scenario.price_scale
     texts = []
@@ -325,7 +324,7 @@ def _fee_text(eq: Equilibrium, at: int, table: pd.DataFrame) -> str:
     return "On the way: " + "; ".join(texts) + "."
 
 
-def _local_text(eq: Equilibrium, bus: str, at: int) -> str:
+def _local_text(eq: Point, bus: str, at: int) -> str:
     """Who is at the margin in the bus's part of the feeder."""
     scenario, data = eq.scenario, eq.data
     here = {scenario.buses[i] for i in np.flatnonzero(scenario.island == scenario.island[at])}

@@ -15,17 +15,17 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray
-from v2geq.coupling import Coupled, couple
-from v2geq.data.targets import resolve as resolve_target
-from v2geq.data.targets import value_of
-from v2geq.equilibrium import Equilibrium
+from v2geq.data.parameters.targets import resolve as resolve_target
+from v2geq.data.parameters.targets import value_of
 from v2geq.errors import DataError, did_you_mean
-from v2geq.players.drivers import traffic
+from v2geq.market.coupling import Coupled, couple
+from v2geq.results.point import Point
 from v2geq.results.polytope import multipliers, strategies
 from v2geq.results.tables import tables
 from v2geq.results.uniqueness import changing
 from v2geq.scenario import resolve
 from v2geq.solvers.linear import PatternFactor
+from v2geq.trips.traffic import traffic
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -63,7 +63,7 @@ class _Base:
     degenerate: list[str]
 
 
-def sensitivity(eq: Equilibrium, *, of: str, to: str) -> xr.DataArray:
+def sensitivity(eq: Point, *, of: str, to: str) -> xr.DataArray:
     """Derivative of result `of` with respect to data `to`.
 
     Parameters
@@ -117,7 +117,7 @@ def sensitivity(eq: Equilibrium, *, of: str, to: str) -> xr.DataArray:
     )
 
 
-def _targets(eq: Equilibrium, to: str) -> tuple[dict[str, str], str | None]:
+def _targets(eq: Point, to: str) -> tuple[dict[str, str], str | None]:
     """Parameters asked for, by label, and the dimension of a column."""
     if to not in COLUMNS:
         return {to: resolve_target(eq.scenario.case, to).name}, None
@@ -132,7 +132,7 @@ def _targets(eq: Equilibrium, to: str) -> tuple[dict[str, str], str | None]:
     return {row: f"{table}.{row}.{to}" for row in rows}, f"d_{dimension}"
 
 
-def _not_unique(eq: Equilibrium, of: str) -> BoolArray:
+def _not_unique(eq: Point, of: str) -> BoolArray:
     """Where a result changes with what can move within the equilibrium, in its shape."""
     mcp, out = eq.coupled.mcp, np.zeros(eq.data[of].shape, dtype=bool)
     polytopes = (multipliers(mcp, eq.z), strategies(mcp, eq.z)[0])
@@ -141,7 +141,7 @@ def _not_unique(eq: Equilibrium, of: str) -> BoolArray:
     return out
 
 
-def _factorise(eq: Equilibrium) -> _Base:
+def _factorise(eq: Point) -> _Base:
     mcp = eq.coupled.mcp
     # units in which the Jacobian keeps its skew symmetry
     column, row = mcp.scale, mcp.row_scale
@@ -172,7 +172,7 @@ def _factorise(eq: Equilibrium) -> _Base:
     return _Base(at_low, at_high, column, row, exact, factor, kinks)
 
 
-def _derivative(eq: Equilibrium, base: _Base, of: str, name: str) -> FloatArray:
+def _derivative(eq: Point, base: _Base, of: str, name: str) -> FloatArray:
     """d(of) / d(name), shape of the result."""
     value = _value(eq, name)
     step = STEP * max(abs(value), 1e-3)
@@ -216,7 +216,7 @@ def _derivative(eq: Equilibrium, base: _Base, of: str, name: str) -> FloatArray:
     return change
 
 
-def _moved(eq: Equilibrium, name: str, value: float, step: float) -> tuple[float, Coupled]:
+def _moved(eq: Point, name: str, value: float, step: float) -> tuple[float, Coupled]:
     """The problem with a parameter moved by a step, or where it is if it may go no further."""
     try:
         return step, _changed(eq, name, value + step)
@@ -230,7 +230,7 @@ def _difference(a: FloatArray, b: FloatArray) -> FloatArray:
         return np.where(np.isfinite(a) & np.isfinite(b), a - b, 0.0)
 
 
-def _value(eq: Equilibrium, name: str) -> float:
+def _value(eq: Point, name: str) -> float:
     case = eq.scenario.case
     value: Any = value_of(case, resolve_target(case, name))
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
@@ -238,7 +238,7 @@ def _value(eq: Equilibrium, name: str) -> float:
     return float(value)
 
 
-def _changed(eq: Equilibrium, name: str, value: float) -> Coupled:
+def _changed(eq: Point, name: str, value: float) -> Coupled:
     """The problem with one parameter changed, on the same paths."""
     scenario = resolve(
         eq.original,

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.data.folders import networks_folder
-from v2geq.data.model import RoadNetwork
-from v2geq.data.road import read_road
-from v2geq.data.tntp import read_tntp, read_tntp_flows
+from v2geq.data.model.case import RoadNetwork
+from v2geq.data.readers.folders import networks_folder
+from v2geq.data.readers.road import read_road
+from v2geq.data.readers.tntp import read_tntp, read_tntp_flows
 from v2geq.errors import DataError
 from v2geq.files import as_path
-from v2geq.roads.assign import assign
+from v2geq.roads.assign import user_equilibrium
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.roads.assignment import Assignment
+    from v2geq.roads.assignment import UserEquilibrium
 
 GAP = 1e-12
 """Relative gap of the solutions compared."""
@@ -58,7 +58,7 @@ class Comparison:
     """
 
     name: str
-    result: Assignment
+    result: UserEquilibrium
     flow: FloatArray
     objective: float | None
 
@@ -81,12 +81,12 @@ class Comparison:
 def comparisons(folder: Path | None) -> Iterator[Comparison]:
     """Braess and Sioux Falls, and what of Anaheim and Chicago-Sketch is in `folder`."""
     road, trips = braess()
-    result = assign(road, trips, GAP)
+    result = user_equilibrium(road, trips, GAP)
     yield Comparison("Braess", result, np.array([4.0, 2.0, 2.0, 2.0, 4.0]), 386.0)
     home = networks_folder() / "sioux_falls"
     road = read_road(home)
     best = best_known_sioux_falls()
-    result = assign(road, road.trips, GAP)
+    result = user_equilibrium(road, road.trips, GAP)
     flow = best["flow_veh_h"].reindex(road.arcs.index).to_numpy()
     yield Comparison("Sioux Falls", result, flow, SIOUX_FALLS_OBJECTIVE)
     folder = None if folder is None else as_path(folder, "a folder")
@@ -105,7 +105,7 @@ def comparisons(folder: Path | None) -> Iterator[Comparison]:
             toll_factor=known.toll_factor,
         )
         volume = read_tntp_flows(f"{files}_flow.tntp")["volume"].reindex(road.arcs.index)
-        result = assign(road, trips, GAP)
+        result = user_equilibrium(road, trips, GAP)
         yield Comparison(known.folder, result, volume.to_numpy(), known.objective)
 
 

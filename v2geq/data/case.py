@@ -10,25 +10,25 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.check_case import EV_SETTINGS, check_case
-from v2geq.data.document import case_from_document, case_to_document
-from v2geq.data.door import REACTIVE_SOURCE
-from v2geq.data.feeder import read_feeder_with_origin
-from v2geq.data.folders import available_cases, discreet, networks_folder
-from v2geq.data.model import SECTIONS, Case, DriverClass, ScenarioData
-from v2geq.data.origin import Origin, TableOrigin
-from v2geq.data.parameters import (
+from v2geq.data.checks.case import EV_SETTINGS, check_case
+from v2geq.data.checks.door import REACTIVE_SOURCE
+from v2geq.data.model.case import SECTIONS, Case, DriverClass, ScenarioData
+from v2geq.data.parameters.change import (
     admit,
     apply_changes,
     case_trips,
     with_full_names,
     with_parameters,
 )
-from v2geq.data.road import read_road_with_origin, read_trips
-from v2geq.data.schema import CASE_TABLES, TRIPS, with_provenance
-from v2geq.data.settings import Basis, flatten, parameter, read_settings
-from v2geq.data.tables import read_table
-from v2geq.data.toml import TomlTable, read_toml
+from v2geq.data.parameters.schema import CASE_TABLES, TRIPS, with_provenance
+from v2geq.data.parameters.settings import Basis, flatten, parameter, read_settings
+from v2geq.data.readers.document import case_from_document, case_to_document
+from v2geq.data.readers.feeder import read_feeder_with_origin
+from v2geq.data.readers.folders import available_cases, discreet, networks_folder
+from v2geq.data.readers.origin import Origin, TableOrigin
+from v2geq.data.readers.road import read_road_with_origin, read_trips
+from v2geq.data.readers.tables import read_table
+from v2geq.data.readers.toml import TomlTable, read_toml
 from v2geq.errors import DataError, did_you_mean, quoted
 
 __all__ = [

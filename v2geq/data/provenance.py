@@ -9,10 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from v2geq.data.case import load_case
-from v2geq.data.document import document_of
-from v2geq.data.folders import available_cases
-from v2geq.data.model import Case
-from v2geq.data.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema, row_name
+from v2geq.data.model.case import Case
+from v2geq.data.parameters.schema import (
+    CASE_TABLES,
+    FEEDER_TABLES,
+    ROAD_TABLES,
+    TRIPS,
+    TableSchema,
+    row_name,
+)
+from v2geq.data.readers.document import document_of
+from v2geq.data.readers.folders import available_cases
 from v2geq.errors import quoted
 
 _LINES = 12

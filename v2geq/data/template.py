@@ -16,16 +16,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from v2geq.data.check_case import EV_SETTINGS
-from v2geq.data.model import SECTIONS, DriverClass, ScenarioData
-from v2geq.data.schema import (
+from v2geq.data.checks.case import EV_SETTINGS
+from v2geq.data.model.case import SECTIONS, DriverClass, ScenarioData
+from v2geq.data.parameters.schema import (
     CASE_TABLES,
     FEEDER_TABLES,
     ROAD_TABLES,
     TRIPS,
     TableSchema,
 )
-from v2geq.data.values import BASES, ValueSpec, setting_specs
+from v2geq.data.parameters.values import BASES, ValueSpec, setting_specs
 from v2geq.errors import DataError
 from v2geq.files import as_path, make_folder, write_files
 

@@ -11,7 +11,7 @@ from v2geq.errors import did_you_mean
 from v2geq.plots.style import PAGE_MM
 
 if TYPE_CHECKING:
-    from v2geq.equilibrium import Equilibrium
+    from v2geq.results.point import Point
 
 
 class Figures:
@@ -39,7 +39,7 @@ class Plots(Figures):
     `v2geq.plots.save(figure, path)` writes one as SVG and PNG. Widths are in mm.
     """
 
-    def __init__(self, eq: Equilibrium) -> None:
+    def __init__(self, eq: Point) -> None:
         self._eq = eq
 
     def networks(self, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figure:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from v2geq.arrays import FloatArray
-    from v2geq.plots.positions import Point
-    from v2geq.roads.assignment import Assignment
+    from v2geq.plots.positions import Place
+    from v2geq.roads.assignment import UserEquilibrium
 
 ENDS = (COLOURS["travel"], COLOURS["waiting"])
 """Colours of origins and destinations."""
@@ -33,7 +33,7 @@ class AssignmentPlots(Figures):
     coordinates of the nodes; without them they raise `DataError`.
     """
 
-    def __init__(self, result: Assignment) -> None:
+    def __init__(self, result: UserEquilibrium) -> None:
         self._result = result
 
     def roads(self, *, width_mm: float = 89.0) -> Figure:
@@ -48,7 +48,7 @@ class AssignmentPlots(Figures):
         return figure
 
     def select_link(self, *arcs: str, how: str = "any", width_mm: float = 89.0) -> Figure:
-        """Where the vehicles on chosen arcs come from and go, see `Assignment.select_link`.
+        """Where the vehicles on chosen arcs come from and go, see `UserEquilibrium.select_link`.
 
         Width and colour of an arc are the share of these vehicles that use it; arrows mark the
         chosen arcs. Pies are the trips that start and end at a node, area by their sum.
@@ -144,7 +144,7 @@ def _ends(od: pd.DataFrame) -> tuple[list[str], FloatArray, FloatArray]:
     return [str(n) for n in nodes], first, second
 
 
-def _height(place: Mapping[str, Point], width_mm: float) -> float:
+def _height(place: Mapping[str, Place], width_mm: float) -> float:
     """Height that suits the shape of the network and fits on a page, mm."""
     width, height = np.ptp(np.array(list(place.values())), axis=0) + 0.1
     return min(max(float(height / width), 0.4) * width_mm + 10.0, 210.0)

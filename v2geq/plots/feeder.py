@@ -16,14 +16,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from v2geq.errors import DataError, did_you_mean
-from v2geq.plots.positions import Point, bus_positions
+from v2geq.plots.positions import Place, bus_positions
 from v2geq.plots.roads import frame, road_colours
 from v2geq.plots.style import COLOURS, FAINT, INK, MUTED, PAGE_MM, new_figure, style
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.equilibrium import Equilibrium
+    from v2geq.results.point import Point
 
 LINE_INK = "#9A9A9A"
 
@@ -60,7 +60,7 @@ def shade(color: str) -> Shade:
     return SHADES[color]
 
 
-def feeder(eq: Equilibrium, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figure:
+def feeder(eq: Point, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figure:
     """Feeder with buses coloured by DLMP or voltage, or lines by loading.
 
     Parameters
@@ -76,7 +76,7 @@ def feeder(eq: Equilibrium, *, color: str = "dlmp", width_mm: float = PAGE_MM) -
     return figure
 
 
-def feeder_table(eq: Equilibrium) -> pd.DataFrame:
+def feeder_table(eq: Point) -> pd.DataFrame:
     """Every branch of the feeder: ends, kind, loading and state.
 
     Column state: 'closed', 'open' (normally open), 'out' (an outage) or 'dead' (without supply).
@@ -92,7 +92,7 @@ def feeder_table(eq: Equilibrium) -> pd.DataFrame:
     return table
 
 
-def draw_feeder(figure: Figure, axes: Axes, eq: Equilibrium, *, color: str = "dlmp") -> None:
+def draw_feeder(figure: Figure, axes: Axes, eq: Point, *, color: str = "dlmp") -> None:
     """Lines, buses, open switches, stations and substation, with a colour bar below."""
     what = shade(color)
     place = bus_positions(eq.scenario.case.feeder.buses)
@@ -165,7 +165,7 @@ def _norm(values: np.ndarray, color: str) -> Normalize:
     return Normalize(low, high) if high - low > 1e-6 else Normalize(low - 0.5, low + 0.5)
 
 
-def _draw_open(axes: Axes, table: pd.DataFrame, segments: Mapping[str, list[Point]]) -> None:
+def _draw_open(axes: Axes, table: pd.DataFrame, segments: Mapping[str, list[Place]]) -> None:
     """Open branches dotted, with a box in the middle: empty if normally open, crossed if out."""
     for state, colour in (("open", MUTED), ("out", COLOURS["shed"])):
         names = table.index[table["state"] == state]
@@ -209,8 +209,8 @@ def _draw_open(axes: Axes, table: pd.DataFrame, segments: Mapping[str, list[Poin
 
 def _draw_buses(
     axes: Axes,
-    eq: Equilibrium,
-    place: Mapping[str, Point],
+    eq: Point,
+    place: Mapping[str, Place],
     values: pd.Series | None,
     cmap: Colormap,
     norm: Normalize,

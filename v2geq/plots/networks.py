@@ -14,10 +14,10 @@ from v2geq.plots.roads import draw_roads, pie_handles
 from v2geq.plots.style import INK, PAGE_MM, STATES, is_wide, new_figure, style
 
 if TYPE_CHECKING:
-    from v2geq.equilibrium import Equilibrium
+    from v2geq.results.point import Point
 
 
-def networks(eq: Equilibrium, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figure:
+def networks(eq: Point, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figure:
     """Road network and feeder side by side, a line from every station's node to its bus.
 
     Roads: width and colour are flow over capacity. Pies at the stations: charge and discharge,
@@ -58,7 +58,7 @@ def networks(eq: Equilibrium, *, color: str = "dlmp", width_mm: float = PAGE_MM)
     return figure
 
 
-def _couple(figure: Figure, left: Axes, right: Axes, eq: Equilibrium) -> None:
+def _couple(figure: Figure, left: Axes, right: Axes, eq: Point) -> None:
     """Curves from stations' road nodes to their buses, and the stations' names at the buses."""
     nodes = node_positions(eq.scenario.case.road.nodes)
     buses = bus_positions(eq.scenario.case.feeder.buses)

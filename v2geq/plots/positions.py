@@ -8,20 +8,20 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-Point = tuple[float, float]
+Place = tuple[float, float]
 
 GAP = 0.066
 """Least distance of two nodes in a drawing, as a share of its larger side, for few nodes."""
 
 
-def node_positions(nodes: pd.DataFrame) -> Mapping[str, Point]:
+def node_positions(nodes: pd.DataFrame) -> Mapping[str, Place]:
     """Positions of road nodes in the unit square; nodes that would touch are moved apart."""
     xy = _unit(nodes[["x", "y"]].to_numpy(dtype=float))
     xy = spread(xy, min(GAP, 0.4 / np.sqrt(max(len(xy), 1))))
     return {str(n): (float(x), float(y)) for n, (x, y) in zip(nodes.index, xy, strict=True)}
 
 
-def bus_positions(buses: pd.DataFrame) -> Mapping[str, Point]:
+def bus_positions(buses: pd.DataFrame) -> Mapping[str, Place]:
     """Positions of buses as in the feeder's diagram, in the unit square."""
     xy = _unit(buses[["x", "y"]].to_numpy(dtype=float))
     return {str(b): (float(x), float(y)) for b, (x, y) in zip(buses.index, xy, strict=True)}

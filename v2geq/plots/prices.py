@@ -32,11 +32,11 @@ from v2geq.plots.style import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.equilibrium import Equilibrium
+    from v2geq.results.point import Point
 
 
 def prices(
-    equilibria: Runs | Equilibrium | Sequence[Equilibrium],
+    equilibria: Runs | Point | Sequence[Point],
     *,
     order: str = "value",
     width_mm: float = PAGE_MM,

@@ -17,7 +17,7 @@ from matplotlib.transforms import Affine2D, ScaledTranslation
 
 from v2geq.arrays import BoolArray, FloatArray
 from v2geq.errors import DataError
-from v2geq.plots.positions import Point, node_positions
+from v2geq.plots.positions import Place, node_positions
 from v2geq.plots.style import (
     COLOURS,
     FAINT,
@@ -31,8 +31,8 @@ from v2geq.plots.style import (
 from v2geq.roads.graph import Graph
 
 if TYPE_CHECKING:
-    from v2geq.data.model import RoadNetwork
-    from v2geq.equilibrium import Equilibrium
+    from v2geq.data.model.case import RoadNetwork
+    from v2geq.results.point import Point
 
 SIDE = 0.008
 """Distance of an arc from the middle of the road, to the right of its direction."""
@@ -53,7 +53,7 @@ def road_colours() -> Colormap:
     return ListedColormap(colormaps["YlOrBr"](np.linspace(0.18, 1.0, 256)), name="roads")
 
 
-def roads(eq: Equilibrium, *, width_mm: float = 89.0) -> Figure:
+def roads(eq: Point, *, width_mm: float = 89.0) -> Figure:
     """Flow over capacity of every arc, and what the stations charge and discharge."""
     with style():
         figure = new_figure(width_mm, 1.05 * width_mm)
@@ -64,7 +64,7 @@ def roads(eq: Equilibrium, *, width_mm: float = 89.0) -> Figure:
 
 
 def draw_roads(
-    figure: Figure, axes: Axes, eq: Equilibrium, *, pie_radius: float, bar: str = "bottom"
+    figure: Figure, axes: Axes, eq: Point, *, pie_radius: float, bar: str = "bottom"
 ) -> float:
     """Flow over capacity of every arc and what the stations charge and discharge.
 
@@ -93,7 +93,7 @@ def draw_roads(
     )
 
 
-def road_positions(road: RoadNetwork) -> Mapping[str, Point]:
+def road_positions(road: RoadNetwork) -> Mapping[str, Place]:
     """Positions of the nodes in the unit square.
 
     Raises
@@ -132,7 +132,7 @@ def draw_arcs(
     figure: Figure,
     axes: Axes,
     road: RoadNetwork,
-    place: Mapping[str, Point],
+    place: Mapping[str, Place],
     values: FloatArray,
     *,
     plain: BoolArray,
@@ -189,7 +189,7 @@ def draw_arcs(
     colorbar.outline.set_linewidth(0.0)
 
 
-def arc_lines(road: RoadNetwork, place: Mapping[str, Point]) -> FloatArray:
+def arc_lines(road: RoadNetwork, place: Mapping[str, Place]) -> FloatArray:
     """(arc, 2, 2) first and last point of every arc, moved to the right of the road."""
     start, end = (
         np.array([place[str(n)] for n in road.arcs[c]]).reshape(-1, 2)
@@ -204,7 +204,7 @@ def arc_lines(road: RoadNetwork, place: Mapping[str, Point]) -> FloatArray:
     return lines
 
 
-def base_map(axes: Axes, eq: Equilibrium) -> Mapping[str, Point]:
+def base_map(axes: Axes, eq: Point) -> Mapping[str, Place]:
     """Roads in grey with numbered nodes; the positions of the nodes."""
     place = road_positions(eq.scenario.case.road)
     graph = eq.coupled.traffic.graph
@@ -220,7 +220,7 @@ def base_map(axes: Axes, eq: Equilibrium) -> Mapping[str, Point]:
     return place
 
 
-def draw_nodes(axes: Axes, place: Mapping[str, Point]) -> None:
+def draw_nodes(axes: Axes, place: Mapping[str, Place]) -> None:
     """Nodes as white discs with their name; dots where there are too many to read."""
     x, y = zip(*place.values(), strict=True)
     if len(place) > MOST_NAMES:
@@ -243,10 +243,10 @@ def draw_nodes(axes: Axes, place: Mapping[str, Point]) -> None:
 def node_name(
     axes: Axes,
     name: str,
-    at: Point,
+    at: Place,
     colour: str = INK,
     zorder: float = 3.5,
-    offset: Point = (0.0, 0.0),
+    offset: Place = (0.0, 0.0),
 ) -> None:
     """Name of a node in its disc, or `offset` points from its middle."""
     axes.annotate(
@@ -263,7 +263,7 @@ def node_name(
     )
 
 
-def frame(axes: Axes, place: Mapping[str, Point], margin: float = 0.05) -> None:
+def frame(axes: Axes, place: Mapping[str, Place], margin: float = 0.05) -> None:
     """Limits around the nodes, equal scales, no axes."""
     x, y = (np.array([p[i] for p in place.values()]) for i in (0, 1))
     axes.set_xlim(x.min() - margin, x.max() + margin)
@@ -274,7 +274,7 @@ def frame(axes: Axes, place: Mapping[str, Point], margin: float = 0.05) -> None:
 
 def draw_pies(
     axes: Axes,
-    place: Mapping[str, Point],
+    place: Mapping[str, Place],
     nodes: Sequence[str],
     first: FloatArray,
     second: FloatArray,
@@ -310,7 +310,7 @@ def draw_pies(
     return most
 
 
-def pie(axes: Axes, at: Point, radius: float, turn: float, colours: tuple[str, str]) -> None:
+def pie(axes: Axes, at: Place, radius: float, turn: float, colours: tuple[str, str]) -> None:
     """First colour from the top anticlockwise to angle `turn`, then the second; radius, points."""
     figure = axes.figure
     in_data: Any = axes.transData  # declared for affine transforms, made for any

@@ -14,7 +14,7 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.ticker import MaxNLocator
 
 from v2geq.errors import DataError, did_you_mean
-from v2geq.plots.positions import Point
+from v2geq.plots.positions import Place
 from v2geq.plots.roads import NODE, base_map, node_name
 from v2geq.plots.runs import Runs, as_runs
 from v2geq.plots.style import (
@@ -32,15 +32,15 @@ from v2geq.plots.style import (
 from v2geq.results.summary import FOCUS
 
 if TYPE_CHECKING:
-    from v2geq.equilibrium import Equilibrium
-    from v2geq.players.paths import Path
+    from v2geq.results.point import Point
+    from v2geq.trips.paths import Path
 
 ROUTE = "#333333"
 STOPS = {"C": ("charge", "^"), "D": ("discharge", "v")}
 """Kind of a stop -> quantity, marker."""
 
 
-def default_pair(eq: Equilibrium) -> tuple[str, str]:
+def default_pair(eq: Point) -> tuple[str, str]:
     """The OD pair of the summary if electric vehicles travel it, else their first."""
     pairs = [od for name in _electric(eq) for od in eq.coupled.traffic.od_names(name)]
     if not pairs:
@@ -48,7 +48,7 @@ def default_pair(eq: Equilibrium) -> tuple[str, str]:
     return FOCUS if FOCUS in pairs else pairs[0]
 
 
-def route_table(eq: Equilibrium, origin: str, destination: str) -> pd.DataFrame:
+def route_table(eq: Point, origin: str, destination: str) -> pd.DataFrame:
     """Used paths of an OD pair of electric vehicles, the one with the most vehicles first.
 
     Columns class, path (position in its class), route, pattern, flow_veh_h (least squares),
@@ -96,7 +96,7 @@ def route_table(eq: Equilibrium, origin: str, destination: str) -> pd.DataFrame:
     return used.sort_values("flow_veh_h", ascending=False, kind="stable", ignore_index=True)
 
 
-def battery_table(eq: Equilibrium, name: str, path: int) -> pd.DataFrame:
+def battery_table(eq: Point, name: str, path: int) -> pd.DataFrame:
     """Battery along a path: columns node, km, kwh and stop ('', 'C' or 'D').
 
     A stop has two rows, before and after it.
@@ -118,7 +118,7 @@ def battery_table(eq: Equilibrium, name: str, path: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["node", "km", "kwh", "stop"])
 
 
-def path_nodes(eq: Equilibrium, path: Path) -> list[str]:
+def path_nodes(eq: Point, path: Path) -> list[str]:
     """Names of the nodes of a path in travel order."""
     graph = eq.coupled.traffic.graph
     first = [graph.nodes[graph.tail[path.arcs[0]]]] if path.arcs else []
@@ -126,7 +126,7 @@ def path_nodes(eq: Equilibrium, path: Path) -> list[str]:
 
 
 def route(
-    eq: Equilibrium,
+    eq: Point,
     origin: str | None = None,
     destination: str | None = None,
     *,
@@ -150,7 +150,7 @@ def route(
 
 
 def routes(
-    equilibria: Runs | Sequence[Equilibrium],
+    equilibria: Runs | Sequence[Point],
     *,
     scenario: str | None = None,
     origin: str | None = None,
@@ -198,11 +198,11 @@ def routes(
     return figure
 
 
-def _electric(eq: Equilibrium) -> list[str]:
+def _electric(eq: Point) -> list[str]:
     return [name for name, c in eq.coupled.traffic.classes.items() if c.kind == "ev"]
 
 
-def _pair(eq: Equilibrium, origin: str | None, destination: str | None) -> tuple[str, str]:
+def _pair(eq: Point, origin: str | None, destination: str | None) -> tuple[str, str]:
     if (origin is None) != (destination is None):
         raise DataError("an OD pair has two ends", advice="give origin and destination, or neither")
     if origin is None or destination is None:
@@ -210,7 +210,7 @@ def _pair(eq: Equilibrium, origin: str | None, destination: str | None) -> tuple
     return str(origin), str(destination)
 
 
-def _draw(upper: Axes, lower: Axes, eq: Equilibrium, pair: tuple[str, str], heading: str) -> None:
+def _draw(upper: Axes, lower: Axes, eq: Point, pair: tuple[str, str], heading: str) -> None:
     table = route_table(eq, *pair)
     place = base_map(upper, eq)
     first, *others = table.to_dict("records")
@@ -248,7 +248,7 @@ def _draw(upper: Axes, lower: Axes, eq: Equilibrium, pair: tuple[str, str], head
 
 def _line(
     axes: Axes,
-    place: Mapping[str, Point],
+    place: Mapping[str, Place],
     nodes: Sequence[str],
     colour: str | tuple[float, float, float],
     width: float,
@@ -281,13 +281,13 @@ def _line(
         )
 
 
-def _mark_ends(axes: Axes, place: Mapping[str, Point], pair: tuple[str, str]) -> None:
+def _mark_ends(axes: Axes, place: Mapping[str, Place], pair: tuple[str, str]) -> None:
     for node in pair:
         axes.scatter(*place[node], s=NODE, facecolor=ROUTE, edgecolor=ROUTE, zorder=4)
         node_name(axes, node, place[node], "white", zorder=4.5)
 
 
-def _mark_stops(axes: Axes, place: Mapping[str, Point], profile: pd.DataFrame) -> None:
+def _mark_stops(axes: Axes, place: Mapping[str, Place], profile: pd.DataFrame) -> None:
     """Discs in the colour of what happens there; the energies are in the panel of the battery."""
     for row in profile.to_dict("records"):
         if row["stop"]:
@@ -297,7 +297,7 @@ def _mark_stops(axes: Axes, place: Mapping[str, Point], profile: pd.DataFrame) -
             node_name(axes, str(row["node"]), at, "white", zorder=7)
 
 
-def _battery(axes: Axes, eq: Equilibrium, name: str, profile: pd.DataFrame) -> None:
+def _battery(axes: Axes, eq: Point, name: str, profile: pd.DataFrame) -> None:
     rules = eq.coupled.traffic.rules(name)
     axes.plot(profile["km"], profile["kwh"], color=ROUTE, linewidth=1.2, zorder=3)
     km, kwh, stops = (profile[c].to_list() for c in ("km", "kwh", "stop"))

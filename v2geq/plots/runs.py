@@ -12,7 +12,7 @@ from v2geq.errors import DataError
 from v2geq.files import as_path
 
 if TYPE_CHECKING:
-    from v2geq.equilibrium import Equilibrium
+    from v2geq.results.point import Point
 
 Key = tuple[str, bool]
 
@@ -32,7 +32,7 @@ class Runs:
     folder : where they were read from, for messages; empty for equilibria in memory
     """
 
-    found: Mapping[Key, Equilibrium]
+    found: Mapping[Key, Point]
     folder: str = ""
 
     @property
@@ -47,11 +47,11 @@ class Runs:
         return [(s, v) for s in names for v in (False, True) if (s, v) not in self.found]
 
     @property
-    def first(self) -> Equilibrium:
+    def first(self) -> Point:
         """Any of the equilibria, for what they share."""
         return next(iter(self.found.values()))
 
-    def __iter__(self) -> Iterator[tuple[Key, Equilibrium]]:
+    def __iter__(self) -> Iterator[tuple[Key, Point]]:
         """Runs in drawing order."""
         return iter(self.found.items())
 
@@ -68,7 +68,7 @@ class Runs:
             raise self.lacks(*[k for k in self.missing if k[0] in self.scenarios][:1])
         return both
 
-    def get(self, scenario: str, v2g: bool) -> Equilibrium:
+    def get(self, scenario: str, v2g: bool) -> Point:
         """One run; DataError with the name of its file where it is missing."""
         if (scenario, v2g) not in self.found:
             raise self.lacks((scenario, v2g))
@@ -88,7 +88,7 @@ class Runs:
         return DataError(f"this figure needs a run of {names}", advice="add it to the equilibria")
 
 
-def as_runs(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> Runs:
+def as_runs(equilibria: Runs | Point | Sequence[Point]) -> Runs:
     """Equilibria in the order of the case's scenarios, each without V2G first.
 
     Raises
@@ -102,7 +102,7 @@ def as_runs(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> Runs:
     if not listed:
         raise DataError("there is nothing to draw", advice="give at least one equilibrium")
     case = listed[0].original
-    found: dict[Key, Equilibrium] = {}
+    found: dict[Key, Point] = {}
     for eq in listed:
         key = (eq.scenario.name, eq.scenario.v2g)
         if eq.original.name != case.name:
@@ -133,7 +133,7 @@ def load_runs(folder: str | Path) -> Runs:
     DataError
         No such folder, no run of the study in it, or a file that cannot be read.
     """
-    from v2geq.equilibrium import load
+    from v2geq.results.point import Point
 
     where = as_path(folder, "a folder")
     if not os.path.isdir(where):
@@ -147,10 +147,10 @@ def load_runs(folder: str | Path) -> Runs:
             where=str(where),
             advice="give the folder a study wrote (--out)",
         )
-    first = load(files[0])
+    first = Point.read(files[0])
     known = {file_name(s, v): (s, v) for s in first.original.scenarios for v in (False, True)}
     found = {
-        key: first if where / name == files[0] else load(where / name)
+        key: first if where / name == files[0] else Point.read(where / name)
         for name, key in known.items()
         if (where / name).is_file()
     }

@@ -28,12 +28,10 @@ from v2geq.plots.style import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.equilibrium import Equilibrium
+    from v2geq.results.point import Point
 
 
-def social_cost(
-    equilibria: Runs | Equilibrium | Sequence[Equilibrium], *, width_mm: float = PAGE_MM
-) -> Figure:
+def social_cost(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE_MM) -> Figure:
     """Change of the social cost from without to with V2G, by term (figure 10).
 
     Scenarios without both runs are left out.

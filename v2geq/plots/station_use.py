@@ -29,12 +29,10 @@ from v2geq.plots.style import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.equilibrium import Equilibrium
+    from v2geq.results.point import Point
 
 
-def station_use(
-    equilibria: Runs | Equilibrium | Sequence[Equilibrium], *, width_mm: float = PAGE_MM
-) -> Figure:
+def station_use(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE_MM) -> Figure:
     """Trips that stop, energies, dwell time and OD pairs that discharge (figure 7).
 
     Whiskers are the range over all equilibrium path flows.

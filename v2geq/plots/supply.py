@@ -27,12 +27,10 @@ from v2geq.plots.style import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.equilibrium import Equilibrium
+    from v2geq.results.point import Point
 
 
-def supply(
-    equilibria: Runs | Equilibrium | Sequence[Equilibrium], *, width_mm: float = PAGE_MM
-) -> Figure:
+def supply(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE_MM) -> Figure:
     """Supply of the feeder and energy of the stations, in pairs without and with V2G (figure 5)."""
     runs = as_runs(equilibria)
     table = tables.supply_table(runs)

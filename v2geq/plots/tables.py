@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from v2geq.players import drivers
+from v2geq.market.accounts import accounts
 from v2geq.plots.runs import Runs, as_runs
-from v2geq.results.accounts import accounts
 from v2geq.results.summary import summarise
+from v2geq.trips import costs
 
 if TYPE_CHECKING:
-    from v2geq.equilibrium import Equilibrium
+    from v2geq.results.point import Point
 
 TRIP_TERMS = {
     "travel_usd": ("travel",),
@@ -34,7 +34,7 @@ USED = 1e-6
 """Share of an OD pair's trips from which a path counts as used."""
 
 
-def supply_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.DataFrame:
+def supply_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
     """Supply of the feeder, station energy and load not served by run, kW.
 
     Columns tso_import_kw, generation_kw, discharge_kw, charge_kw, net_station_kw (charge less
@@ -55,7 +55,7 @@ def supply_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.D
     return _by_run(rows)
 
 
-def dlmp_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.DataFrame:
+def dlmp_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
     """DLMP ($/kWh) and shed load (kW) of every energised bus with load.
 
     Index levels scenario, v2g, bus, in the feeder's order; columns dlmp, firm_kw, shed_kw, island
@@ -76,7 +76,7 @@ def dlmp_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.Dat
     return pd.concat(parts, names=["scenario", "v2g"])
 
 
-def trips_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.DataFrame:
+def trips_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
     """What electric vehicles do at stations, by run.
 
     Shares are of electric trips, between 0 and 1, and the count of OD pairs that discharge is of
@@ -103,7 +103,7 @@ def trips_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.Da
     return _by_run(rows)
 
 
-def trip_cost_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.DataFrame:
+def trip_cost_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
     """Cost of an electric trip by term, $ per vehicle, of every class and OD pair.
 
     Means over the used paths of a pair, weighted by the least-squares flows. Index levels scenario,
@@ -115,17 +115,17 @@ def trip_cost_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> p
     return table.set_index(["scenario", "v2g", "class", "od"])
 
 
-def path_terms(eq: Equilibrium, name: str) -> pd.DataFrame:
+def path_terms(eq: Point, name: str) -> pd.DataFrame:
     """`TRIP_TERMS` of every path of electric class `name`, $ per vehicle; index path position."""
     flows = eq.path_flows
-    terms = drivers.path_terms(flows.coupled.traffic, flows.values, name)
+    terms = costs.path_terms(flows.coupled.traffic, flows.values, name)
     none = np.zeros(len(flows.coupled.traffic.paths[name]))
     return pd.DataFrame(
         {column: sum((terms.get(t, none) for t in own), none) for column, own in TRIP_TERMS.items()}
     )
 
 
-def _trip_costs(eq: Equilibrium) -> pd.DataFrame:
+def _trip_costs(eq: Point) -> pd.DataFrame:
     traffic = eq.path_flows.coupled.traffic
     parts = []
     for name, kind in traffic.classes.items():
@@ -146,7 +146,7 @@ def _trip_costs(eq: Equilibrium) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def social_cost_table(equilibria: Runs | Equilibrium | Sequence[Equilibrium]) -> pd.DataFrame:
+def social_cost_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
     """Social cost by term of the scenarios with both runs, $/h.
 
     Index levels scenario and term; columns without, with and change. Waiting and plug time, wear

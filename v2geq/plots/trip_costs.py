@@ -32,7 +32,7 @@ from v2geq.plots.style import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.equilibrium import Equilibrium
+    from v2geq.results.point import Point
 
 PARTS = {
     "travel_usd": ("travel", "travel time"),
@@ -51,7 +51,7 @@ OUTLIER = 3.0
 
 
 def trip_costs(
-    equilibria: Runs | Equilibrium | Sequence[Equilibrium],
+    equilibria: Runs | Point | Sequence[Point],
     *,
     most: int = MOST_PAIRS,
     width_mm: float = PAGE_MM,

@@ -14,13 +14,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
-from v2geq.coupling import Coupled
+from v2geq.convex.quadratic import Rows, quadratic_program
+from v2geq.convex.relaxation import ENDINGS
 from v2geq.errors import ConvergenceError
-from v2geq.mcp.quadratic import Rows, quadratic_program
-from v2geq.mcp.relaxation import ENDINGS
-from v2geq.players.generation import StationPrices, all_cheapest
-from v2geq.players.paths import PathSet
-from v2geq.results.accounts import path_costs
+from v2geq.market.coupling import Coupled
+from v2geq.trips.costs import path_costs
+from v2geq.trips.generation import StationPrices, all_cheapest
+from v2geq.trips.paths import PathSet
 
 DISCHARGE_THRESHOLD = 0.01
 """veh/h above which an OD pair counts as discharging."""
@@ -165,7 +165,7 @@ def _polytope(
     shared: list[sp.csr_array] = []
     demand: list[sp.csr_array] = []
     for name, paths in traffic.paths.items():
-        cost = path_costs(coupled, values, name)
+        cost = path_costs(coupled.traffic, values, name)
         least = np.full(paths.od_count, np.inf)
         np.minimum.at(least, paths.od, cost)
         tied = cost <= (least + TIED * np.abs(least))[paths.od]

@@ -19,13 +19,13 @@ import numpy as np
 
 from v2geq.arrays import FloatArray
 from v2geq.data.case import case_from_document, case_to_document, with_parameters
-from v2geq.data.model import Case
+from v2geq.data.model.case import Case
 from v2geq.errors import DataError
 from v2geq.files import check_result, read_bytes, write_files
-from v2geq.players.drivers import Traffic
-from v2geq.players.paths import PathSet, make_path
 from v2geq.results.vet import MOST_UNFOLDED, opens
 from v2geq.solvers.protocol import Iteration, Status
+from v2geq.trips.paths import PathSet, make_path
+from v2geq.trips.traffic import Traffic
 
 if TYPE_CHECKING:
     import pandas as pd

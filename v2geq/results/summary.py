@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.coupling import Coupled
-from v2geq.data.unused import unused, unused_changes
+from v2geq.data.checks.unused import unused, unused_changes
 from v2geq.errors import listed
-from v2geq.players.drivers import out_of_reach
+from v2geq.market.accounts import Accounts, responsive_sales
+from v2geq.market.coupling import Coupled
 from v2geq.players.lse import demand_buses
-from v2geq.results.accounts import Accounts, responsive_sales
 from v2geq.results.path_flows import PathFlows
+from v2geq.trips.traffic import out_of_reach
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.coupling import Coupled
+from v2geq.market.accounts import responsive_sales
+from v2geq.market.coupling import Coupled
+from v2geq.market.prices import thetas, traded
 from v2geq.players.lse import demand_buses, inverse_demand, player_name
-from v2geq.results.accounts import responsive_sales
-from v2geq.results.prices import thetas, traded
 
 if TYPE_CHECKING:
     import pandas as pd

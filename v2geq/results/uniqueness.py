@@ -17,10 +17,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
-from v2geq.coupling import Coupled, couple
 from v2geq.errors import listed
+from v2geq.market.coupling import Coupled, couple
+from v2geq.market.prices import STATION_PRICES, thetas, traded
 from v2geq.mcp.assemble import MCP
-from v2geq.players.generation import StationPrices, price_all
 from v2geq.players.lse import player_name
 from v2geq.results.path_flows import with_cheapest_paths
 from v2geq.results.polytope import (
@@ -30,8 +30,8 @@ from v2geq.results.polytope import (
     multipliers,
     strategies,
 )
-from v2geq.results.prices import STATION_PRICES, thetas, traded
 from v2geq.results.tables import tables
+from v2geq.trips.generation import StationPrices, price_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -466,7 +466,7 @@ def _prices(coupled: Coupled, values: Mapping[str, FloatArray], *, full: bool) -
 
 
 def _canonical(coupled: Coupled, values: Mapping[str, FloatArray], result: str) -> Linear:
-    """Price at every station at which trade would start, see `v2geq.results.prices`."""
+    """Price at every station at which trade would start, see `v2geq.market.prices`."""
     scenario = coupled.scenario
     stations = [str(s) for s in scenario.stations.index]
     n = len(stations)

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.values import ValueSpec
+from v2geq.data.parameters.values import ValueSpec
 from v2geq.errors import ConvergenceError, DataError, listed, quoted
-from v2geq.roads.assignment import Assignment, Iteration
+from v2geq.roads.assignment import Search, UserEquilibrium
 from v2geq.roads.classes import UserClass
-from v2geq.roads.problem import Problem
+from v2geq.roads.problem import AssignmentProblem
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.data.model import RoadNetwork
+    from v2geq.data.model.case import RoadNetwork
     from v2geq.roads.kernels.assignment import Pool
 
 _GAP = ValueSpec("gap", "float", lower=0.0, strict=True, least=0.0)
@@ -36,60 +36,26 @@ STALLED = 50
 """Iterations without a smaller gap after which rounding is taken to be all that is left."""
 
 
-def assign(
+def user_equilibrium(
     road: RoadNetwork,
     demand: pd.DataFrame | Mapping[str, UserClass],
     gap: float = 1e-6,
     *,
-    start: Assignment | None = None,
+    start: UserEquilibrium | None = None,
     max_iterations: int = 1000,
     check: bool = True,
     progress: Callable[[str], None] | None = None,
-) -> Assignment:
-    """User equilibrium (Wardrop) of trips on a road network.
-
-    Parameters
-    ----------
-    road
-        Arcs with delay functions; see `RoadNetwork` and `v2geq.roads.delay`. The optional column
-        `fixed_min` is a constant cost, `toll` the money a class with a value of time pays.
-    demand
-        Trips (columns origin, destination, trips_veh_h), or user classes by name. Trips within
-        one node are left out and reported as `intrazonal`.
-    gap
-        Relative gap to reach: (total cost - cost on cheapest routes) / total cost.
-    start
-        Assignment on the same roads to start from: its routes and shares serve where pairs agree.
-    max_iterations
-        Most searches for new routes, at least one.
-    check
-        Raise where the gap is not reached; otherwise return the last point, which says so.
-    progress
-        Called with a line of text for every iteration.
-
-    Raises
-    ------
-    DataError
-        Bad parameters, trips at unknown nodes, OD pairs without a route, or a start on other
-        roads.
-    ConvergenceError
-        With `check`, where the gap is not reached.
-
-    Examples
-    --------
-    >>> import v2geq as vg
-    >>> road, demand = vg.read_tntp("SiouxFalls_net.tntp", "SiouxFalls_trips.tntp")
-    >>> vg.assign(road, demand, gap=1e-10).objective
-    """
+) -> UserEquilibrium:
+    """See `v2geq.assign`."""
     gap = _GAP.check(gap, "assign")
     max_iterations = _ITERATIONS.check(max_iterations, "assign")
-    if start is not None and not isinstance(start, Assignment):
+    if start is not None and not isinstance(start, UserEquilibrium):
         raise DataError(
             f"start = {quoted(start)} is no assignment", advice="give what vg.assign returned"
         )
     begin = time.perf_counter()
     classes = demand if isinstance(demand, Mapping) else {"all": UserClass(demand)}
-    problem = Problem.build(road, classes)
+    problem = AssignmentProblem.build(road, classes)
     from v2geq.roads.kernels import assignment as kernels
 
     roads, trips, delay, state = problem.roads, problem.trips, problem.delay, problem.state
@@ -102,7 +68,7 @@ def assign(
         kernels.load(roads, trips, pool, state.flow)
         problem.retime()
 
-    log: list[Iteration] = []
+    log: list[Search] = []
     best, best_at = np.inf, 0
     while True:
         pool, excess, total, sweeps = kernels.improve(
@@ -121,14 +87,14 @@ def assign(
             excess, total = kernels.gap(roads, trips, pool, state, order, cost)
             relative = _relative(excess, total)
         paths = int(pool.used[kernels.PATHS] - pool.used[kernels.DROPPED_PATHS])
-        log.append(Iteration(iteration, time.perf_counter() - begin, relative, paths, sweeps))
+        log.append(Search(iteration, time.perf_counter() - begin, relative, paths, sweeps))
         if progress:
             progress(str(log[-1]))
         if judged and (relative <= gap or last):
             break
         if 2 * pool.used[kernels.DROPPED_ARCS] > pool.used[kernels.ARCS]:
             pool = kernels.compact(pool, 2)
-    result = Assignment(
+    result = UserEquilibrium(
         problem=problem,
         pool=kernels.compact(pool, 1),
         pair_cost=cost,
@@ -158,7 +124,7 @@ def _relative(excess: float, total: float) -> float:
     return excess / total if excess < np.inf and total > 0.0 else np.inf
 
 
-def _empty_pool(problem: Problem) -> Pool:
+def _empty_pool(problem: AssignmentProblem) -> Pool:
     from v2geq.roads.kernels.assignment import Pool
 
     pairs = problem.demand.trips.size
@@ -174,7 +140,7 @@ def _empty_pool(problem: Problem) -> Pool:
     )
 
 
-def _pool_of(problem: Problem, start: Assignment) -> Pool:
+def _pool_of(problem: AssignmentProblem, start: UserEquilibrium) -> Pool:
     """Paths and flows of `start` for the OD pairs and classes both have."""
     graph, theirs = problem.graph, start.problem
     other = theirs.graph
@@ -190,7 +156,7 @@ def _pool_of(problem: Problem, start: Assignment) -> Pool:
         )
     nodes = len(graph.nodes)
 
-    def key(kind: IntArray, p: Problem) -> IntArray:
+    def key(kind: IntArray, p: AssignmentProblem) -> IntArray:
         return (kind * nodes + p.demand.origin) * nodes + p.demand.destination
 
     names = problem.demand.classes
@@ -215,7 +181,7 @@ def _pool_of(problem: Problem, start: Assignment) -> Pool:
     return pool._replace(fixed=sums)
 
 
-def _refuse_unreachable(problem: Problem, cost: FloatArray) -> None:
+def _refuse_unreachable(problem: AssignmentProblem, cost: FloatArray) -> None:
     bad = np.flatnonzero(np.isinf(cost))
     if bad.size:
         names = [problem.pair_name(int(w)) for w in bad]

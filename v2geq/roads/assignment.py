@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,19 +14,18 @@ import numpy as np
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError, did_you_mean
 from v2geq.files import as_path, make_folder, write_files
-from v2geq.roads.problem import Problem
+from v2geq.roads.problem import AssignmentProblem
 from v2geq.show import card
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.plots.assignment import AssignmentPlots
     from v2geq.roads.kernels.assignment import Pool
 
 SKIMS = ("cost", "time", "length", "toll")
 
 
-class Iteration(NamedTuple):
+class Search(NamedTuple):
     """One search for new routes: s since the start, relative gap met, paths, sweeps over them.
 
     The gap is infinite where some pair had no route before.
@@ -77,7 +75,7 @@ class SelectLink:
 
 
 @dataclass(frozen=True, eq=False)
-class Assignment:
+class UserEquilibrium:
     """User equilibrium of trips on roads; costs in minutes, flows in veh/h.
 
     Attributes
@@ -91,14 +89,14 @@ class Assignment:
     iterations : the solver's log
     """
 
-    problem: Problem
+    problem: AssignmentProblem
     pool: Pool
     pair_cost: FloatArray
     target: float
     relative_gap: float
     excess_cost: float
     total_cost: float
-    iterations: tuple[Iteration, ...]
+    iterations: tuple[Search, ...]
 
     @property
     def converged(self) -> bool:
@@ -362,10 +360,3 @@ class Assignment:
     def _repr_html_(self) -> str:
         title = f"Traffic assignment, {self.problem.road.name}"
         return card(title, self.figures, good=self.converged)
-
-    @cached_property
-    def plot(self) -> AssignmentPlots:
-        """Figures of this assignment; ``r.plot.names()`` lists them."""
-        # pictures build on results, not the other way round: brought in when asked for
-        plots: AssignmentPlots = import_module("v2geq.plots.assignment").AssignmentPlots(self)
-        return plots

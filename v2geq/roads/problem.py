@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.data.door import admit_road
+from v2geq.data.checks.door import admit_road
 from v2geq.errors import DataError
 from v2geq.roads.classes import Demand, UserClass, gather_demand
 from v2geq.roads.delay import delay_arrays
 from v2geq.roads.graph import Graph
 
 if TYPE_CHECKING:
-    from v2geq.data.model import RoadNetwork
+    from v2geq.data.model.case import RoadNetwork
     from v2geq.roads.kernels.assignment import Roads, State, Trips
     from v2geq.roads.kernels.delay import DelayArrays
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class AssignmentProblem:
     """Roads and demand of an assignment; in `roads`, `delay` and `state` arcs are sorted by tail.
 
     Attributes
@@ -41,7 +41,7 @@ class Problem:
     state: State
 
     @classmethod
-    def build(cls, road: RoadNetwork, classes: Mapping[str, UserClass]) -> Problem:
+    def build(cls, road: RoadNetwork, classes: Mapping[str, UserClass]) -> AssignmentProblem:
         """Gather and check all data; raises `DataError` for what cannot be used."""
         from v2geq.roads.kernels import assignment as kernels
         from v2geq.roads.kernels.delay import BPR

@@ -17,20 +17,14 @@ import numpy as np
 from v2geq.arrays import FloatArray
 from v2geq.errors import ConvergenceError, DataError, did_you_mean, quoted
 from v2geq.mcp.checks import real_numbers
+from v2geq.mcp.problem import Problem, scaled_residual
 from v2geq.solvers.automatic import automatic
 from v2geq.solvers.extragradient import extragradient, projection_method
 from v2geq.solvers.functions import FunctionProblem
 from v2geq.solvers.interior_point import interior_point
 from v2geq.solvers.path_bridge import path
 from v2geq.solvers.presolve import presolve as presolve_steps
-from v2geq.solvers.protocol import (
-    Iteration,
-    MCPResult,
-    Options,
-    Problem,
-    Status,
-    scaled_residual,
-)
+from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status
 from v2geq.solvers.report import residual_by_block, scaling, worst_rows
 from v2geq.solvers.semismooth import semismooth_newton
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from v2geq.arrays import FloatArray
+from v2geq.mcp.problem import Problem
 from v2geq.solvers.interior_point import interior_point
-from v2geq.solvers.protocol import MCPResult, Options, Problem, Status
+from v2geq.solvers.protocol import MCPResult, Options, Status
 from v2geq.solvers.semismooth import semismooth_newton
 
 LARGEST_NEWTON = 2000

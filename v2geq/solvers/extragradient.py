@@ -23,17 +23,10 @@ import scipy.sparse as sp
 from v2geq.arrays import FloatArray
 from v2geq.errors import ConvergenceError, DataError, did_you_mean
 from v2geq.mcp.assemble import MCP
-from v2geq.mcp.variational import VariationalInequality, variational_inequality
+from v2geq.mcp.problem import Problem, scaled_residual
 from v2geq.solvers.projection import ActiveSetNewton, Projection, Projector
-from v2geq.solvers.protocol import (
-    Iteration,
-    MCPResult,
-    Options,
-    Problem,
-    Status,
-    first_point,
-    scaled_residual,
-)
+from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status, first_point
+from v2geq.solvers.variational import VariationalInequality, variational_inequality
 
 SCHEMES = ("korpelevich", "golden_ratio")
 CORRECTIONS = ("korpelevich", "tseng")

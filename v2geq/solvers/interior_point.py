@@ -17,17 +17,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
+from v2geq.mcp.problem import Problem, scaled_residual
 from v2geq.solvers.linear import PatternFactor
-from v2geq.solvers.protocol import (
-    Iteration,
-    MCPResult,
-    Options,
-    Problem,
-    Status,
-    first_point,
-    scaled_residual,
-    skew_scales,
-)
+from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status, first_point, skew_scales
 
 PROXIMAL = 1e-8
 STEP_TO_BOUNDARY = 0.9995

@@ -19,6 +19,7 @@ import numpy as np
 
 from v2geq.arrays import FloatArray
 from v2geq.errors import DataError
+from v2geq.mcp.problem import Problem, scaled_residual
 from v2geq.solvers.path_structs import (
     INFINITY,
     OUTPUT_LOG,
@@ -34,15 +35,7 @@ from v2geq.solvers.path_structs import (
     path_library,
     require_licence,
 )
-from v2geq.solvers.protocol import (
-    Iteration,
-    MCPResult,
-    Options,
-    Problem,
-    Status,
-    first_point,
-    scaled_residual,
-)
+from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status, first_point
 
 STATUS = {
     Termination.SOLVED: Status.STALLED,

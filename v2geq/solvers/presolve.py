@@ -18,8 +18,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
+from v2geq.mcp.problem import Problem
 from v2geq.solvers.functions import FunctionProblem
-from v2geq.solvers.protocol import Problem
 
 PROBES = 3
 EQUAL = 1e-12

@@ -15,9 +15,9 @@ import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.errors import ConvergenceError
-from v2geq.mcp.variational import VariationalInequality
+from v2geq.mcp.problem import Problem, scaled_residual
 from v2geq.solvers.linear import PatternLU
-from v2geq.solvers.protocol import Problem, scaled_residual
+from v2geq.solvers.variational import VariationalInequality
 
 PROXIMAL = 1e-8
 HELD = 1e14

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.solvers.protocol import Problem, scaled_residual
+from v2geq.mcp.problem import Problem, scaled_residual
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
 from v2geq.arrays import FloatArray
-from v2geq.solvers.protocol import (
-    Iteration,
-    MCPResult,
-    Options,
-    Problem,
-    Status,
-    first_point,
-    scaled_residual,
-)
+from v2geq.mcp.problem import Problem, scaled_residual
+from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status, first_point
 
 MEMORY = 5
 """Iterations whose largest merit the line search may not exceed (nonmonotone)."""

@@ -17,17 +17,17 @@ import numpy as np
 import pandas as pd
 
 from v2geq.data.case import available_cases, load_case, networks_folder
-from v2geq.data.model import Case
-from v2geq.data.tables import read_text
-from v2geq.data.unused import unused, unused_changes
-from v2geq.data.values import BASES
+from v2geq.data.checks.unused import unused, unused_changes
+from v2geq.data.model.case import Case
+from v2geq.data.parameters.values import BASES
+from v2geq.data.readers.tables import read_text
 from v2geq.errors import DataError, listed
 from v2geq.files import as_path
-from v2geq.players.drivers import traffic
-from v2geq.players.paths import EnergyRules, reach
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario, resolve
 from v2geq.studies.study import Study, read_study
+from v2geq.trips.paths import EnergyRules, reach
+from v2geq.trips.traffic import traffic
 
 FAST_CHARGER = 3.0
 """Charger power over battery capacity (1/h) above which a warning is due."""

@@ -20,14 +20,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from v2geq.analysis.claims import SCENARIOS, Claim, check_claims, social_cost_changes
 from v2geq.data.case import available_cases, load_case, networks_folder, with_parameters
-from v2geq.data.folders import discreet
-from v2geq.data.model import Case
-from v2geq.data.settings import flatten
-from v2geq.data.targets import resolve
-from v2geq.data.toml import TomlTable, read_toml
-from v2geq.data.trips import spread_trips
+from v2geq.data.model.case import Case
+from v2geq.data.parameters.settings import flatten
+from v2geq.data.parameters.targets import resolve
+from v2geq.data.readers.folders import discreet
+from v2geq.data.readers.toml import TomlTable, read_toml
+from v2geq.data.readers.trips import spread_trips
 from v2geq.errors import ConvergenceError, DataError, did_you_mean, quoted
 from v2geq.files import (
     as_path,
@@ -38,7 +37,8 @@ from v2geq.files import (
     remove_unfinished,
     write_files,
 )
-from v2geq.roads.kernels.announcement import Once, share
+from v2geq.kernels.announcement import Once, share
+from v2geq.paper.claims import SCENARIOS, Claim, check_claims, social_cost_changes
 from v2geq.show import log_to_stderr
 
 PRICE_COLUMNS = ("run", "result", "label", "low", "high", "status", "proof")
@@ -241,8 +241,8 @@ def solve_run(case: Case, run: Run, out: str) -> Outcome:
 
 
 def _solve_run(case: Case, run: Run, path: Path) -> Outcome:
-    from v2geq.analysis.facts import facts
     from v2geq.equilibrium import solve
+    from v2geq.paper.facts import facts
 
     try:
         check_writable(path)
@@ -485,7 +485,7 @@ def _no_interrupts() -> Iterator[None]:
 def _get_ready() -> None:
     """Import what solving takes, and load or compile the loops that a run comes to last."""
     from v2geq import equilibrium  # noqa: F401
-    from v2geq.players.rehearsal import rehearse
+    from v2geq.trips.rehearsal import rehearse
 
     rehearse()
 

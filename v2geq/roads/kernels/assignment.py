@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, floats, inlined, inner, ints, longer, reverse
+from v2geq.kernels.compiled import compiled, floats, inlined, inner, ints, longer, reverse
 from v2geq.roads.kernels.delay import DelayArrays, fourth_power, retime, time_and_slope
 from v2geq.roads.kernels.trees import Star, first_tree, next_tree
 

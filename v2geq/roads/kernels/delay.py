@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, inlined
+from v2geq.kernels.compiled import compiled, inlined
 
 # kinds of delay functions
 BPR, CONICAL, EXPRESSION = range(3)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, ints, longer
+from v2geq.kernels.compiled import compiled, ints, longer
 from v2geq.roads.kernels.trees import Star, first_tree
 
 

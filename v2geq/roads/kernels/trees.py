@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
-from v2geq.roads.kernels.compiled import compiled, fill, ints
+from v2geq.kernels.compiled import compiled, fill, ints
 
 
 class Star(NamedTuple):

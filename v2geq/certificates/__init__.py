@@ -1,0 +1,1 @@
+"""Evidence recomputed from a point."""

@@ -1,0 +1,347 @@
+"""The certificate: every reason to believe a point is an equilibrium, recomputed from the point.
+
+spec section 7. Nothing here comes from the solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from v2geq.arrays import FloatArray
+from v2geq.convex.deviation import best_deviation
+from v2geq.market.accounts import Accounts, accounts
+from v2geq.market.coupling import Coupled
+from v2geq.mcp.problem import scaled_residual
+from v2geq.show import card
+from v2geq.trips.costs import path_costs
+from v2geq.trips.generation import StationPrices, price_all
+from v2geq.trips.traffic import Traffic
+
+LIMITS: Mapping[str, float] = {
+    "natural_residual": 1e-8,
+    "wardrop_gap": 1e-8,
+    "trip_cost_gap": 1e-7,
+    "market_mismatch_kw": 1e-6,
+    "row_gap": 1e-6,
+    "voltage_violation_pu": 1e-6,
+    "rating_violation_kva": 1e-4,
+    "bound_violation": 1e-9,
+    "regret": 1e-5,
+    "account_gap": 1e-6,
+}
+"""What a certificate must keep; `regret` and `account_gap` are shares of turnover."""
+SLIGHT = 1e-6
+"""Share of the cost of all trips below which their travel time measures no gap."""
+NO_COST = 1e-12
+"""$ that costs are compared with where all of them are zero, as on roads that take no time."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Recomputed evidence that a point is an equilibrium.
+
+    Attributes
+    ----------
+    natural_residual
+        Scaled natural residual: the largest of |z - clip(z - F, lower, upper)| after dividing
+        variables and rows by their data scales.
+    blocks
+        By block: unit of the variable, unit of the row, natural residual in these units, its
+        worst entry, scaled residual.
+    wardrop_gap
+        sum f (C - u) / sum f * time cost over the paths in the problem.
+    wardrop_gap_all_paths
+        The same against the cheapest path over all energy-feasible paths.
+    trip_cost_gap, trip_cost_worst
+        Largest |u - cheapest path| over all OD pairs, however few their trips, as a share of the
+        trip's cost (at least of its time), and the pair; over the listed paths where paths are
+        enumerated.
+    market_mismatch_kw
+        Largest imbalance of any market, the root's included, which the gauge takes out of the
+        problem.
+    row_gap, row_worst
+        Largest violation of any player's constraint as a share of its own terms (of one unit where
+        they are smaller), and the constraint: scales of the data, which one odd entry can make
+        large, have no part in it.
+    voltage_violation_pu, rating_violation_kva, bound_violation
+        Largest violation of voltage limits (pu), line ratings (kVA) and any bound (scaled).
+    regrets
+        By player: regret ($/h, what deviating alone could gain), turnover ($/h), relative regret.
+    account_gap
+        Gap of the accounting identity, as a share of the turnover of all players but the drivers.
+    exact_paths
+        Whether the drivers' regret is part of the verdict: with enumerated paths cheaper ones may
+        exist outside the list, and the regret says by how much.
+    case
+        Name and hash of the case it is about.
+    """
+
+    natural_residual: float
+    blocks: pd.DataFrame
+    wardrop_gap: float
+    wardrop_gap_all_paths: float
+    trip_cost_gap: float
+    trip_cost_worst: str
+    market_mismatch_kw: float
+    row_gap: float
+    row_worst: str
+    voltage_violation_pu: float
+    rating_violation_kva: float
+    bound_violation: float
+    regrets: pd.DataFrame
+    account_gap: float
+    exact_paths: bool
+    extra_failures: tuple[str, ...] = field(default=())
+    case: str = ""
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The figures the verdict rests on, by name."""
+        return {
+            "natural_residual": self.natural_residual,
+            "wardrop_gap": self.wardrop_gap,
+            "trip_cost_gap": self.trip_cost_gap,
+            "market_mismatch_kw": self.market_mismatch_kw,
+            "row_gap": self.row_gap,
+            "voltage_violation_pu": self.voltage_violation_pu,
+            "rating_violation_kva": self.rating_violation_kva,
+            "bound_violation": self.bound_violation,
+            "regret": self.largest_regret,
+            "account_gap": self.account_gap,
+        }
+
+    @property
+    def largest_regret(self) -> float:
+        """Largest relative regret of the players in the verdict."""
+        counted = self.regrets
+        if not self.exact_paths:
+            counted = counted[~counted.index.str.startswith("drivers")]
+        return float(counted["relative"].max(skipna=False))
+
+    @property
+    def failures(self) -> list[str]:
+        """What breaks its limit, in words; empty for an equilibrium."""
+        broken = [
+            f"{name} is {value:.3g}, limit {LIMITS[name]:.0e}"
+            for name, value in self.figures.items()
+            if not value <= LIMITS[name]
+        ]
+        return [*broken, *self.extra_failures]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every figure keeps its limit."""
+        return not self.failures
+
+    def _repr_html_(self) -> str:
+        rows = {
+            name: f"{value:.2e} (limit {LIMITS[name]:.0e})" for name, value in self.figures.items()
+        }
+        rows["gap over all paths"] = f"{self.wardrop_gap_all_paths:.2e}"
+        return card("certificate", rows, note="; ".join(self.failures), good=self.holds)
+
+    def __str__(self) -> str:
+        lines = [
+            "certificate: " + ("holds" if self.holds else "FAILS: " + "; ".join(self.failures))
+        ]
+        for name, value in self.figures.items():
+            lines.append(f"  {name:<22} {value:10.2e}   (limit {LIMITS[name]:.0e})")
+        worst = self.blocks["worst"].iloc[int(self.blocks["scaled"].to_numpy().argmax())]
+        lines.append(f"  worst entry            {worst}")
+        lines.append(f"  worst trip cost        {self.trip_cost_worst}")
+        lines.append(f"  worst constraint       {self.row_worst}")
+        if self.case:
+            lines.insert(1, f"  {'case':<22} {self.case}")
+        lines.append(f"  gap over all paths     {self.wardrop_gap_all_paths:10.2e}")
+        lines.append("  regret by player ($/h, share of turnover):")
+        for player, row in self.regrets.iterrows():
+            lines.append(f"    {player:<14} {row['regret']:10.2e} {row['relative']:10.2e}")
+        return "\n".join(lines)
+
+
+def block_residuals(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
+    """Natural residual by block, in the block's units and scaled.
+
+    An entry's residual is at most the smaller of what is wrong with the variable and with the
+    row; it is reported as the variable's, in the variable's unit, unless the entry is free, where
+    it is the row's.
+    """
+    mcp = coupled.mcp
+    scaled = scaled_residual(mcp, z)
+    free = np.isinf(mcp.lower) & np.isinf(mcp.upper)
+    size = np.where(free, mcp.row_scale, mcp.scale)
+    rows = []
+    for b in mcp.blocks:
+        if not len(b):
+            continue
+        worst = b.start + int(np.argmax(scaled[b.slice]))
+        by_row = bool(free[worst])
+        rows.append(
+            {
+                "block": b.name,
+                "unit": b.row_unit if by_row else b.unit,
+                "residual": scaled[worst] * size[worst],
+                "worst": b.describe(worst),
+                "scaled": scaled[worst],
+            }
+        )
+    return pd.DataFrame(rows).set_index("block")
+
+
+@dataclass(frozen=True)
+class Wardrop:
+    """How far drivers are from the cheapest paths.
+
+    Attributes
+    ----------
+    gap, gap_all_paths : sum f (C - cheapest) / sum f * time cost, over the listed paths and over
+        all
+    trip_cost_gap, worst : see `Certificate`
+    gains : class -> what its drivers could save together if each took the cheapest energy-feasible
+        path at the present times and prices, $/h
+    """
+
+    gap: float
+    gap_all_paths: float
+    trip_cost_gap: float
+    worst: str
+    gains: dict[str, float]
+
+
+def wardrop(coupled: Coupled, values: Mapping[str, FloatArray]) -> Wardrop:
+    """Compare every path in use, and every trip cost u, with the cheapest path."""
+    traffic: Traffic = coupled.traffic
+    prices = StationPrices(
+        values["charge_price"], values["discharge_price"] if coupled.scenario.v2g else None
+    )
+    cheapest = price_all(
+        traffic,
+        values["drivers.arc_flow"],
+        values["drivers.station_flow"],
+        prices,
+        below={k: np.full(len(d), -np.inf) for k, d in traffic.demand.items()},
+    )
+    exact = coupled.scenario.case.paths.method == "exact"
+    listed = total = time_cost = spent = 0.0
+    off, worst = 0.0, ""
+    gains: dict[str, float] = {}
+    times = traffic.travel_time.time(values["drivers.arc_flow"])
+    for name, kind in traffic.classes.items():
+        paths, flow = traffic.paths[name], values[f"drivers.flow_{name}"]
+        cost = path_costs(coupled.traffic, values, name)
+        least = np.full(paths.od_count, np.inf)
+        np.minimum.at(least, paths.od, cost)
+        over_all = np.minimum(cheapest.cost[name], least)
+        listed += float(flow @ (cost - least[paths.od]))
+        gains[name] = float(flow @ (cost - over_all[paths.od]))
+        total += gains[name]
+        on_road = kind.value_of_time * (paths.arc_incidence.T @ times)
+        time_cost += float(flow @ on_road)
+        spent += float(flow @ np.abs(cost))
+        shortest = np.full(paths.od_count, np.inf)
+        np.minimum.at(shortest, paths.od, on_road)
+        if not paths.od_count:
+            continue
+        u = traffic.trip_cost(name, values)
+        size = np.maximum(np.maximum(np.abs(u), shortest), NO_COST)
+        apart = np.abs(u - (over_all if exact else least)) / size
+        w = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
+        if not apart[w] <= off:
+            off, worst = float(apart[w]), f"{name} {'-'.join(traffic.od_names(name)[w])}"
+    # where travel takes no time, as a share of what else trips cost
+    base = time_cost if time_cost > SLIGHT * spent else spent
+    return Wardrop(_share(listed, base), _share(total, base), off, worst, gains)
+
+
+def _share(part: float, whole: float) -> float:
+    """Part of a whole that may be nothing."""
+    return part / whole if whole > 0.0 else (0.0 if part == 0.0 else np.inf)
+
+
+def row_gap(coupled: Coupled, z: FloatArray) -> tuple[float, str]:
+    """Largest violation of a player's constraint beside the size of its own terms, and its name."""
+    mcp, off, worst = coupled.mcp, 0.0, ""
+    left = mcp.matrix @ z + mcp.constant
+    size = np.maximum(abs(mcp.matrix) @ np.abs(z) + np.abs(mcp.constant), 1.0)
+    for program in mcp.programs:
+        for row in program.constraints:
+            at = mcp[row.key]
+            value = left[at.slice]
+            gap = (np.abs(value) if row.equality else np.maximum(-value, 0.0)) / size[at.slice]
+            if len(gap) and not gap.max() <= off:
+                off, worst = float(gap.max()), at.describe(at.start + int(np.argmax(gap)))
+    return off, worst
+
+
+def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
+    """Certificate and accounts of the point `z`.
+
+    Raises
+    ------
+    ConvergenceError
+        Where a player's own problem has no solution.
+    """
+    mcp, scenario, case = coupled.mcp, coupled.scenario, coupled.scenario.case
+    values = mcp.split(z)
+    book = accounts(coupled, values)
+    blocks = block_residuals(coupled, z)
+
+    f = mcp.split(mcp.F(z))
+    # the rows themselves, also the root's, which the gauge takes out of the problem
+    mismatch = max(float(np.abs(f[m.name]).max(initial=0.0)) for m in mcp.markets)
+
+    off, worst = row_gap(coupled, z)
+
+    limits = case.feeder_settings
+    v = np.sqrt(np.maximum(values["dso.v_squared"], 0.0))
+    voltage = max(0.0, float((limits.vmin - v).max()), float((v - limits.vmax).max()))
+    rating = 0.0
+    if limits.line_rating == "polygon":
+        apparent = np.hypot(values["dso.p_line"], values["dso.q_line"])
+        rating = float((apparent - scenario.lines.rating_kva).max(initial=0.0))
+    elif limits.line_rating == "box":
+        flows = np.abs(np.stack([values["dso.p_line"], values["dso.q_line"]]))
+        rating = float((flows - scenario.lines.rating_kva).max(initial=0.0))
+    outside = np.maximum(mcp.lower - z, z - mcp.upper) / mcp.scale
+
+    drivers = wardrop(coupled, values)
+    regrets = {}
+    for player, program in coupled.programs.items():
+        if player == "drivers":
+            continue
+        now = program.profit(values, values)
+        best = best_deviation(program, values, values).profit
+        regrets[player] = (max(best - now, 0.0), float(book.turnover[player]))
+    traders = list(regrets)
+    for name, gain in drivers.gains.items():
+        player = f"drivers.{name}"
+        items = book.items[book.items["player"] == player].set_index("item")["amount"]
+        time_items = [t for t in ("travel", "waiting", "plug") if t in items.index]
+        regrets[player] = (max(gain, 0.0), float(-items[time_items].sum()))
+    table = pd.DataFrame.from_dict(regrets, orient="index", columns=["regret", "turnover"])
+    table["relative"] = [_share(*row) for row in table.to_numpy().tolist()]
+
+    return (
+        Certificate(
+            natural_residual=float(blocks["scaled"].max()),
+            blocks=blocks,
+            wardrop_gap=drivers.gap,
+            wardrop_gap_all_paths=drivers.gap_all_paths,
+            trip_cost_gap=drivers.trip_cost_gap,
+            trip_cost_worst=drivers.worst,
+            market_mismatch_kw=mismatch,
+            row_gap=off,
+            row_worst=worst,
+            voltage_violation_pu=voltage,
+            rating_violation_kva=rating,
+            bound_violation=max(0.0, float(outside.max())),
+            regrets=table,
+            account_gap=abs(book.identity_gap) / float(book.turnover[traders].sum()),
+            exact_paths=case.paths.method == "exact",
+        ),
+        book,
+    )

@@ -1,0 +1,1 @@
+"""Convex programs solved directly: best deviations, least relaxations."""

@@ -1,0 +1,228 @@
+"""The door every case and road passes on its way to a problem, whoever made it.
+
+What a file may not hold, no object may hold: tables meet the schemas of the files, settings their
+attribute tables, and the parts fit together. What comes through is a copy that nobody else holds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from v2geq.data.checks.case import check_case
+from v2geq.data.checks.road import check_arcs
+from v2geq.data.model.case import SECTIONS, Case, DriverClass, Feeder, RoadNetwork, ScenarioData
+from v2geq.data.parameters.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS
+from v2geq.data.parameters.values import BASES, LARGEST, NAME_LENGTH, ValueSpec, setting_specs
+from v2geq.data.readers.trips import class_trips, travelling
+from v2geq.errors import DataError, did_you_mean, quoted
+
+REACTIVE_SOURCE = ValueSpec("reactive_sources", "float", "kvar", lower=0.0)
+_NAME = ValueSpec("name", "text", longest=NAME_LENGTH)
+_TITLE = ValueSpec("title", "text", longest=300)
+_SOURCE = ValueSpec("source", "text")
+_NOTE = ValueSpec("note", "text")
+
+
+def checked_copy(given: Any) -> Case:
+    """Checked copy of a case; scenarios' own changes of parameters are left to the caller.
+
+    Raises
+    ------
+    DataError
+        As the readers of files do.
+    """
+    if not isinstance(given, Case):
+        raise DataError(f"{quoted(given)} is not a case", advice="read it with v2geq.load_case")
+    case: Case = given
+    parts: dict[str, Any] = {
+        spec.name: spec.check(getattr(case, spec.name), f"case.{spec.name}")
+        for spec in (_NAME, _TITLE, _SOURCE)
+    }
+    parts |= {"feeder": _feeder(case.feeder), "road": admit_road(case.road, as_case=True)}
+    parts |= {name: schema.admit(getattr(case, name)) for name, schema in CASE_TABLES.items()}
+    parts |= {
+        attribute: _settings(getattr(case, attribute), cls, section)
+        for section, (attribute, cls) in SECTIONS.items()
+    }
+    parts["drivers"] = _by_name(
+        case.drivers, "drivers", lambda name, d: _settings(d, DriverClass, f"drivers.{name}")
+    )
+    parts |= {which: _trips(case, which) for which in ("trips", "trip_tables")}
+    parts["scenarios"] = _by_name(case.scenarios, "scenario", _scenario)
+    parts["basis"] = _by_name(case.basis, "basis", _basis)
+    case = replace(case, **parts)
+    check_case(case)
+    _check_agreement(case)
+    return case
+
+
+def admit_road(road: Any, *, as_case: bool = False) -> RoadNetwork:
+    """Checked copy of a road network; of a case, or else to assign trips of other tables to.
+
+    A case knows arcs by their ends, has numbers of ordinary size and a trip table of its own.
+
+    Raises
+    ------
+    DataError
+        Not a road network, tables that do not fit their schema, arcs at unknown nodes.
+    """
+    if not isinstance(road, RoadNetwork):
+        raise DataError(
+            f"{quoted(road)} is not a road network", advice="read it with v2geq.read_tntp"
+        )
+    for spec in (_NAME, _SOURCE):
+        spec.check(getattr(road, spec.name), f"road.{spec.name}")
+    largest = LARGEST if as_case else sys.float_info.max
+    frames: dict[str, Any] = {
+        name: schema.admit(getattr(road, name), largest=largest)
+        for name, schema in ROAD_TABLES.items()
+        if as_case or schema is not TRIPS
+    }
+    if as_case:
+        frames["trips"] = travelling(frames["trips"], TRIPS.name)
+    copy: RoadNetwork = replace(road, **frames)
+    if not as_case:
+        check_arcs(copy, parallel=True)
+    return copy
+
+
+def _feeder(feeder: Any) -> Feeder:
+    if not isinstance(feeder, Feeder):
+        raise DataError(
+            f"{quoted(feeder)} is not a Feeder", where="feeder", advice="take that of another case"
+        )
+    values: dict[str, Any] = {
+        name: schema.admit(getattr(feeder, name)) for name, schema in FEEDER_TABLES.items()
+    }
+    texts = (_NAME, ValueSpec("root", "text", longest=NAME_LENGTH), _SOURCE)
+    values |= {s.name: s.check(getattr(feeder, s.name), "feeder") for s in texts}
+    values["base_kv"] = ValueSpec("base_kv", "float", "kV").check(feeder.base_kv, "feeder")
+    copy: Feeder = replace(feeder, **values)
+    return copy
+
+
+def _settings(settings: Any, cls: Any, where: str) -> Any:
+    if not isinstance(settings, cls):
+        raise DataError(
+            f"{quoted(settings)} is not a {cls.__name__}",
+            where=where,
+            advice=f"give a v2geq.data.model.case.{cls.__name__}",
+        )
+    specs = setting_specs(cls)
+    return replace(
+        settings, **{n: s.check(getattr(settings, n), f"{where}.{n}") for n, s in specs.items()}
+    )
+
+
+def _by_name(given: Any, where: str, admit: Callable[[str, Any], Any]) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise DataError(f"{quoted(given)} is not a table of names and values", where=where)
+    spec = _NOTE if where == "basis" else _NAME
+    return {spec.check(name, where): admit(name, value) for name, value in given.items()}
+
+
+def _trips(case: Case, which: str) -> dict[str, pd.DataFrame]:
+    """Frames of `trips`, one for every class, or of `trip_tables`, for any of them."""
+    tables = _by_name(
+        getattr(case, which),
+        which,
+        lambda name, t: travelling(TRIPS.admit(t, f"{which}.{name}"), f"{which}.{name}"),
+    )
+    for name in tables:
+        if name not in case.drivers:
+            raise DataError(
+                f"trips of unknown driver class {quoted(name)}",
+                where=which,
+                advice=did_you_mean(name, case.drivers),
+            )
+    for name in case.drivers if which == "trips" else ():
+        if name not in tables or tables[name].empty:
+            raise DataError(
+                f"driver class {quoted(name)} has no trips",
+                where=which,
+                advice=f"give a table of {', '.join(TRIPS.value_columns)}, or remove the class",
+            )
+    return tables
+
+
+def _check_agreement(case: Case) -> None:
+    """Raise DataError unless trips are what the trip tables and the classes' settings say."""
+    for name, driver in case.drivers.items():
+        if name not in case.trip_tables:
+            continue
+        if driver.trips_of in case.drivers and driver.trips_of not in case.trip_tables:
+            raise DataError(
+                f"trips_of = {quoted(driver.trips_of)} names a class without a trip table",
+                where=f"drivers.{name}",
+                advice="add it to trip_tables",
+            )
+        found = case.trips[name]
+        wanted = class_trips(
+            name, case.drivers, case.trip_tables, case.road.trips, f"drivers.{name}"
+        )
+        if _same_trips(found, wanted):
+            continue
+        both = found.merge(wanted, "outer", ["origin", "destination"], suffixes=("", "_table"))
+        both = both.fillna(0.0)
+        row = both[~np.isclose(both["trips_veh_h"], both["trips_veh_h_table"], 1e-12, 0.0)]
+        if row.empty:  # in another order
+            continue
+        origin, destination, trips, table = row.iloc[0]
+        raise DataError(
+            f"trips from {quoted(origin)} to {quoted(destination)} are {trips:g} veh/h, but "
+            f"{table:g} by trip_tables and the settings of class {quoted(name)}",
+            where=f"trips.{name}",
+            advice="change both alike, or drop the class from trip_tables",
+        )
+
+
+def _same_trips(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+    return len(a) == len(b) and all((a[c].array == b[c].array).all() for c in a.columns)
+
+
+def _scenario(name: str, scenario: Any) -> ScenarioData:
+    where = f"scenario.{name}"
+    if not isinstance(scenario, ScenarioData):
+        raise DataError(
+            f"{quoted(scenario)} is not a ScenarioData",
+            where=where,
+            advice="give a v2geq.data.model.case.ScenarioData",
+        )
+    if isinstance(scenario.outages, str) or not isinstance(scenario.outages, (list, tuple)):
+        raise DataError(
+            f"outages = {quoted(scenario.outages)} is not a list",
+            where=where,
+            advice="write ('sw3', 'sw4')",
+        )
+    for what in ("reactive_sources", "set"):
+        if not isinstance(getattr(scenario, what), Mapping):
+            raise DataError(
+                f"{what} = {quoted(getattr(scenario, what))} is not a table of names and values",
+                where=where,
+            )
+    outage = ValueSpec("outages", "text", longest=NAME_LENGTH)
+    return ScenarioData(
+        load_factor=setting_specs(ScenarioData)["load_factor"].check(scenario.load_factor, where),
+        outages=tuple(outage.check(branch, where) for branch in scenario.outages),
+        reactive_sources={
+            _NAME.check(bus, f"{where}.reactive_sources"): REACTIVE_SOURCE.check(kvar, where)
+            for bus, kvar in scenario.reactive_sources.items()
+        },
+        set=dict(scenario.set),
+    )
+
+
+def _basis(name: str, pair: Any) -> tuple[str, str]:
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or pair[0] not in BASES:
+        raise DataError(
+            f"basis of {quoted(name)} is {quoted(pair)}",
+            where="basis",
+            advice=f"write (one of {', '.join(BASES)}, note)",
+        )
+    return str(pair[0]), str(_NOTE.check(pair[1], f"basis of {quoted(name)}"))

@@ -1,0 +1,1 @@
+"""Frozen tables of a case."""

@@ -1,0 +1,1 @@
+"""What a parameter is: name, unit, range, basis, target."""

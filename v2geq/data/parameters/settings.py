@@ -1,0 +1,97 @@
+"""Attribute tables read from TOML sections: plain values, or values with unit, basis and note."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from v2geq.data.parameters.values import BASES, ValueSpec, Where, in_words, setting_specs
+from v2geq.data.readers.toml import TomlTable
+from v2geq.errors import DataError, did_you_mean, quoted
+
+Basis = tuple[str, str]
+_FORM = ("value", "unit", "basis", "note")
+
+
+def read_settings(
+    table: TomlTable, cls: type, prefix: str
+) -> tuple[dict[str, Any], dict[str, Basis], dict[str, str]]:
+    """Scalar settings of the attribute table `cls` in a TOML section.
+
+    Returns
+    -------
+    values
+        Setting name -> checked value, defaults filled in.
+    basis
+        Dotted name -> (basis, note).
+    places
+        Dotted name -> file, line and section.
+
+    Raises
+    ------
+    DataError
+        Missing required setting, wrong type or unit, or a value out of range. Unknown keys are left
+        to `table.finish`.
+    """
+    values: dict[str, Any] = {}
+    basis: dict[str, Basis] = {}
+    places: dict[str, str] = {}
+    table.known = setting_specs(cls)
+    for name, spec in setting_specs(cls).items():
+        dotted = f"{prefix}.{name}"
+        places[dotted] = table.where(name)
+        if name not in table and not spec.required:
+            table.raw(name, None)
+            values[name], basis[dotted] = spec.default, ("assumed", "default")
+            continue
+        values[name], basis[dotted] = parameter(spec, table.raw(name), places[dotted])
+    return values, basis, places
+
+
+def parameter(spec: ValueSpec, raw: Any, where: Where) -> tuple[Any, Basis]:
+    """Checked value and (basis, note) of `raw`: a plain value, or `{value, unit, basis, note}`.
+
+    Raises
+    ------
+    DataError
+        Wrong type, unit other than the declared one, value out of range, unknown basis or key.
+    """
+    if not isinstance(raw, Mapping):
+        return spec.check(raw, where), ("assumed", "")
+    for key in raw:
+        if key not in _FORM:
+            raise DataError(
+                f"unknown key {quoted(key)} of {spec.name}",
+                where=in_words(where),
+                advice=did_you_mean(key, _FORM),
+            )
+    if "value" not in raw:
+        raise DataError(
+            f"{spec.name} has no value",
+            where=in_words(where),
+            advice=f"write {spec.name} = {{ value = ..., unit = ..., basis = ..., note = ... }}",
+        )
+    unit = raw.get("unit", spec.unit)
+    if unit != spec.unit:
+        raise DataError(
+            f"{spec.name} is given in {quoted(unit)}",
+            where=in_words(where),
+            advice=f"convert it to {quoted(spec.unit)}"
+            if spec.unit
+            else "it has no unit; drop the key",
+        )
+    basis = ValueSpec("basis", "text", choices=BASES).check(raw.get("basis", "assumed"), where)
+    note = ValueSpec("note", "text").check(raw.get("note", ""), where)
+    return spec.check(raw["value"], where), (basis, note)
+
+
+def flatten(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables of changes as dotted names; `{value = ...}` forms stay whole."""
+    flat: dict[str, Any] = {}
+    for key, value in changes.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and "value" not in value:
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[name] = value
+    return flat

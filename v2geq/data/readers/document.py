@@ -1,0 +1,259 @@
+"""Cases as JSON-able documents and back, without loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any, get_type_hints
+
+import pandas as pd
+
+from v2geq.data.checks.door import REACTIVE_SOURCE
+from v2geq.data.model.case import SECTIONS, Case, DriverClass, Feeder, RoadNetwork, ScenarioData
+from v2geq.data.parameters.change import admit
+from v2geq.data.parameters.schema import (
+    CASE_TABLES,
+    FEEDER_TABLES,
+    ROAD_TABLES,
+    TRIPS,
+    TableSchema,
+    row_name,
+)
+from v2geq.data.parameters.values import BASES, ValueSpec, setting_specs
+from v2geq.errors import DataError, did_you_mean, quoted
+
+FORMAT, VERSION = "v2geq-case", 1
+_NETWORKS: dict[str, tuple[type, dict[str, TableSchema]]] = {
+    "feeder": (Feeder, FEEDER_TABLES),
+    "road": (RoadNetwork, ROAD_TABLES),
+}
+_TEXTS = ("name", "title", "source")
+
+
+def case_to_document(case: Case) -> dict[str, Any]:
+    """Case as a dictionary of plain JSON values; `case_from_document` restores it exactly.
+
+    Raises
+    ------
+    DataError
+        If it is not a case that could be read from files.
+    """
+    return document_of(admit(case))
+
+
+def document_of(case: Case) -> dict[str, Any]:
+    """`case_to_document` of a case that has been checked."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        **{name: getattr(case, name) for name in _TEXTS},
+        **{
+            part: {
+                f.name: getattr(getattr(case, part), f.name)
+                if f.name not in tables
+                else _table_to_document(getattr(getattr(case, part), f.name), tables[f.name])
+                for f in fields(cls)
+            }
+            for part, (cls, tables) in _NETWORKS.items()
+        },
+        **{
+            name: _table_to_document(getattr(case, name), schema)
+            for name, schema in CASE_TABLES.items()
+        },
+        "settings": {
+            section: _settings_to_document(getattr(case, attribute))
+            for section, (attribute, _) in SECTIONS.items()
+        },
+        "drivers": {name: _settings_to_document(d) for name, d in case.drivers.items()},
+        "trips": {name: _table_to_document(t, TRIPS) for name, t in case.trips.items()},
+        "trip_tables": {name: _table_to_document(t, TRIPS) for name, t in case.trip_tables.items()},
+        "scenarios": {
+            name: {
+                "load_factor": s.load_factor,
+                "outages": list(s.outages),
+                "reactive_sources": dict(s.reactive_sources),
+                "set": dict(s.set),
+            }
+            for name, s in case.scenarios.items()
+        },
+        "basis": {name: list(pair) for name, pair in case.basis.items()},
+    }
+
+
+def case_from_document(document: Mapping[str, Any]) -> Case:
+    """Case of a document written by `case_to_document`, checked like files.
+
+    Raises
+    ------
+    DataError
+        Unknown format or version, missing or unknown keys, values of the wrong type or out of
+        range, or parts that do not fit together.
+    """
+    expected = [
+        "format",
+        "version",
+        *_TEXTS,
+        *_NETWORKS,
+        *CASE_TABLES,
+        "settings",
+        "drivers",
+        "trips",
+        "trip_tables",
+        "scenarios",
+        "basis",
+    ]
+    if not isinstance(document, Mapping) or document.get("format") != FORMAT:
+        raise DataError(
+            "not a case document", where="document", advice=f"format must be {quoted(FORMAT)}"
+        )
+    if document.get("version") != VERSION:
+        raise DataError(
+            f"version {quoted(document.get('version'))} of the case document is unknown",
+            where="document",
+            advice=f"this release reads version {VERSION}",
+        )
+    _check_keys(document, expected, "document")
+    settings = _mapping(document, "settings", "document")
+    _check_keys(settings, list(SECTIONS), "settings")
+    scenarios = _mapping(document, "scenarios", "document")
+    parts: dict[str, Any] = {name: _text(document, name, "document") for name in _TEXTS}
+    parts |= {part: _network(document, part) for part in _NETWORKS}
+    parts |= {name: _table(document, name, schema, name) for name, schema in CASE_TABLES.items()}
+    parts |= {
+        attribute: _settings(_mapping(settings, section, "settings"), cls, section)
+        for section, (attribute, cls) in SECTIONS.items()
+    }
+    case = Case(
+        **parts,
+        drivers={
+            str(name): _settings(entry, DriverClass, f"drivers.{name}")
+            for name, entry in _mapping(document, "drivers", "document").items()
+        },
+        trips=_trip_tables(document, "trips"),
+        trip_tables=_trip_tables(document, "trip_tables"),
+        scenarios={str(name): _scenario(entry, str(name)) for name, entry in scenarios.items()},
+        basis=_basis(_mapping(document, "basis", "document")),
+    )
+    return admit(case)
+
+
+def _settings_to_document(settings: Any) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in setting_specs(type(settings))}
+
+
+def _table_to_document(frame: pd.DataFrame, schema: TableSchema) -> dict[str, Any]:
+    columns = {schema.key[0]: frame.index.tolist()} if schema.indexed else {}
+    return columns | {name: frame[name].tolist() for name in schema.value_columns}
+
+
+def _table(holder: Mapping[str, Any], name: str, schema: TableSchema, where: str) -> pd.DataFrame:
+    columns = _mapping(holder, name, where)
+    names = [c.name for c in schema.columns if c.required or c.name in columns]
+    _check_keys(columns, names, where)
+    values: dict[str, list[Any]] = {}
+    for spec in schema.columns:
+        if spec.name not in columns:
+            continue
+        column = columns[spec.name]
+        if not isinstance(column, (list, tuple)):
+            raise DataError(f"column {spec.name} is not a list", where=where)
+        values[spec.name] = [
+            spec.check(value, f"{where}, row {i + 1}, column {spec.name}")
+            for i, value in enumerate(column)
+        ]
+    if len({len(column) for column in values.values()}) > 1:
+        lengths = ", ".join(f"{name} {len(column)}" for name, column in values.items())
+        raise DataError(f"columns of different length: {lengths}", where=where)
+    schema.complete(values, len(values[schema.key[0]]))
+    seen: set[tuple[Any, ...]] = set()
+    for key in zip(*(values[name] for name in schema.key), strict=True):
+        if key in seen:
+            raise DataError(f"{quoted(row_name(key))} appears twice", where=where)
+        seen.add(key)
+    return schema.frame(values)
+
+
+def _network(document: Mapping[str, Any], part: str) -> Any:
+    cls, tables = _NETWORKS[part]
+    holder = _mapping(document, part, "document")
+    own = [f for f in fields(cls) if f.name in holder or f.default is MISSING]
+    _check_keys(holder, [f.name for f in own], part)
+    hints = get_type_hints(cls)
+    kinds = {str: "text", float: "float"}
+    values = {
+        f.name: ValueSpec(f.name, kinds[hints[f.name]]).check(holder[f.name], part)
+        for f in own
+        if f.name not in tables
+    }
+    frames = {
+        name: _table(holder, name, schema, f"{part}.{name}") for name, schema in tables.items()
+    }
+    return cls(**values, **frames)
+
+
+def _trip_tables(document: Mapping[str, Any], key: str) -> dict[str, pd.DataFrame]:
+    holder = _mapping(document, key, "document")
+    return {str(name): _table(holder, name, TRIPS, f"{key}.{name}") for name in holder}
+
+
+def _settings(entry: Any, cls: type, where: str) -> Any:
+    specs = setting_specs(cls)
+    if not isinstance(entry, Mapping):
+        raise DataError(f"{quoted(entry)} is not a table of settings", where=where)
+    _check_keys(entry, list(specs), where)
+    return cls(**{name: spec.check(entry[name], f"{where}.{name}") for name, spec in specs.items()})
+
+
+def _scenario(entry: Any, name: str) -> ScenarioData:
+    where = f"scenario.{name}"
+    if not isinstance(entry, Mapping):
+        raise DataError(f"{quoted(entry)} is not a scenario", where=where)
+    _check_keys(entry, [f.name for f in fields(ScenarioData)], where)
+    outages = entry["outages"]
+    if not isinstance(outages, (list, tuple)):
+        raise DataError(f"outages = {quoted(outages)} is not a list", where=where)
+    load_factor = setting_specs(ScenarioData)["load_factor"]
+    sources = _mapping(entry, "reactive_sources", where)
+    return ScenarioData(
+        load_factor=load_factor.check(entry["load_factor"], where),
+        outages=tuple(ValueSpec("outages", "text").check(b, where) for b in outages),
+        reactive_sources={
+            str(bus): REACTIVE_SOURCE.check(kvar, where) for bus, kvar in sources.items()
+        },
+        set=dict(_mapping(entry, "set", where)),
+    )
+
+
+def _basis(entries: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    basis: dict[str, tuple[str, str]] = {}
+    for name, pair in entries.items():
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or pair[0] not in BASES:
+            raise DataError(
+                f"basis of {quoted(name)} is {quoted(pair)}",
+                where="basis",
+                advice=f"write [one of {', '.join(BASES)}, note]",
+            )
+        basis[str(name)] = (str(pair[0]), str(pair[1]))
+    return basis
+
+
+def _mapping(holder: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    value = holder[key]
+    if not isinstance(value, Mapping):
+        raise DataError(f"{key} = {quoted(value)} is not a table", where=where)
+    return value
+
+
+def _text(holder: Mapping[str, Any], key: str, where: str) -> str:
+    return str(ValueSpec(key, "text").check(holder[key], where))
+
+
+def _check_keys(given: Mapping[str, Any], expected: list[str], where: str) -> None:
+    for key in given:
+        if key not in expected:
+            raise DataError(
+                f"unknown key {quoted(key)}", where=where, advice=did_you_mean(str(key), expected)
+            )
+    missing = [key for key in expected if key not in given]
+    if missing:
+        raise DataError(f"missing key {', '.join(map(repr, missing))}", where=where)

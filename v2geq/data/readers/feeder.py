@@ -1,0 +1,52 @@
+"""Reader of a feeder folder: feeder.toml, buses.csv, branches.csv, loads.csv, capacitors.csv."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from v2geq.data.checks.feeder import check_feeder
+from v2geq.data.model.case import Feeder
+from v2geq.data.parameters.schema import CAPACITORS, FEEDER_TABLES
+from v2geq.data.readers.folders import discreet
+from v2geq.data.readers.origin import Origin
+from v2geq.data.readers.tables import read_table
+from v2geq.data.readers.toml import read_toml
+from v2geq.files import as_path
+
+
+def read_feeder(folder: str | Path) -> Feeder:
+    """Feeder of a folder; see `Feeder` for its tables, columns and units.
+
+    `capacitors.csv` may be left out. Names stay text: bus "1" is not a number.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or malformed, a value out of range, a name unknown, or the closed
+        branches are not a tree that reaches every bus from the root.
+    """
+    return read_feeder_with_origin(folder)[0]
+
+
+def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
+    """Feeder of a folder, and the file and line of its rows."""
+    folder = as_path(folder, "a folder")
+    file = folder / "feeder.toml"
+    with discreet(file, [folder]):
+        head = read_toml(file)
+        name, root = head.text("name", folder.name), head.text("root")
+        base_kv = head.number("base_kv")
+        source = head.text("source", "")
+        head.finish()
+    frames, origins = {}, {}
+    for table, schema in FEEDER_TABLES.items():
+        path = folder / f"{table}.csv"
+        if schema is CAPACITORS and not os.path.lexists(path):
+            frames[table] = schema.frame({c.name: [] for c in schema.columns})
+            continue
+        frames[table], origins[schema.name] = read_table(path, schema)
+    feeder = Feeder(name=name, root=root, base_kv=base_kv, source=source, **frames)
+    origin = Origin(origins, {f"feeder.{key}": head.where(key) for key in ("root", "base_kv")})
+    check_feeder(feeder, origin)
+    return feeder, origin

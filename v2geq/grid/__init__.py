@@ -1,0 +1,1 @@
+"""The feeder: what is energised, and how power flows."""

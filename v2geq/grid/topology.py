@@ -1,0 +1,104 @@
+"""What of a feeder is energised under outages: buses, islands, lines away from their root."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import breadth_first_order, connected_components
+
+from v2geq.arrays import FloatArray, IntArray
+from v2geq.data.model.case import Case
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Energised branches, oriented away from the root of their island.
+
+    Arrays by line: from_bus, to_bus (positions of buses), r_ohm, x_ohm, rating_kva (factor
+    applied), ratio (V_to = ratio * V_from at no load).
+    """
+
+    names: tuple[str, ...]
+    from_bus: IntArray
+    to_bus: IntArray
+    r_ohm: FloatArray
+    x_ohm: FloatArray
+    rating_kva: FloatArray
+    ratio: FloatArray
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Energised buses, island by island, each island's root first; lines between them.
+
+    Attributes
+    ----------
+    buses : names; the substation is the first
+    dead_buses : buses of islands without load, generator or station
+    island : (bus,) island number; 0 is the substation's
+    """
+
+    buses: tuple[str, ...]
+    dead_buses: tuple[str, ...]
+    island: IntArray
+    lines: Lines
+
+
+def energised(case: Case, outages: Collection[str]) -> Topology:
+    """Topology of the case's feeder without the branches in `outages`."""
+    feeder = case.feeder
+    names = list(feeder.buses.index)
+    position = {b: i for i, b in enumerate(names)}
+    branches = feeder.branches
+    closed = branches[~branches["normally_open"].astype(bool) & ~branches.index.isin(list(outages))]
+    tail = closed["from_bus"].map(position).to_numpy(dtype=np.int64)
+    head = closed["to_bus"].map(position).to_numpy(dtype=np.int64)
+    n = len(names)
+    graph = coo_array((np.ones(len(tail)), (tail, head)), shape=(n, n)).tocsr()
+    _, component = connected_components(graph, directed=False)
+
+    root = position[feeder.root]
+    used = np.zeros(n, dtype=bool)
+    loads = feeder.loads
+    busy = loads.index[(loads["load_kw"] > 0) | (loads["load_kvar"] != 0)]
+    for bus in (feeder.root, *busy, *case.stations["bus"], *case.generators["bus"]):
+        used[position[bus]] = True
+    alive = np.isin(component, component[used])
+    order = [root] + [i for i in range(n) if alive[i] and i != root]
+    order.sort(key=lambda i: (component[i] != component[root], component[i]))
+    number = {c: k for k, c in enumerate(dict.fromkeys(component[i] for i in order))}
+
+    depth = np.full(n, -1)
+    first = {component[i]: i for i in reversed(order)}
+    for start in first.values():
+        visited, parents = breadth_first_order(graph, start, directed=False)
+        for i in visited:
+            depth[i] = 0 if i == start else depth[parents[i]] + 1
+    keep = alive[tail]
+    columns, t, h = closed.loc[keep], tail[keep], head[keep]
+    turned = depth[t] > depth[h]
+    ratio = columns["ratio"].to_numpy(dtype=float)
+    if not case.feeder_settings.regulators:
+        ratio = np.where(columns["kind"].to_numpy() == "regulator", 1.0, ratio)
+    # v_to = ratio^2 (v_from - 2 r P ...) read from the other end
+    impedance = np.where(turned, ratio**2, 1.0)
+    new = np.full(n, -1)
+    new[order] = np.arange(len(order))
+    return Topology(
+        buses=tuple(names[i] for i in order),
+        dead_buses=tuple(names[i] for i in np.flatnonzero(~alive)),
+        island=np.array([number[component[i]] for i in order], dtype=np.int64),
+        lines=Lines(
+            names=tuple(columns.index),
+            from_bus=new[np.where(turned, h, t)],
+            to_bus=new[np.where(turned, t, h)],
+            r_ohm=columns["r_ohm"].to_numpy(dtype=float) * impedance,
+            x_ohm=columns["x_ohm"].to_numpy(dtype=float) * impedance,
+            rating_kva=columns["rating_kva"].to_numpy(dtype=float)
+            * case.feeder_settings.rating_factor,
+            ratio=np.where(turned, 1.0 / ratio, ratio),
+        ),
+    )

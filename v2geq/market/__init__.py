@@ -1,0 +1,1 @@
+"""Players joined by market clearing, and the way to its equilibrium."""

@@ -1,0 +1,171 @@
+"""The market's solution: couple the players, solve, let drivers see more paths, again.
+
+The steps of every round: join the players' programs into one complementarity problem over the paths
+known so far, solve it, put prices that nothing determines at their canonical values, price all
+paths, add those that would be cheaper. A round that adds none is the last.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from v2geq.arrays import FloatArray
+from v2geq.convex.relaxation import least_relaxation
+from v2geq.errors import DataError
+from v2geq.market.columns import borrow_paths, by_paths, extend, prune, reconcile
+from v2geq.market.coupling import Coupled, couple
+from v2geq.market.lifting import lifted, settle
+from v2geq.market.prices import canonical
+from v2geq.scenario import Scenario
+from v2geq.solvers import scaling, solver
+from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status
+from v2geq.trips.generation import seed
+from v2geq.trips.traffic import traffic
+
+MAX_ROUNDS = 40
+PRUNE_ROUNDS = 10
+"""Rounds after which no path is dropped any more, so that none comes and goes for ever."""
+WARM_PATHS = 8
+"""New paths up to which the next round starts from the last round's solution."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where a market was left by the solver.
+
+    Attributes
+    ----------
+    coupled : players and the joint problem, over the paths of the last round
+    z : strategies and multipliers, in the problem's order
+    status : how the last round ended
+    log : the solver's iterations; seconds : build, solve; rounds : of column generation
+    """
+
+    coupled: Coupled
+    z: FloatArray
+    status: Status
+    log: list[Iteration]
+    seconds: dict[str, float]
+    rounds: int
+
+
+def solve_market(
+    scenario: Scenario,
+    *,
+    method: str = "auto",
+    options: Options | None = None,
+    start: tuple[Coupled, FloatArray] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> tuple[Solution, MCPResult]:
+    """Solve a scenario; the point of the last round, and what the solver said of it.
+
+    Parameters
+    ----------
+    start
+        A neighbouring market and its point, whose paths and values serve as the first.
+
+    Raises
+    ------
+    DataError
+        Limits that no state of the market can keep.
+    """
+    solve_mcp, options = solver(method), options or Options()
+    begin = time.perf_counter()
+    exact = scenario.case.paths.method == "exact"
+    roads = traffic(scenario)
+    if exact:
+        seed(scenario, roads)
+        if start is not None:
+            borrow_paths(start[0], scenario, roads)
+    coupled = couple(scenario, roads)
+    near = None if start is None else coupled.mcp.carry(start[0].mcp, start[1])
+    built = time.perf_counter()
+    log: list[Iteration] = []
+    rounds = 0
+    while True:
+        rounds += 1
+        result = _solve_visibly(coupled, near, solve_mcp, options, log)
+        z = canonical(coupled, result.z)
+        if progress:
+            progress(f"round {rounds}: {result.status.word}, residual {result.residual:.1e}")
+        if result.status is Status.INTERRUPTED or not exact:
+            break
+        # also after a failure: without the paths still missing there may be no feasible point
+        roads = coupled.traffic.copy()
+        new = extend(coupled, z, roads)
+        if not new and not result.status.ok:
+            new = reconcile(coupled, roads)
+        if not new:
+            break
+        if rounds >= MAX_ROUNDS:
+            result.status = Status.ITERATION_LIMIT
+            break
+        if result.status.ok and rounds <= PRUNE_ROUNDS:
+            prune(coupled, z, roads)
+        last, coupled = coupled, couple(scenario, roads)
+        few = result.status.ok and new <= WARM_PATHS
+        near = coupled.mcp.carry(last.mcp, z) if few else None
+    if coupled.traffic.legs and result.status is not Status.INTERRUPTED:
+        coupled, z = by_paths(coupled, z)
+    seconds = {"build": built - begin, "solve": time.perf_counter() - built}
+    if not result.status.ok:
+        _refuse_infeasible(coupled)
+    return Solution(coupled, z, result.status, log, seconds, rounds), result
+
+
+def _solve_visibly(
+    coupled: Coupled,
+    near: FloatArray | None,
+    solve_mcp: Callable[..., MCPResult],
+    options: Options,
+    log: list[Iteration],
+) -> MCPResult:
+    """One solve, at demand that shows where some is too small to, then at demand as it is."""
+    faint = lifted(coupled)
+    result = solve_mcp(faint or coupled.mcp, near, replace(options, warm=near is not None))
+    if faint is not None:
+        result = settle(coupled, result, options)
+        if not result.status.ok and result.status is not Status.INTERRUPTED:
+            log += result.log
+            result = solve_mcp(coupled.mcp, result.z, options)
+    log += result.log
+    return result
+
+
+def _refuse_infeasible(coupled: Coupled) -> None:
+    """Raise DataError where the players' constraints cannot hold together, naming which."""
+    conflict = least_relaxation(coupled.mcp).limits
+    if conflict:
+        scenario = coupled.scenario
+        by_object = {c.name.partition(",")[0]: c for c in reversed(conflict)}
+        worst = sorted(by_object.values(), key=lambda c: conflict.index(c))
+        named = "; ".join(str(c) for c in worst[:4])
+        more = f" and {len(worst) - 4} more" if len(worst) > 4 else ""
+        raise DataError(
+            f"no state of the market keeps all limits; nearest are those that break {named}{more}",
+            where=f"{scenario.case.where}: scenario {scenario.name!r} "
+            f"{'with' if scenario.v2g else 'without'} V2G",
+            advice="reactive loads and charging needs must be met whatever the price: check these "
+            "limits, the regulators and the reactive sources",
+        )
+
+
+def failure(coupled: Coupled, result: MCPResult) -> str:
+    """What happened to a run that did not converge; that limits conflict is excluded by then."""
+    scenario = coupled.scenario
+    text = (
+        f"scenario {scenario.name!r} {'with' if scenario.v2g else 'without'} V2G did not converge: "
+        f"{result.status.value}; scaled natural residual {result.residual:.2e}, worst at "
+        f"{result.worst}, after {result.iterations} iterations"
+    )
+    if result.diverging:
+        text += f"; growing without bound: {', '.join(result.diverging)}"
+    if result.status not in (Status.STALLED, Status.DIVERGED):
+        return text
+    sizes = scaling(coupled.mcp, result.z)
+    return (
+        f"{text}; some state of the market keeps all limits, so look for data of very different "
+        f"size, here between {sizes.rows[0]} and {sizes.rows[1]}"
+    )

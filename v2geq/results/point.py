@@ -1,0 +1,243 @@
+"""A point of a market and all that follows from it: results, accounts, certificate, summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from v2geq.arrays import FloatArray
+from v2geq.certificates.market import Certificate, certify
+from v2geq.data.model.case import Case
+from v2geq.data.provenance import Provenance, fingerprint, provenance
+from v2geq.errors import DataError, did_you_mean
+from v2geq.files import as_path
+from v2geq.market.accounts import Accounts
+from v2geq.market.coupling import Coupled, couple
+from v2geq.results import store
+from v2geq.results.path_flows import PathFlows, path_flows
+from v2geq.results.summary import summarise, warnings_of
+from v2geq.results.tables import path_table, tables
+from v2geq.results.uniqueness import notes_on
+from v2geq.results.uniqueness import uniqueness as uniqueness_table
+from v2geq.scenario import Scenario, resolve
+from v2geq.solvers.protocol import Iteration, Status
+from v2geq.trips.costs import path_costs
+from v2geq.trips.traffic import Traffic, traffic
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A point, its labelled results and its certificate.
+
+    Attributes
+    ----------
+    original : the case as given; ``scenario.case`` has the changes applied
+    coupled : players and the joint problem
+    z : strategies and multipliers, in the problem's order
+    status : 'solved', or how the solver gave up
+    log : the solver's iterations; seconds : build, solve; rounds : of column generation
+    edited : what a file states that does not follow from its strategies
+    tells_uniqueness : whether `uniqueness` was asked for
+    """
+
+    original: Case
+    coupled: Coupled
+    z: FloatArray
+    status: str
+    log: list[Iteration] = field(repr=False)
+    seconds: dict[str, float]
+    rounds: int = 1
+    edited: tuple[str, ...] = ()
+    tells_uniqueness: bool = True
+
+    @property
+    def scenario(self) -> Scenario:
+        """The resolved scenario."""
+        return self.coupled.scenario
+
+    @property
+    def effort(self) -> str:
+        """Iterations, rounds of column generation and paths in the problem, as text."""
+        paths = sum(len(p) for p in self.coupled.traffic.paths.values())
+        rounds = f"{self.rounds} round{'s' if self.rounds > 1 else ''}"
+        return f"{len(self.log)} iterations in {rounds} of column generation, {paths:,} paths"
+
+    @cached_property
+    def values(self) -> dict[str, FloatArray]:
+        """Strategies, multipliers and prices by block name."""
+        return self.coupled.mcp.split(self.z)
+
+    @cached_property
+    def data(self) -> xr.Dataset:
+        """All labelled results; see `v2geq.results.tables.tables`."""
+        return tables(self.coupled, self.values)
+
+    def __getattr__(self, name: str) -> Any:
+        """Results by name: ``eq.dlmp`` is ``eq.data["dlmp"]``."""
+        if hasattr(type(self), name):
+            # a property failed; its own error says why
+            return object.__getattribute__(self, name)
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in self.data.variables:
+            return self.data[name]
+        known = [str(k) for k in self.data.variables]
+        raise AttributeError(f"no result {name!r}; {did_you_mean(name, known)}")
+
+    @cached_property
+    def _judged(self) -> tuple[Certificate, Accounts]:
+        certificate, book = certify(self.coupled, self.z)
+        extra = list(self.edited)
+        if self.status != Status.SOLVED.word:
+            extra.append(f"the solver's status is {self.status}")
+        case = f"{self.original.name}, contents {fingerprint(self.original)}"
+        return replace(certificate, extra_failures=tuple(extra), case=case), book
+
+    @property
+    def certificate(self) -> Certificate:
+        """Evidence recomputed from the point."""
+        return self._judged[0]
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Hash of the case and how it differs from the shipped case of its name."""
+        return provenance(self.original, self.scenario.changes)
+
+    @property
+    def accounts(self) -> Accounts:
+        """Players' accounts and the social cost by term."""
+        return self._judged[1]
+
+    @cached_property
+    def uniqueness(self) -> pd.DataFrame:
+        """Which prices are unique, and the ends of those that are not.
+
+        Columns result, label, low, high, status, proof; prices of energy, of firm load and at
+        stations. See `v2geq.results.uniqueness.uniqueness`; empty where the point is no
+        equilibrium.
+
+        Raises
+        ------
+        DataError
+            Where it was left out by ``solve(..., uniqueness=False)``.
+        """
+        if not self.tells_uniqueness:
+            raise DataError("uniqueness was left out", advice="solve without uniqueness=False")
+        table = uniqueness_table(self.coupled, self.values)
+        return table if self.certificate.holds else table.iloc[:0]
+
+    @cached_property
+    def full_uniqueness(self) -> pd.DataFrame:
+        """As `uniqueness`, of all results; takes some seconds, tens where load is shed."""
+        table = uniqueness_table(self.coupled, self.values, full=True)
+        return table if self.certificate.holds else table.iloc[:0]
+
+    @cached_property
+    def path_flows(self) -> PathFlows:
+        """Ranges of what depends on the choice of path flows."""
+        return path_flows(self.coupled, self.values)
+
+    def paths(self, name: str) -> pd.DataFrame:
+        """Paths of driver class `name` with flow, cost, time and energy.
+
+        The problem's own, and every other that is as cheap.
+        """
+        classes = self.coupled.traffic.classes
+        if name not in classes:
+            raise DataError(f"no driver class {name!r}", advice=did_you_mean(name, classes))
+        flows = self.path_flows
+        cost = path_costs(flows.coupled.traffic, flows.values, name)
+        table = path_table(flows.coupled, flows.values, name, cost)
+        table["flow_least_squares_veh_h"] = flows.least_squares[name]
+        return table
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The figures of one row of a study's table."""
+        return {
+            "scenario": self.scenario.name,
+            "v2g": self.scenario.v2g,
+            "status": self.status,
+            "natural_residual": self.certificate.natural_residual,
+            "wardrop_gap": self.certificate.wardrop_gap,
+            **summarise(self.coupled, self.data, self.accounts, self.path_flows),
+            "build_seconds": self.seconds["build"],
+            "solve_seconds": self.seconds["solve"],
+        }
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What a reader should know before using the figures."""
+        out = warnings_of(self.coupled, self.data, self.values)
+        return [*out, *notes_on(self.coupled, self.uniqueness)] if self.tells_uniqueness else out
+
+    def save(self, path: str | Path) -> None:
+        """Write a NetCDF file with case, strategies, paths and results, loss-free."""
+        store.write(
+            as_path(path),
+            case=self.original,
+            scenario=self.scenario.name,
+            v2g=self.scenario.v2g,
+            changes=self.scenario.changes,
+            status=self.status,
+            z=self.values,
+            traffic=self.coupled.traffic,
+            log=self.log,
+            seconds={**self.seconds, "rounds": self.rounds},
+            tables=self.data,
+            uniqueness=self.uniqueness if self.tells_uniqueness else None,
+        )
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read a saved point and rebuild its problem; nothing is solved.
+
+        Results in the file that do not follow from its strategies make the certificate fail.
+
+        Raises
+        ------
+        DataError
+            Where the file is missing, damaged, or does not fit the case it holds.
+        """
+        path = as_path(path)
+        where = str(path)
+        saved = store.read(path)
+        resolved = resolve(saved.case, saved.scenario, v2g=saved.v2g, changes=saved.changes)
+        # where paths are enumerated the list is made again, and the file's must be the same
+        enumerated = resolved.case.paths.method == "enumerate"
+        roads: Traffic = traffic(resolved, first_paths=enumerated)
+        store.restore_paths(roads, saved, where)
+        coupled = couple(resolved, roads)
+        try:
+            z = coupled.mcp.join(saved.z)
+        except DataError as error:
+            raise DataError(
+                f"strategies do not fit the case: {error}",
+                where=where,
+                advice="solve and save again",
+            ) from error
+        if not np.isfinite(z).all():
+            worst = coupled.mcp.describe(int(np.argmin(np.isfinite(z))))
+            raise DataError(f"{worst} is not finite", where=where, advice="solve and save again")
+        seconds = dict(saved.seconds)
+        rounds = int(seconds.pop("rounds", 1))
+        edited = tuple(store.differences(saved.tables, tables(coupled, coupled.mcp.split(z))))
+        return cls(
+            saved.case,
+            coupled,
+            z,
+            saved.status,
+            saved.log,
+            seconds,
+            rounds,
+            edited,
+            tells_uniqueness=saved.tells_uniqueness,
+        )

@@ -1,0 +1,1 @@
+"""Energy-feasible trips on the roads: paths, their costs and prices."""

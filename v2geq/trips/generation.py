@@ -1,0 +1,255 @@
+"""Column generation: the cheapest energy-feasible paths at given flows and prices.
+
+The drivers' block holds the paths found so far; this module finds those it lacks. Exactness over
+all paths is a statement about `price_all`: no path of any class costs less than u_w.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from v2geq.arrays import FloatArray, IntArray
+from v2geq.roads.assign import user_equilibrium
+from v2geq.roads.assignment import UserEquilibrium
+from v2geq.roads.classes import UserClass
+from v2geq.scenario import Scenario
+from v2geq.trips.paths import DISCHARGE, EnergyRules, Path
+from v2geq.trips.pricing import LegFronts, price_paths, shortest_routes
+from v2geq.trips.ties import Prices, cheapest_paths
+from v2geq.trips.traffic import Traffic
+
+SEED_GAP = 1e-8
+"""Relative gap of the roads alone from which paths start."""
+SEED_ROUNDS = 6
+"""Rounds of loading queues."""
+NO_BATTERY = EnergyRules(battery=1.0, reserve=0.0, low=0.0, consumption=0.0)
+"""A vehicle without range: any route will do."""
+
+
+@dataclass(frozen=True)
+class StationPrices:
+    """Prices at stations, $/kWh; `discharge` is None without V2G."""
+
+    charge: FloatArray
+    discharge: FloatArray | None
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """Least trip cost over all feasible paths, by class and OD pair, $/veh, and such paths."""
+
+    cost: dict[str, FloatArray]
+    paths: dict[str, list[Path]]
+
+
+def price_all(
+    traffic: Traffic,
+    arc_flow: FloatArray,
+    queue_flow: FloatArray,
+    prices: StationPrices,
+    below: Mapping[str, FloatArray] | None = None,
+    kinds: Collection[str] = ("ev", "fv"),
+) -> Cheapest:
+    """Cheapest path of every class and OD pair over all energy-feasible paths.
+
+    Parameters
+    ----------
+    arc_flow, queue_flow
+        Flows of arcs and queues (veh/h) at which travel and waiting times are taken.
+    below
+        class -> (od,) cost in $/veh; only cheaper paths are returned. Fuel vehicles' costs are at
+        the class's own value of time.
+    kinds
+        Kinds of classes to price.
+    """
+    charge_wait, discharge_wait = traffic.waits(queue_flow)
+    cost: dict[str, FloatArray] = {}
+    paths: dict[str, list[Path]] = {}
+    for name, kind in traffic.classes.items():
+        if kind.kind not in kinds:
+            continue
+        limit = None if below is None else below[name]
+        hours = traffic.arc_hours(name, arc_flow)
+        pairs = traffic.od_pairs[name]
+        if kind.kind == "ev":
+            cost[name], paths[name] = price_paths(
+                traffic.graph,
+                traffic.rules(name),
+                hours,
+                pairs,
+                traffic.station_node,
+                value_of_time=kind.value_of_time,
+                charge_wait_h=charge_wait,
+                discharge_wait_h=discharge_wait,
+                charge_price=prices.charge,
+                discharge_price=prices.discharge if name in traffic.sellers else None,
+                charger_power=traffic.charger_power(name),
+                degradation=kind.degradation,
+                energy_value=kind.energy_value,
+                fronts=_fronts(traffic, name, hours),
+                below=limit,
+            )
+        else:
+            least, paths[name] = shortest_routes(
+                traffic.graph,
+                hours,
+                pairs,
+                below=None if limit is None else limit / kind.value_of_time,
+            )
+            cost[name] = kind.value_of_time * least
+    return Cheapest(cost, paths)
+
+
+def _fronts(traffic: Traffic, name: str, times_h: FloatArray) -> LegFronts:
+    """Leg fronts of an electric class, kept until times change.
+
+    They are shared by classes of equal batteries that see the same times: with tolls, those of
+    equal values of time.
+    """
+    tolled = bool(traffic.toll.any())
+
+    def sees(name: str) -> tuple[float, ...]:
+        rules, omega = traffic.rules(name), traffic.classes[name].value_of_time
+        return rules.battery, rules.reserve, rules.consumption, omega if tolled else 0.0
+
+    kept, own = traffic.fronts, sees(name)
+    if own in kept:
+        kept[own] = kept[own].at(times_h)
+    else:
+        electric = [k for k, c in traffic.classes.items() if c.kind == "ev"]
+        pairs = [traffic.od_pairs[k] for k in electric if sees(k) == own]
+        kept[own] = LegFronts.for_pairs(
+            traffic.graph,
+            traffic.rules(name),
+            times_h,
+            np.concatenate(pairs),
+            traffic.station_node,
+        )
+    return kept[own]
+
+
+def all_cheapest(
+    traffic: Traffic,
+    arc_flow: FloatArray,
+    queue_flow: FloatArray,
+    prices: StationPrices,
+    limit: Mapping[str, FloatArray],
+) -> dict[str, list[Path] | None]:
+    """Every path of every class that costs at most `limit`, class -> (od,) $/veh at its own value.
+
+    None for a class with too many, see `ties.cheapest_paths`.
+    """
+    charge_wait, discharge_wait = traffic.waits(queue_flow)
+    found: dict[str, list[Path] | None] = {}
+    for name, kind in traffic.classes.items():
+        if kind.kind == "ev":
+            rules, stations = traffic.rules(name), traffic.station_node
+            plug = kind.value_of_time / traffic.charger_power(name)
+            sale = None
+            if name in traffic.sellers and prices.discharge is not None:
+                sale = prices.discharge - kind.degradation - plug
+            terms = Prices(
+                kind.value_of_time,
+                kind.energy_value,
+                charge_wait,
+                discharge_wait,
+                prices.charge + plug,
+                sale,
+            )
+        else:
+            none = np.zeros(0)
+            rules, stations = NO_BATTERY, np.zeros(0, dtype=np.int64)
+            terms = Prices(kind.value_of_time, 0.0, none, none, none, None)
+        found[name] = cheapest_paths(
+            traffic.graph,
+            rules,
+            traffic.arc_hours(name, arc_flow),
+            traffic.od_pairs[name],
+            stations,
+            terms,
+            limit[name],
+        )
+    return found
+
+
+def price_energy(
+    traffic: Traffic, prices: StationPrices, below: Mapping[str, FloatArray]
+) -> dict[str, list[Path]]:
+    """Paths of electric classes whose energy alone costs less than `below`, class -> (od,).
+
+    Time, tolls, wear and battery energy cost nothing here: at the prices of a conflict of limits
+    these are the paths that help to resolve it, and without any no path does.
+    """
+    found: dict[str, list[Path]] = {}
+    times, waits = np.zeros(len(traffic.graph.arcs)), np.zeros(len(traffic.station_node))
+    for name, limit in below.items():
+        _, found[name] = price_paths(
+            traffic.graph,
+            traffic.rules(name),
+            times,
+            traffic.od_pairs[name],
+            traffic.station_node,
+            value_of_time=1.0,
+            charge_wait_h=waits,
+            discharge_wait_h=waits,
+            charge_price=prices.charge,
+            discharge_price=prices.discharge if name in traffic.sellers else None,
+            charger_power=np.full(len(traffic.station_node), np.inf),
+            degradation=0.0,
+            energy_value=0.0,
+            fronts=_fronts(traffic, name, times),
+            below=limit,
+        )
+    return found
+
+
+def seed(scenario: Scenario, traffic: Traffic) -> None:
+    """Fill the path sets with paths near those of the equilibrium.
+
+    Routes of all vehicles without stops are in equilibrium on the roads alone; fuel vehicles get
+    these. At the times they leave, electric vehicles get their cheapest paths of a few rounds of
+    loading, with prices at the reference price and queues averaged over the rounds.
+    """
+    case = scenario.case
+    users = {
+        name: UserClass(case.trips[name], value_of_time=kind.value_of_time)
+        for name, kind in traffic.classes.items()
+    }
+    roads = user_equilibrium(case.road, users, SEED_GAP, check=False)
+    for name, kind in traffic.classes.items():
+        if kind.kind == "fv":
+            traffic.add(name, _routes(roads, name, traffic.od_pairs[name]))
+    arc_flow = roads.flow.to_numpy()
+    price = np.full(len(scenario.stations), scenario.price_scale)
+    prices = StationPrices(price, price if scenario.v2g else None)
+    queue_flow = np.zeros(len(traffic.queues))
+    for k in range(SEED_ROUNDS):
+        found = price_all(traffic, arc_flow, queue_flow, prices, kinds=("ev",))
+        stops = np.zeros_like(queue_flow)
+        for name, paths in found.paths.items():
+            traffic.add(name, paths)
+            trips = traffic.demand[name][[p.od for p in paths]]
+            queues = [
+                [int(traffic.queue_of[int(s.kind == DISCHARGE), s.station]) for s in p.stops]
+                for p in paths
+            ]
+            flat = np.array([q for own in queues for q in own], dtype=np.int64)
+            stops += np.bincount(flat, np.repeat(trips, [len(q) for q in queues]), stops.size)
+        queue_flow += 2.0 / (k + 2.0) * (stops - queue_flow)
+
+
+def _routes(roads: UserEquilibrium, name: str, od_pairs: IntArray) -> list[Path]:
+    """Routes of one class of an assignment, as paths of the given OD pairs."""
+    demand, pool = roads.problem.demand, roads.pool
+    position = {pair: w for w, pair in enumerate(map(tuple, od_pairs.tolist()))}
+    arcs = roads.problem.graph.star.arc[pool.arc].tolist()
+    ends = list(zip(demand.origin.tolist(), demand.destination.tolist(), strict=True))
+    own = np.flatnonzero(demand.kind[roads.path_pair] == demand.classes.index(name))
+    pairs, starts, sizes = (x[own].tolist() for x in (roads.path_pair, pool.start, pool.size))
+    return [
+        Path(position[ends[w]], tuple(arcs[i : i + n]), (), 0.0)
+        for w, i, n in zip(pairs, starts, sizes, strict=True)
+    ]

@@ -1,0 +1,245 @@
+"""All cheapest paths, not one of each OD pair: what path flows of an equilibrium may use.
+
+A depth-first search over routes and stops that only follows what can still end at the least cost.
+What a leg still costs is known exactly, from Pareto fronts of (time, energy) towards its end, so
+the search visits nothing but cheapest paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from v2geq.arrays import FloatArray, IntArray
+from v2geq.roads.graph import Graph
+from v2geq.trips.paths import CHARGE, DISCHARGE, EnergyRules, Path, make_path
+from v2geq.trips.pricing import LegFronts
+
+MOST = 20_000
+"""Paths of a class beyond two for each OD pair after which the search gives up."""
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a class pays beside its time; (station,) arrays.
+
+    value_of_time, energy_value : $/h and $/kWh
+    charge_wait_h, discharge_wait_h : h
+    charge : $ per kWh charged, plug time included; negative prices are refused
+    discharge : $ per kWh discharged, plug time and wear taken off; None where nobody sells
+    """
+
+    value_of_time: float
+    energy_value: float
+    charge_wait_h: FloatArray
+    discharge_wait_h: FloatArray
+    charge: FloatArray
+    discharge: FloatArray | None
+
+
+@dataclass(frozen=True)
+class _End:
+    """Where a leg ends, and its cost: value_of_time * time + weight * energy + constant."""
+
+    node: int
+    weight: float
+    constant: float
+    budget: float
+    more_than: float = -np.inf
+
+
+Route = tuple[tuple[int, ...], float]  # arcs and cost without the constant
+
+
+def cheapest_paths(
+    graph: Graph,
+    rules: EnergyRules,
+    times_h: FloatArray,
+    od_pairs: IntArray,
+    station_node: IntArray,
+    prices: Prices,
+    limit: FloatArray,
+) -> list[Path] | None:
+    """Every energy-feasible path that costs at most `limit`, legs without cycles.
+
+    Parameters
+    ----------
+    times_h
+        (arc,) generalised times in h.
+    limit
+        (od,) $ per trip, little more than the least cost: the search grows with what it finds.
+
+    Returns
+    -------
+    The paths, or None where there are too many (`MOST`), charging is paid for, so that costs are
+    no longer bounded by fronts, or a sale at a loss would let vehicles through a closed node.
+    """
+    if (prices.charge < 0.0).any():
+        return None
+    loss = prices.discharge is not None and bool((prices.discharge <= 0.0).any())
+    if loss and not graph.through[station_node].all():
+        return None
+    search = _Search(graph, rules, times_h, od_pairs, station_node, prices)
+    paths: list[Path] = []
+    for w, (origin, destination) in enumerate(od_pairs.tolist()):
+        for arcs, stops in search.trips(origin, destination, float(limit[w])):
+            path = make_path(graph, rules, w, arcs, stops)
+            if path is not None:
+                paths.append(path)
+            if len(paths) > MOST + 2 * len(od_pairs):
+                return None
+    return paths
+
+
+Stops = tuple[tuple[int, str, int], ...]
+
+
+class _Search:
+    def __init__(
+        self,
+        graph: Graph,
+        rules: EnergyRules,
+        times_h: FloatArray,
+        od_pairs: IntArray,
+        station_node: IntArray,
+        prices: Prices,
+    ) -> None:
+        self.rules, self.prices = rules, prices
+        self.stations: list[int] = station_node.tolist()
+        self.through: list[bool] = graph.through.tolist()
+        every = np.arange(len(graph.nodes), dtype=np.int64)
+        ends = np.concatenate((od_pairs[:, 1], station_node))
+        backwards = replace(graph, tail=graph.head, head=graph.tail)
+        legs = LegFronts(backwards, rules, times_h, ends, every)
+        fronts = legs.fronts
+        self.start, self.time, self.energy = (
+            a.tolist() for a in (fronts.start, fronts.time, fronts.energy)
+        )
+        self.row = {node: k for k, node in enumerate(legs.sources.tolist())}
+        self.nodes = len(every)
+        use = (rules.consumption * graph.length_km).tolist()
+        self.leaving: list[list[tuple[int, int, float, float]]] = [[] for _ in graph.nodes]
+        for arc, (tail, head, hours) in enumerate(
+            zip(graph.tail.tolist(), graph.head.tolist(), times_h.tolist(), strict=True)
+        ):
+            self.leaving[tail].append((arc, head, prices.value_of_time * hours, use[arc]))
+        self._after: dict[tuple[int, float, int, int], float] = {}
+
+    def destination(self, node: int, level: float) -> _End:
+        value, start = self.prices.energy_value, self.rules.start
+        return _End(node, value, value * (start - level), level - self.rules.reserve)
+
+    def charge(self, s: int, level: float) -> _End:
+        price, rules = float(self.prices.charge[s]), self.rules
+        wait = self.prices.value_of_time * float(self.prices.charge_wait_h[s])
+        missing = rules.battery - level
+        return _End(
+            self.stations[s],
+            price,
+            price * missing + wait,
+            level - rules.reserve,
+            rules.tolerance - missing,
+        )
+
+    def discharge(self, s: int, level: float) -> _End:
+        assert self.prices.discharge is not None
+        price, rules = float(self.prices.discharge[s]), self.rules
+        wait = self.prices.value_of_time * float(self.prices.discharge_wait_h[s])
+        surplus = level - rules.low
+        budget = min(level - rules.reserve, surplus - rules.tolerance)
+        return _End(self.stations[s], price, wait - price * surplus, budget)
+
+    def least(self, node: int, end: _End, used: float = 0.0) -> float:
+        """Least cost from a node to the end of a leg without the constant, inf if out of reach."""
+        front = self.row[end.node] * self.nodes + node
+        left = end.budget + self.rules.tolerance - used
+        omega = self.prices.value_of_time
+        best = np.inf
+        for k in range(self.start[front], self.start[front + 1]):
+            if self.energy[k] <= left:
+                best = min(best, omega * self.time[k] + end.weight * self.energy[k])
+        return best
+
+    def routes(self, node: int, end: _End, limit: float) -> Iterator[Route]:
+        """Routes of a leg that cost at most `limit` without the constant."""
+        budget = end.budget + self.rules.tolerance
+        waiting: list[tuple[int, float, float, tuple[int, ...], frozenset[int]]] = [
+            (node, 0.0, 0.0, (), frozenset((node,)))
+        ]
+        while waiting:
+            here, cost, used, arcs, seen = waiting.pop()
+            if here == end.node:
+                if used > end.more_than:
+                    yield arcs, cost
+                continue
+            if here != node and not self.through[here]:
+                continue
+            for arc, head, price, energy in self.leaving[here]:
+                total, spent = cost + price + end.weight * energy, used + energy
+                if head in seen or spent > budget:
+                    continue
+                if total + self.least(head, end, spent) <= limit:
+                    waiting.append((head, total, spent, (*arcs, arc), seen | {head}))
+
+    def options(
+        self, level: float, used: tuple[int, ...], sold: bool
+    ) -> Iterator[tuple[int, str, _End, float, bool]]:
+        """Stops that may come next: station, kind, end of the leg, level after, whether sold."""
+        if len(used) > 1:
+            return
+        for s in range(len(self.stations)):
+            if s in used:
+                continue
+            yield s, CHARGE, self.charge(s, level), self.rules.battery, sold
+            # a sale at a loss is in no cheapest path while charging costs something
+            if self.prices.discharge is not None and not sold and self.prices.discharge[s] > 0.0:
+                yield s, DISCHARGE, self.discharge(s, level), self.rules.low, True
+
+    def after(self, used: tuple[int, ...], level: float, sold: bool, goal: int) -> float:
+        """Least cost from the last stop to the goal."""
+        key = (used[-1], level, len(used), goal)
+        if key not in self._after:
+            node = self.stations[used[-1]]
+            end = self.destination(goal, level)
+            best = self.least(node, end) + end.constant
+            for s, _, stop, then, gone in self.options(level, used, sold):
+                leg = self.least(node, stop) + stop.constant
+                if leg < np.inf:
+                    best = min(best, leg + self.after((*used, s), then, gone, goal))
+            self._after[key] = best
+        return self._after[key]
+
+    def trips(
+        self, origin: int, goal: int, limit: float
+    ) -> Iterator[tuple[tuple[int, ...], Stops]]:
+        """Arcs and stops of all trips that cost at most `limit`."""
+        waiting: list[tuple[int, float, tuple[int, ...], bool, float, tuple[int, ...], Stops]] = [
+            (origin, self.rules.start, (), False, 0.0, (), ())
+        ]
+        while waiting:
+            node, level, used, sold, cost, arcs, stops = waiting.pop()
+            end = self.destination(goal, level)
+            left = limit - cost - end.constant
+            if self.least(node, end) <= left:
+                for more, _ in self.routes(node, end, left):
+                    yield arcs + more, stops
+            for s, kind, stop, then, gone in self.options(level, used, sold):
+                rest = self.after((*used, s), then, gone, goal)
+                left = limit - cost - stop.constant - rest
+                if self.least(node, stop) > left:
+                    continue
+                for more, price in self.routes(node, stop, left):
+                    way = arcs + more
+                    waiting.append(
+                        (
+                            self.stations[s],
+                            then,
+                            (*used, s),
+                            gone,
+                            cost + price + stop.constant,
+                            way,
+                            (*stops, (s, kind, len(way))),
+                        )
+                    )

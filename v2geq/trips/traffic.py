@@ -1,0 +1,272 @@
+"""Roads, demand and the paths drivers choose from, under one scenario.
+
+spec section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import scipy.sparse as sp
+
+from v2geq.arrays import FloatArray, IntArray
+from v2geq.data.checks.road import arc_tolls
+from v2geq.data.model.case import DriverClass
+from v2geq.roads.delay import TravelTime
+from v2geq.roads.graph import Graph
+from v2geq.scenario import Scenario
+from v2geq.trips.legs import LegSet
+from v2geq.trips.paths import (
+    EnergyRules,
+    Path,
+    PathSet,
+    enumerate_paths,
+    enumerate_routes,
+    reach,
+    require_feasible,
+)
+from v2geq.trips.pricing import LegFronts
+from v2geq.trips.queues import QueueTime
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Road graph, demand and paths of every driver class under one scenario.
+
+    Attributes
+    ----------
+    demand : class -> (od,) trips, veh/h; od_pairs : class -> (od, 2) node positions
+    paths : class -> the paths its drivers choose from; the sets may grow
+    station_node : (station,) node positions of the energised stations
+    station_power : (station,) largest charger power, kW
+    queue_of : (2, station) positions of the queues in which vehicles that charge and that discharge
+        wait; the same one where queues are shared
+    queues : labels of the queues: station, or (station, direction)
+    toll : (arc,) toll, $/veh, of every class
+    queue_time : waiting time of every queue
+    sellers : electric classes whose drivers may discharge at stations
+    legs : electric class -> its legs, where those are the commodities; `paths` has their routes
+    fronts : leg fronts of the latest travel times by battery and, where roads charge tolls, value
+        of time; kept by `generation`
+    """
+
+    graph: Graph
+    classes: Mapping[str, DriverClass]
+    od_pairs: Mapping[str, IntArray]
+    demand: Mapping[str, FloatArray]
+    paths: dict[str, PathSet]
+    station_node: IntArray
+    station_power: FloatArray
+    queue_of: IntArray
+    queues: tuple[tuple[str, ...], ...]
+    travel_time: TravelTime
+    toll: FloatArray
+    queue_time: QueueTime
+    sellers: frozenset[str]
+    legs: Mapping[str, LegSet] = field(default_factory=dict)
+    fronts: dict[Hashable, LegFronts] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def value_of_time(self) -> float:
+        """Value of time in which arc and queue times are priced: that of the electric vehicles.
+
+        What fuel vehicles pay beside time, tolls, no flow or price changes, so any positive factor
+        on their costs leaves their choice unchanged; see `rescaling`.
+        """
+        electric = [c.value_of_time for c in self.classes.values() if c.kind == "ev"]
+        return electric[0] if electric else next(iter(self.classes.values())).value_of_time
+
+    @property
+    def free_flow_cost(self) -> float:
+        """Cost of the time on a mean arc without traffic, at least of a minute, $/veh."""
+        free_flow = self.travel_time.time(np.zeros(len(self.graph.arcs)))
+        return self.value_of_time * max(float(free_flow.mean()), 1.0 / 60.0)
+
+    def copy(self) -> Traffic:
+        """The same traffic with path sets of its own: those of a built problem stay as they are."""
+        legs = {name: own.copy() for name, own in self.legs.items()}
+        paths = {
+            name: legs[name].routes if name in legs else own.copy()
+            for name, own in self.paths.items()
+        }
+        return replace(self, paths=paths, legs=legs)
+
+    def add(self, name: str, paths: Iterable[Path]) -> int:
+        """Let drivers of a class choose from more paths; how many columns that adds."""
+        if name in self.legs:
+            return self.legs[name].extend(paths)
+        return len(self.paths[name].extend(paths))
+
+    def trip_cost(self, name: str, values: Mapping[str, FloatArray]) -> FloatArray:
+        """(od,) trip costs of a class at its own value of time, $/veh, from values by block."""
+        cost: FloatArray = values[f"drivers.demand_{name}"] / self.rescaling(name)
+        return cost
+
+    def rescaling(self, name: str) -> float:
+        """Factor from a class's own costs to those in the problem.
+
+        Fuel vehicles' are at `value_of_time` there: their time enters as everybody's, which keeps
+        the map monotone, and their tolls at the same rate of exchange. Energy prices of electric
+        vehicles are paid to others, so their costs stay as they are.
+        """
+        kind = self.classes[name]
+        return self.value_of_time / kind.value_of_time if kind.kind == "fv" else 1.0
+
+    def arc_hours(self, name: str, arc_flow: FloatArray) -> FloatArray:
+        """(arc,) generalised time of a class, h: travel time, and the toll at its value of time."""
+        return self.travel_time.time(arc_flow) + self.toll_hours(name)
+
+    def toll_hours(self, name: str) -> FloatArray:
+        """(arc,) time a class would give for not paying the toll, h."""
+        hours: FloatArray = self.toll / self.classes[name].value_of_time
+        return hours
+
+    def od_names(self, name: str) -> list[tuple[str, str]]:
+        """(origin, destination) names of a class's OD pairs."""
+        nodes = self.graph.nodes
+        return [(nodes[o], nodes[d]) for o, d in self.od_pairs[name]]
+
+    def rules(self, name: str) -> EnergyRules:
+        """Battery rules of an electric class."""
+        return EnergyRules.from_class(self.classes[name])
+
+    @property
+    def shared_queues(self) -> bool:
+        """Whether vehicles that charge and that discharge wait in one queue."""
+        return bool((self.queue_of[0] == self.queue_of[1]).all())
+
+    def waits(self, queue_flow: FloatArray) -> FloatArray:
+        """(2, station) waiting time before charging and before discharging, h."""
+        return self.queue_time.time(queue_flow)[self.queue_of]
+
+    def queue_stops(self, name: str) -> sp.csr_array:
+        """(queue, path) one where a path of the class waits in the queue."""
+        paths = self.paths[name]
+        if self.shared_queues:
+            return paths.stop_count
+        return sp.csr_array(sp.vstack([paths.charge_stops, paths.discharge_stops], format="csr"))
+
+    def charger_power(self, name: str) -> FloatArray:
+        """(station,) power at which vehicles of an electric class plug in, kW."""
+        return np.minimum(self.classes[name].charger_power, self.station_power)
+
+    def plug_hours(self, name: str) -> FloatArray:
+        """(path,) time at the plug along every path of an electric class, h."""
+        paths = self.paths[name]
+        hours: FloatArray = (paths.charge_energy + paths.discharge_energy).T @ (
+            1.0 / self.charger_power(name)
+        )
+        return hours
+
+    @property
+    def energy_reach(self) -> float:
+        """Energy all electric vehicles could charge with full batteries, kW."""
+        return sum(
+            float(self.demand[k].sum()) * c.battery
+            for k, c in self.classes.items()
+            if c.kind == "ev"
+        )
+
+
+def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
+    """Road data, demand and the first path sets of a scenario.
+
+    With ``paths.method = "enumerate"`` the sets are final; with ``"exact"``, or without
+    `first_paths`, they are empty and filled later. Legs are the commodities where
+    ``paths.form = "legs"``, but not without `first_paths`.
+
+    Raises
+    ------
+    DataError
+        An OD pair without any energy-feasible path.
+    """
+    case = scenario.case
+    graph = Graph.from_road(case.road)
+    where = {n: i for i, n in enumerate(graph.nodes)}
+    station_node = np.array([where[n] for n in scenario.stations["road_node"]], dtype=np.int64)
+    names = list(scenario.stations.index)
+    sellers = frozenset(
+        name
+        for name, kind in case.drivers.items()
+        if scenario.v2g and kind.kind == "ev" and kind.v2g
+    )
+    exact = case.paths.method == "exact"
+    demand: dict[str, FloatArray] = {}
+    pairs: dict[str, IntArray] = {}
+    paths: dict[str, PathSet] = {}
+    legs: dict[str, LegSet] = {}
+    for name, kind in case.drivers.items():
+        table = case.trips[name]
+        table = table[table["trips_veh_h"] > 0]
+        pairs[name] = np.array(
+            [
+                [where[o], where[d]]
+                for o, d in zip(table["origin"], table["destination"], strict=True)
+            ],
+            dtype=np.int64,
+        ).reshape(-1, 2)
+        demand[name] = table["trips_veh_h"].to_numpy(dtype=float)
+        od = [(int(o), int(d)) for o, d in pairs[name]]
+        if kind.kind == "ev":
+            rules = EnergyRules.from_class(kind)
+            first = []
+            if exact or not first_paths:
+                require_feasible(graph, rules, od, station_node)
+            else:
+                first = enumerate_paths(
+                    graph, rules, od, station_node, case.paths.base_routes_ev, name in sellers
+                )
+        else:
+            wanted = first_paths and not exact
+            first = enumerate_routes(graph, od, case.paths.base_routes_fv) if wanted else []
+        if kind.kind == "ev" and first_paths and case.paths.form == "legs":
+            legs[name] = LegSet(graph, EnergyRules.from_class(kind), pairs[name], names)
+            paths[name] = legs[name].routes
+        else:
+            paths[name] = PathSet(graph, len(od), len(names), first, stations=names)
+    stations = scenario.stations
+    # without V2G nobody waits to discharge
+    apart = scenario.v2g and case.station_settings.queue == "direction"
+    one = np.arange(len(names), dtype=np.int64)
+    twice = 2 if apart else 1
+
+    def by_queue(charge: str, discharge: str) -> FloatArray:
+        columns = [stations[charge], stations[discharge]][:twice]
+        return np.concatenate([c.to_numpy(dtype=float) for c in columns])
+
+    return Traffic(
+        graph,
+        dict(case.drivers),
+        pairs,
+        demand,
+        paths,
+        station_node,
+        stations["charger_power_kw"].to_numpy(dtype=float),
+        np.stack([one, one + (twice - 1) * len(names)]),
+        tuple((n, w) for w in ("charge", "discharge") for n in names)
+        if apart
+        else tuple((n,) for n in names),
+        TravelTime.from_road(case.road),
+        arc_tolls(case.road),
+        QueueTime(
+            by_queue("base_wait_h", "base_wait_h"),
+            by_queue("queue_slope_h", "queue_slope_h"),
+            by_queue("piles", "discharge_piles"),
+            case.station_settings.queue_smoothing,
+        ),
+        sellers,
+        legs,
+    )
+
+
+def out_of_reach(traffic: Traffic) -> list[str]:
+    """Stations at which no trip of any electric class can stop, whatever it costs."""
+    electric = [name for name, kind in traffic.classes.items() if kind.kind == "ev"]
+    usable = np.zeros(len(traffic.station_node), dtype=bool)
+    for name in electric:
+        pairs, rules = traffic.od_pairs[name], traffic.rules(name)
+        usable |= reach(traffic.graph, rules, pairs, traffic.station_node).usable
+    names = traffic.paths[electric[0]].stations if electric else ()
+    return [name for name, used in zip(names, usable, strict=False) if not used]
