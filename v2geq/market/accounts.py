@@ -13,7 +13,8 @@ import pandas as pd
 
 from v2geq.arrays import FloatArray
 from v2geq.market.coupling import Coupled
-from v2geq.mcp.program import Program, SeparableCost
+from v2geq.mcp.program import Program
+from v2geq.mcp.terms import SeparableCost
 from v2geq.players.lse import demand_buses, inverse_demand, player_name
 from v2geq.trips.costs import TRANSFERS, path_terms
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from v2geq.mcp.assemble import MCP, Market
+from v2geq.mcp.assemble import MCP
+from v2geq.mcp.block import as_labels
+from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 from v2geq.players.cno import cno
 from v2geq.players.drivers import drivers
@@ -53,7 +55,7 @@ def markets(scenario: Scenario, energy_reach: float) -> list[Market]:
     """
     price = scenario.price_scale
     stations = list(scenario.stations.index)
-    energy: dict[str, Any] = {"unit": "$/kWh", "row_unit": "kW", "scale": price}
+    energy: dict[str, Any] = {"unit": "kW", "scale": price}
     at_station: dict[str, Any] = {
         "dims": ("station",),
         "labels": stations,
@@ -62,24 +64,22 @@ def markets(scenario: Scenario, energy_reach: float) -> list[Market]:
         "start": price,
     }
     listed = [
-        Market.of("charge_price", **at_station, meaning="energy sold to vehicles (rho+)"),
-        Market.of("purchase_price", **at_station, meaning="energy sold to the CNO (pi+)"),
+        Market("charge_price", **at_station, meaning="energy sold to vehicles (rho+)"),
+        Market("purchase_price", **at_station, meaning="energy sold to the CNO (pi+)"),
     ]
     if scenario.v2g:
         listed += [
-            Market.of(
-                "discharge_price", **at_station, meaning="energy bought from vehicles (rho-)"
-            ),
-            Market.of("resale_price", **at_station, meaning="energy bought from the CNO (pi-)"),
+            Market("discharge_price", **at_station, meaning="energy bought from vehicles (rho-)"),
+            Market("resale_price", **at_station, meaning="energy bought from the CNO (pi-)"),
         ]
     return [
         *listed,
-        Market.of("tso_price", (), [()], **energy, start=price, meaning="TSO energy resold (tau)"),
-        Market.of(
+        Market("tso_price", **energy, start=price, meaning="TSO energy resold (tau)"),
+        Market(
             "wheeling_price",
-            ("bus",),
-            scenario.buses,
             **energy,
+            dims=("bus",),
+            labels=as_labels(scenario.buses),
             start=0.0,
             pinned=[0],
             meaning="withdrawal equals use at a bus (lambda)",

@@ -12,7 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
-from v2geq.mcp.program import Program, Variable
+from v2geq.mcp.program import Program
+from v2geq.mcp.terms import Variable
 from v2geq.roads.delay import TravelTime
 from v2geq.scenario import Scenario
 from v2geq.trips.costs import constant_cost
