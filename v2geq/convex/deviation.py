@@ -52,6 +52,8 @@ def best_deviation(
     for v in program.variables:
         if v.key not in values or np.shape(values[v.key]) != (len(v),):
             raise DataError(f"strategies {v.key!r} are missing or not {len(v)} values")
+    if not program.variables:
+        return Deviation(program.profit(values, prices), {})
     at = {}
     n = 0
     for v in program.variables:

@@ -29,7 +29,7 @@ def by_paths(coupled: Coupled, z: FloatArray) -> tuple[Coupled, FloatArray]:
         stations = legs.routes.stations
         paths[name] = PathSet(roads.graph, len(legs.pairs), len(stations), found, stations=stations)
         flow[f"drivers.flow_{name}"] = np.array(list(found.values()))
-    whole = couple(coupled.scenario, replace(roads, paths=paths, legs={}))
+    whole = couple(coupled.scenario, replace(roads, paths=paths, legs={}), coupled.own)
     return whole, whole.mcp.join({b.name: flow[b.name] for b in whole.mcp.blocks})
 
 

@@ -32,7 +32,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     are the priced travel and waiting times ($/veh). Energy is bought at the charging price and sold
     at the discharging price.
     """
-    p = Program("drivers", scenario.money_scale)
+    p = Program("drivers", scenario.money_scale, title="Drivers")
     omega = traffic.value_of_time
     graph, stations = traffic.graph, len(scenario.stations)
     flows: dict[str, Variable] = {}
