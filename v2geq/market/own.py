@@ -22,6 +22,7 @@ from v2geq.mcp.block import Label
 from v2geq.mcp.checks import vector
 from v2geq.mcp.coefficients import matrix_of
 from v2geq.mcp.convexity import farthest, unbounded
+from v2geq.mcp.document import program_from_document, program_to_document
 from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Offer, Sales, Variable
@@ -231,6 +232,33 @@ def _at_buses(program: Program, offer: Offer) -> tuple[dict[Variable, sp.csr_arr
     what = f"energy sold by player {program.player!r}"
     matrices = {v: matrix_of(f"{what}, {v.key}", c, n, v.labels) for v, c in offer.terms.items()}
     return matrices, vector(f"the constant of {what}", offer.constant, n)
+
+
+def own_to_document(own: Own) -> dict[str, Any]:
+    """Players of the user as plain data; DataError where one cannot be written down."""
+    return {
+        "programs": [program_to_document(p) for p in own.programs],
+        "charges": [[c.market, c.pattern, _plain_factor(c.factor)] for c in own.charges],
+    }
+
+
+def own_from_document(document: Any) -> Own:
+    """Inverse of `own_to_document`; DataError for damaged data."""
+    try:
+        charges = tuple(
+            Charge(str(market), str(pattern), dict(factor) if isinstance(factor, list) else factor)
+            for market, pattern, factor in document["charges"]
+        )
+        programs = list(document["programs"])
+    except (TypeError, ValueError, LookupError) as error:
+        raise DataError(f"the players are damaged ({error!r})") from error
+    return Own(tuple(program_from_document(p) for p in programs), charges)
+
+
+def _plain_factor(factor: Any) -> Any:
+    if isinstance(factor, Mapping):
+        return [[str(label), float(c)] for label, c in factor.items()]
+    return float(factor)
 
 
 # -- sites ----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from v2geq.errors import DataError, did_you_mean
 from v2geq.files import as_path
 from v2geq.market.accounts import Accounts
 from v2geq.market.coupling import Coupled, couple
+from v2geq.market.own import admit
 from v2geq.results import store
 from v2geq.results.path_flows import PathFlows, path_flows
 from v2geq.results.summary import summarise, warnings_of
@@ -190,6 +191,7 @@ class Point:
             status=self.status,
             z=self.values,
             traffic=self.coupled.traffic,
+            own=self.coupled.own,
             log=self.log,
             seconds={**self.seconds, "rounds": self.rounds},
             tables=self.data,
@@ -215,7 +217,11 @@ class Point:
         enumerated = resolved.case.paths.method == "enumerate"
         roads: Traffic = traffic(resolved, first_paths=enumerated)
         store.restore_paths(roads, saved, where)
-        coupled = couple(resolved, roads)
+        try:
+            admit(resolved, saved.own)
+            coupled = couple(resolved, roads, saved.own)
+        except DataError as error:
+            raise error.at(where) from None
         try:
             z = coupled.mcp.join(saved.z)
         except DataError as error:
