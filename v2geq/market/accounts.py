@@ -104,7 +104,7 @@ def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
     shed = sum(float(values[f"{player_name(k)}.shed"].sum()) for k in case.lses.index)
     social = {
         "generation": generation,
-        "TSO purchase": case.substation.price * float(values["dso.p_tso"][0]),
+        "TSO purchase": case.substation.price * coupled.grid.import_kw(values),
         "lost load": case.market.voll * shed,
         **{
             f"{term} {name}": amount

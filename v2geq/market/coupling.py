@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from v2geq.grid.lindistflow import LinDistFlow
+from v2geq.grid.power_flow import PowerFlow
 from v2geq.mcp.assemble import MCP, Market
 from v2geq.mcp.program import Program
 from v2geq.players.cno import cno
@@ -21,10 +23,11 @@ from v2geq.trips.traffic import Traffic
 
 @dataclass(frozen=True)
 class Coupled:
-    """All players of a scenario and the problem that joins them."""
+    """All players of a scenario, how power flows, and the problem that joins them."""
 
     scenario: Scenario
     traffic: Traffic
+    grid: PowerFlow
     programs: dict[str, Program]
     mcp: MCP
 
@@ -90,8 +93,9 @@ def markets(scenario: Scenario, energy_reach: float) -> list[Market]:
 def couple(scenario: Scenario, traffic: Traffic) -> Coupled:
     """Build every player's program and assemble them with market clearing."""
     energy, power = traffic.energy_reach, power_reach(scenario, traffic)
-    programs = [cno(scenario, energy), dso(scenario, power)]
+    grid = LinDistFlow(scenario.network, scenario.power_scale, scenario.price_scale)
+    programs = [cno(scenario, energy), dso(scenario, grid, power)]
     programs += [lse(scenario, name, energy, power) for name in scenario.case.lses.index]
     programs.append(drivers(scenario, traffic))
     mcp = MCP(programs, markets(scenario, energy))
-    return Coupled(scenario, traffic, {p.player: p for p in programs}, mcp)
+    return Coupled(scenario, traffic, grid, {p.player: p for p in programs}, mcp)

@@ -125,20 +125,8 @@ def _power(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None
         by_lse.append(spread(own))
     put("shed_kw", ("bus",), spread(shed), "kW", "firm load not served")
     put("shed_by_lse_kw", ("lse", "bus"), np.stack(by_lse), "kW", "firm load not served, by LSE")
-    put("voltage_pu", ("bus",), spread(np.sqrt(values["dso.v_squared"])), "pu", "voltage")
-    put("withdrawal_kw", ("bus",), spread(values["dso.withdrawal"]), "kW", "net withdrawal")
-    put("island", ("bus",), spread(scenario.island.astype(float)), "", "island; 0 has the root")
-
-    lines = scenario.lines
-    p, q = values["dso.p_line"], values["dso.q_line"]
-    names = np.array(scenario.buses)
-    put("from_bus", ("line",), names[lines.from_bus], "", "bus nearer the root")
-    put("to_bus", ("line",), names[lines.to_bus], "", "bus farther from the root")
-    put("p_kw", ("line",), p, "kW", "real flow")
-    put("q_kvar", ("line",), q, "kvar", "reactive flow")
-    put("loading", ("line",), np.hypot(p, q) / lines.rating_kva, "", "apparent flow over rating")
-    put("tso_import_kw", (), values["dso.p_tso"][0], "kW", "bought from the TSO")
-    put("tso_reactive_kvar", (), values["dso.q_tso"][0], "kvar", "reactive supply of the TSO")
+    for name, dims, array, unit, text in coupled.grid.results(values):
+        put(name, dims, spread(array) if dims == ("bus",) else array, unit, text)
 
 
 def _stations(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None:

@@ -494,23 +494,16 @@ def _quantities(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[
             result, labels, {name: sp.eye_array(len(own), format="csr")}, values[name], scale
         )
 
+    for r in coupled.grid.linear_results(values):
+        slope = sp.csr_array(sp.diags_array(r.slope))
+        yield replace(block(r.name, r.block, r.scale), parts={r.block: slope}, start=r.values)
     for result, name, scale in (
-        ("p_kw", "dso.p_line", kw),
-        ("q_kvar", "dso.q_line", kw),
-        ("withdrawal_kw", "dso.withdrawal", kw),
-        ("tso_import_kw", "dso.p_tso", kw),
-        ("tso_reactive_kvar", "dso.q_tso", kw),
         ("charge_kw", "cno.charge", trade),
         ("discharge_kw", "cno.discharge", trade),
         ("flow_veh_h", "drivers.arc_flow", float(mcp.scale[mcp["drivers.arc_flow"].start])),
     ):
         if name in mcp:
             yield block(result, name, scale)
-    # near one a move of the square is twice that of the voltage
-    squared = block("voltage_pu", "dso.v_squared", scenario.voltage_scale)
-    voltage = np.sqrt(squared.start)
-    half = sp.csr_array(sp.diags_array(0.5 / voltage))
-    yield replace(squared, parts={"dso.v_squared": half}, start=voltage)
     if traffic.shared_queues and traffic.queues:
         stops = float(mcp.scale[mcp["drivers.station_flow"].start])
         yield block("stops_veh_h", "drivers.station_flow", stops)
