@@ -14,7 +14,7 @@ from v2geq.data.model.case import ScenarioData
 from v2geq.errors import DataError
 from v2geq.grid.lindistflow import LinDistFlow
 from v2geq.grid.network import network
-from v2geq.grid.ratings import Box, Polygon, Rating, rating
+from v2geq.grid.ratings import Box, Polygon, rating
 from v2geq.mcp.program import Program
 from v2geq.scenario import check_supply, resolve
 
@@ -27,12 +27,11 @@ HALF = np.sqrt(0.5)
 
 def test_rating_none() -> None:
     """Nothing is ever full, and a flow reaches as far as there is power."""
-    free = Rating(KVA)
+    free = rating(KVA, make_case(line_rating="none").feeder_settings)
     assert (free.bound == np.inf).all()
     assert (free.reach(70.0) == 70.0).all()
     assert free.excess(P, Q).max(initial=0.0) == 0.0
     assert not free.binds(P, Q, NONE, 0.1).any()
-    assert (free.price(NONE, np.ones(3)) == 0.0).all()
 
 
 def test_rating_box() -> None:
@@ -74,7 +73,7 @@ def test_rating_polygon_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "kind", "sides"), [("none", Rating, 0), ("box", Box, 0), ("polygon", Polygon, 12)]
+    ("asked", "kind", "sides"), [("none", Box, 0), ("box", Box, 0), ("polygon", Polygon, 12)]
 )
 def test_rating_asked_for(asked: str, kind: type, sides: int) -> None:
     limits = make_case(line_rating=asked, rating_sides=12).feeder_settings

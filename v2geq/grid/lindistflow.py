@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from v2geq.arrays import FloatArray
 from v2geq.grid.network import Network
 from v2geq.grid.power_flow import OPERATOR, Binding, Violations
-from v2geq.grid.ratings import BINDING, Rating, rating
+from v2geq.grid.ratings import BINDING, Box, rating
 from v2geq.labelled import Labelled, LinearResult
 from v2geq.mcp.program import Program, Variable
 
@@ -62,7 +62,7 @@ class LinDistFlow:
     price_scale: float
 
     @property
-    def rating(self) -> Rating:
+    def rating(self) -> Box:
         """The rating of the lines."""
         return rating(self.network.lines.rating_kva, self.network.limits)
 

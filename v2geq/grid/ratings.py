@@ -19,8 +19,8 @@ BINDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Rating:
-    """Lines without limit; the base of ratings that have one.
+class Box:
+    """Real and reactive flow within the rating each; no limit where the rating is infinite.
 
     Arrays are by line: real and reactive flows `p` and `q` in kW and kvar, `multipliers` of the
     rating's rows by line and side in $/kWh.
@@ -37,67 +37,46 @@ class Rating:
     @property
     def bound(self) -> FloatArray:
         """Bound of real and of reactive flow either way, kW and kvar."""
-        return np.full(len(self.kva), np.inf)
-
-    def reach(self, most: float) -> FloatArray:
-        """Largest magnitude of a flow on a feeder that has at most `most` to carry."""
-        return np.full(len(self.kva), most)
-
-    def state(self, program: Program, p: Variable, q: Variable, scale: float) -> None:
-        """Add the rating's rows, if it has any, to the program of the flows."""
-
-    def excess(self, p: FloatArray, q: FloatArray) -> FloatArray:
-        """Flow above the rating, kVA; negative below."""
-        return np.full(len(self.kva), -np.inf)
-
-    def binds(
-        self, p: FloatArray, q: FloatArray, multipliers: FloatArray, price_scale: float
-    ) -> BoolArray:
-        """Whether the rating binds."""
-        return np.zeros(len(self.kva), dtype=bool)
-
-    def price(self, multipliers: FloatArray, rest: FloatArray) -> FloatArray:
-        """Shadow price of the rating in real flow, $/kWh: what it adds to the fee along the line.
-
-        `rest` is the part of the fee's rise along the line that nothing else explains.
-        """
-        return np.zeros(len(self.kva))
-
-
-class Box(Rating):
-    """Real and reactive flow within the rating each."""
-
-    @property
-    def bound(self) -> FloatArray:
         return self.kva
 
     def reach(self, most: float) -> FloatArray:
+        """Largest magnitude of a flow on a feeder that has at most `most` to carry."""
         return np.minimum(self.kva, most)
 
+    def state(self, program: Program, p: Variable, q: Variable, scale: float) -> None:
+        """Add the rating's rows to the program of the flows: a box has none beside the bounds."""
+
     def excess(self, p: FloatArray, q: FloatArray) -> FloatArray:
+        """Flow above the rating, kVA; negative below."""
         return np.maximum(np.abs(p), np.abs(q)) - self.kva
 
     def binds(
         self, p: FloatArray, q: FloatArray, multipliers: FloatArray, price_scale: float
     ) -> BoolArray:
-        return self.excess(p, q) >= -BINDING * self.kva
+        """Whether the rating binds."""
+        return np.maximum(np.abs(p), np.abs(q)) >= self.kva * (1.0 - BINDING)
 
     def price(self, multipliers: FloatArray, rest: FloatArray) -> FloatArray:
-        # bounds of a flow have no multipliers of their own
+        """Shadow price of the rating in real flow, $/kWh: what it adds to the fee along the line.
+
+        `rest` is the part of the fee's rise along the line that voltages do not explain; bounds
+        have no multipliers of their own.
+        """
         return rest
 
 
-class Polygon(Rating):
+class Polygon(Box):
     """Apparent power inside the regular polygon of `sides` inside the rating's circle."""
+
+    @property
+    def bound(self) -> FloatArray:
+        return np.full(len(self.kva), np.inf)
 
     @property
     def normals(self) -> tuple[FloatArray, FloatArray]:
         """Real and reactive part (cos, sin) of the sides' normals."""
         angle = 2.0 * np.pi * (np.arange(self.sides) + 0.5) / self.sides
         return np.cos(angle), np.sin(angle)
-
-    def reach(self, most: float) -> FloatArray:
-        return np.minimum(self.kva, most)
 
     def state(self, program: Program, p: Variable, q: Variable, scale: float) -> None:
         eye = sp.eye_array(len(self.kva), format="csr")
@@ -130,8 +109,8 @@ class Polygon(Rating):
         return multipliers @ self.normals[0]
 
 
-def rating(kva: FloatArray, limits: FeederSettings) -> Rating:
+def rating(kva: FloatArray, limits: FeederSettings) -> Box:
     """The rating that a feeder's settings ask for."""
     if limits.line_rating == "polygon":
         return Polygon(kva, limits.rating_sides)
-    return Box(kva) if limits.line_rating == "box" else Rating(kva)
+    return Box(kva if limits.line_rating == "box" else np.full(len(kva), np.inf))
