@@ -1,6 +1,6 @@
 """Linearised DistFlow without losses, single-phase equivalent.
 
-spec section 3. Real power is in kW, reactive in kvar, squared voltage in per unit.
+model.md, 3. Real power is in kW, reactive in kvar, squared voltage in per unit.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Distribution system operator (DSO): buys from the transmission system, wheels over its feeder.
 
-spec section 3. How power flows over the feeder is the grid's statement.
+model.md, 3. How power flows over the feeder is the grid's statement.
 """
 
 from __future__ import annotations
