@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from v2geq.data.readers.tntp import read_tntp
     from v2geq.equilibrium import Equilibrium, load, solve
     from v2geq.errors import ConvergenceError, DataError, V2GError
+    from v2geq.mcp.market import Market
+    from v2geq.mcp.program import Program
     from v2geq.roads.classes import UserClass
     from v2geq.solvers.protocol import Options
     from v2geq.studies.study import read_study, run_study
@@ -31,7 +33,9 @@ _HOME = {
     "ConvergenceError": "v2geq.errors",
     "DataError": "v2geq.errors",
     "Equilibrium": "v2geq.equilibrium",
+    "Market": "v2geq.mcp.market",
     "Options": "v2geq.solvers.protocol",
+    "Program": "v2geq.mcp.program",
     "RoadNetwork": "v2geq.data.model.case",
     "UserClass": "v2geq.roads.classes",
     "V2GError": "v2geq.errors",
@@ -52,7 +56,9 @@ __all__ = [
     "ConvergenceError",
     "DataError",
     "Equilibrium",
+    "Market",
     "Options",
+    "Program",
     "RoadNetwork",
     "UserClass",
     "V2GError",

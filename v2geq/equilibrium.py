@@ -141,6 +141,12 @@ class Equilibrium(Point):
 
         return explain(self, od=od, bus=bus)
 
+    def equations(self) -> str:
+        """Markdown page of the equations solved, with those of your own players."""
+        from v2geq.analysis.equations import equations_page
+
+        return equations_page(self.coupled)
+
     def sensitivity(self, *, of: str, to: str) -> xr.DataArray:
         """Derivative of result `of` with respect to parameter or column `to`.
 
