@@ -91,23 +91,6 @@ def claims_table(claims: list[Claim]) -> pd.DataFrame:
     return pd.DataFrame([vars(c) for c in claims]).set_index("number")
 
 
-def social_cost_changes(facts: Facts) -> pd.DataFrame:
-    """Change of the social cost by V2G, $/h: terms x scenarios, totals with and without travel."""
-    import pandas as pd
-
-    columns = {}
-    for scenario in SCENARIOS:
-        before = facts[scenario, False]["social_cost_terms"]
-        after = facts[scenario, True]["social_cost_terms"]
-        columns[scenario] = {k: after.get(k, 0.0) - before.get(k, 0.0) for k in {**before, **after}}
-    table = pd.DataFrame(columns)
-    travel = [k for k in table.index if str(k).startswith("travel")]
-    table.loc["total"] = table.sum()
-    table.loc["total without travel"] = table.loc["total"] - table.loc[travel].sum()
-    table.index.name = "change by V2G ($/h)"
-    return table
-
-
 def _word(met: bool, direction: bool = False) -> str:
     return "yes" if met else "direction" if direction else "no"
 
