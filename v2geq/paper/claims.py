@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from v2geq.errors import DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SCENARIOS = ("base", "stress", "island")
 NORMAL_PRICE = 3.0
@@ -82,13 +79,6 @@ def check_claims(facts: Facts) -> list[Claim]:
         view.social_cost(),
         view.sources_of_saving(),
     ]
-
-
-def claims_table(claims: list[Claim]) -> pd.DataFrame:
-    """Claims as a table: index number; columns claim, paper, here, met, reason."""
-    import pandas as pd
-
-    return pd.DataFrame([vars(c) for c in claims]).set_index("number")
 
 
 def _word(met: bool, direction: bool = False) -> str:

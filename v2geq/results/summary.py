@@ -64,8 +64,13 @@ class Figure:
     evidence: bool = False
 
 
-def _total(result: str) -> Callable[[Results], float]:
-    return lambda eq: float(eq.data[result].sum())
+def _power(name: str, meaning: str, heading: str, result: str = "") -> Figure:
+    """Sum of a result over its places."""
+
+    def total(eq: Results) -> float:
+        return float(eq.data[result or name].sum())
+
+    return Figure(name, meaning, total, "kW", (heading, "kW"), "{:.0f}")
 
 
 def _dlmp(eq: Results) -> FloatArray:
@@ -106,14 +111,12 @@ _FIGURES = (
     ),
     Figure(
         "wardrop_gap",
-        "what drivers pay above their cheapest paths, as a share",
+        "what drivers pay above their cheapest paths, as a share of the cost of their time",
         lambda eq: eq.certificate.wardrop_gap,
         evidence=True,
     ),
     # the feeder
-    Figure(
-        "load_shed_kw", "firm load not served", _total("shed_kw"), "kW", ("shed", "kW"), "{:.0f}"
-    ),
+    _power("load_shed_kw", "firm load not served", "shed", "shed_kw"),
     Figure(
         "dlmp_min", "lowest DLMP of a bus with load", lambda eq: float(_dlmp(eq).min()), "$/kWh"
     ),
@@ -125,39 +128,11 @@ _FIGURES = (
         ("top DLMP", "$/kWh"),
         "{:.4g}",
     ),
-    Figure(
-        "generation_kw",
-        "local generation",
-        _total("generation_kw"),
-        "kW",
-        ("generation", "kW"),
-        "{:.0f}",
-    ),
-    Figure(
-        "tso_import_kw",
-        "purchase from the transmission operator",
-        _total("tso_import_kw"),
-        "kW",
-        ("import", "kW"),
-        "{:.0f}",
-    ),
+    _power("generation_kw", "local generation", "generation"),
+    _power("tso_import_kw", "purchase from the transmission operator", "import"),
     # the stations
-    Figure(
-        "charge_kw",
-        "energy sold to vehicles",
-        _total("charge_kw"),
-        "kW",
-        ("charge", "kW"),
-        "{:.0f}",
-    ),
-    Figure(
-        "discharge_kw",
-        "energy bought from vehicles",
-        _total("discharge_kw"),
-        "kW",
-        ("discharge", "kW"),
-        "{:.0f}",
-    ),
+    _power("charge_kw", "power sold to vehicles", "charge"),
+    _power("discharge_kw", "power bought from vehicles", "discharge"),
     Figure(
         "station_visit_share",
         "electric trips that stop at a station, least-squares path flow",

@@ -77,8 +77,8 @@ def _solve_run(study: Study, run: Run, path: Path) -> Outcome:
         {str(term): float(cost) for term, cost in eq.accounts.social_cost.items()},
         facts(eq) if study.paper else {},
         [
-            {"run": run.name, **dict(zip(several.columns, row, strict=True))}
-            for row in several.itertuples(index=False)
+            {"run": run.name, **dict(zip(several.columns, price, strict=True))}
+            for price in several.itertuples(index=False)
         ],
     )
 

@@ -49,7 +49,6 @@ class Study:
 
     case: Case
     runs: tuple[Run, ...]
-    source: str
     paper: str = ""
 
     @property
@@ -127,7 +126,7 @@ def _read_study(file: Path) -> Study:
             )
     if not runs:
         raise table.error("the study has no runs", advice="list scenarios and v2g choices")
-    return Study(case, tuple(runs), str(file), paper)
+    return Study(case, tuple(runs), paper)
 
 
 def over_all_pairs(study: Study) -> Study:
