@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from v2geq.mcp.program import Program
     from v2geq.roads.classes import UserClass
     from v2geq.solvers.protocol import Options
-    from v2geq.studies.study import read_study, run_study
+    from v2geq.studies.plan import read_study
+    from v2geq.studies.run import run_study
 
 # imported on first use, so that the command line answers at once
 _HOME = {
@@ -43,9 +44,9 @@ _HOME = {
     "available_cases": "v2geq.data.case",
     "load": "v2geq.equilibrium",
     "load_case": "v2geq.data.case",
-    "read_study": "v2geq.studies.study",
+    "read_study": "v2geq.studies.plan",
     "read_tntp": "v2geq.data.readers.tntp",
-    "run_study": "v2geq.studies.study",
+    "run_study": "v2geq.studies.run",
     "solve": "v2geq.equilibrium",
     "with_parameters": "v2geq.data.case",
 }

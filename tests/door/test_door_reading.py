@@ -24,7 +24,7 @@ from v2geq.data.readers.tntp import read_tntp
 from v2geq.equilibrium import load
 from v2geq.errors import DataError
 from v2geq.files import MOST_BYTES, read_bytes
-from v2geq.studies.study import read_study
+from v2geq.studies.plan import read_study
 
 Edit = Callable[[Path], Any]
 

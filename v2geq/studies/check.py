@@ -25,7 +25,7 @@ from v2geq.errors import DataError, listed
 from v2geq.files import as_path
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario, resolve
-from v2geq.studies.study import Study, read_study
+from v2geq.studies.plan import Study, read_study
 from v2geq.trips.paths import EnergyRules, reach
 from v2geq.trips.traffic import traffic
 
@@ -65,7 +65,7 @@ class Report:
             self.warnings.append(text)
 
 
-def check(path: str | Path) -> Report:
+def check_case_and_study(path: str | Path) -> Report:
     """Check a case folder with its study file, a case.toml, a study.toml, or a shipped case.
 
     Raises
