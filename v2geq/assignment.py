@@ -13,7 +13,7 @@ from v2geq.roads.classes import UserClass
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.data.model.case import RoadNetwork
+    from v2geq.data.model.road import RoadNetwork
     from v2geq.plots.assignment import AssignmentPlots
 
 

@@ -307,8 +307,8 @@ def solve(
 ) -> None:
     """Solve one scenario, print its figures and certificate."""
     changes = _changes(set_ or [])
-    from v2geq.data.case import load_case
-    from v2geq.data.readers.trips import spread_trips
+    from v2geq.data.readers.case import load_case
+    from v2geq.data.trips import spread_trips
     from v2geq.equilibrium import solve as solve_case
 
     if out is not None:
@@ -425,7 +425,7 @@ def export(
     v2g: Annotated[bool, typer.Option("--v2g/--no-v2g", help="Stations buy from vehicles.")] = True,
 ) -> None:
     """Write the problem of a scenario, on the paths of its solution, as a GAMS model for PATH."""
-    from v2geq.data.case import load_case
+    from v2geq.data.readers.case import load_case
     from v2geq.equilibrium import solve as solve_case
     from v2geq.export.gams import to_gams
 
@@ -439,7 +439,7 @@ def export(
 def equations() -> None:
     """Print the equations with symbols, units and places in the code (Markdown)."""
     from v2geq.analysis.equations import equations_page
-    from v2geq.data.case import load_case
+    from v2geq.data.readers.case import load_case
     from v2geq.equilibrium import solve as solve_case
 
     coupled = solve_case(load_case("ieee123_sioux_falls"), "island", v2g=True).coupled
@@ -449,7 +449,8 @@ def equations() -> None:
 @app.command()
 def cases() -> None:
     """List the shipped cases."""
-    from v2geq.data.case import available_cases, load_case
+    from v2geq.data.readers.case import load_case
+    from v2geq.data.readers.folders import available_cases
 
     found = {name: load_case(name) for name in available_cases()}
     width = max((len(name) for name in found), default=0)

@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.case import admit
 from v2geq.data.model.case import Case
-from v2geq.data.parameters.change import with_changes
+from v2geq.data.parameters.change import admit, with_changes
 from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.grid.topology import Lines, Topology, energised
 from v2geq.show import card

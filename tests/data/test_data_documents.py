@@ -9,13 +9,10 @@ from dataclasses import fields, is_dataclass, replace
 import pandas as pd
 import pytest
 
-from v2geq.data.case import (
-    available_cases,
-    case_from_document,
-    case_to_document,
-    load_case,
-    with_parameters,
-)
+from v2geq.data.parameters.change import with_parameters
+from v2geq.data.readers.case import load_case
+from v2geq.data.readers.document import case_from_document, case_to_document
+from v2geq.data.readers.folders import available_cases
 from v2geq.errors import DataError
 
 

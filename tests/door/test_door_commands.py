@@ -15,7 +15,7 @@ from door import Answer, SmallCase, left_over
 
 import v2geq
 from v2geq import cli, equilibrium
-from v2geq.data.case import available_cases
+from v2geq.data.readers.folders import available_cases
 from v2geq.errors import ConvergenceError
 from v2geq.solvers.protocol import MCPResult, Status
 

@@ -14,7 +14,7 @@ from cases import make_road
 
 import v2geq as vg
 from v2geq.analysis.validation import best_known_sioux_falls, braess
-from v2geq.data.model.case import RoadNetwork
+from v2geq.data.model.road import RoadNetwork
 from v2geq.data.readers.folders import networks_folder
 from v2geq.data.readers.road import read_road
 from v2geq.roads.assign import _empty_pool, _pool_of

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from v2geq.data.case import load_case
 from v2geq.data.model.case import Case
-from v2geq.data.parameters.schema import (
+from v2geq.data.model.schema import (
     CASE_TABLES,
     FEEDER_TABLES,
     ROAD_TABLES,
@@ -18,6 +17,7 @@ from v2geq.data.parameters.schema import (
     TableSchema,
     row_name,
 )
+from v2geq.data.readers.case import load_case
 from v2geq.data.readers.document import document_of
 from v2geq.data.readers.folders import available_cases
 from v2geq.errors import quoted

@@ -16,16 +16,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from v2geq.data.checks.case import EV_SETTINGS
-from v2geq.data.model.case import SECTIONS, DriverClass, ScenarioData
-from v2geq.data.parameters.schema import (
-    CASE_TABLES,
-    FEEDER_TABLES,
-    ROAD_TABLES,
-    TRIPS,
-    TableSchema,
-)
-from v2geq.data.parameters.values import BASES, ValueSpec, setting_specs
+from v2geq.data.model.case import ScenarioData
+from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
+from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.model.values import BASES, ValueSpec, setting_specs
 from v2geq.errors import DataError
 from v2geq.files import as_path, make_folder, write_files
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.parameters.values import ValueSpec
+from v2geq.data.model.values import ValueSpec
 from v2geq.errors import ConvergenceError, DataError, listed, quoted
 from v2geq.roads.assignment import Search, UserEquilibrium
 from v2geq.roads.classes import UserClass
@@ -23,7 +23,7 @@ from v2geq.roads.problem import AssignmentProblem
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.data.model.case import RoadNetwork
+    from v2geq.data.model.road import RoadNetwork
     from v2geq.roads.kernels.assignment import Pool
 
 _GAP = ValueSpec("gap", "float", lower=0.0, strict=True, least=0.0)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.parameters.values import NAME_LENGTH, ValueSpec
+from v2geq.data.model.values import NAME_LENGTH, ValueSpec
 from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.roads.graph import Graph
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.data.model.case import RoadNetwork
+    from v2geq.data.model.road import RoadNetwork
 
 TRIP_COLUMNS = ("origin", "destination", "trips_veh_h")
 MOST = sys.float_info.max

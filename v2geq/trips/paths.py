@@ -24,7 +24,7 @@ from v2geq.roads.graph import Graph, no_route, shortest_tree
 from v2geq.roads.routes import k_shortest_routes
 
 if TYPE_CHECKING:
-    from v2geq.data.model.case import DriverClass
+    from v2geq.data.model.drivers import DriverClass
 
 
 CHARGE, DISCHARGE = "C", "D"

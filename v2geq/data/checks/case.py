@@ -6,22 +6,12 @@ import math
 
 from v2geq.data.checks.feeder import check_feeder
 from v2geq.data.checks.road import arc_tolls, check_road, check_trips
-from v2geq.data.model.case import Case, DriverClass
-from v2geq.data.parameters.values import setting_specs
-from v2geq.data.readers.origin import NO_ORIGIN, Origin
+from v2geq.data.model.case import Case
+from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
+from v2geq.data.model.origin import NO_ORIGIN, Origin
+from v2geq.data.model.values import setting_specs
 from v2geq.errors import DataError, did_you_mean, quoted
 
-EV_SETTINGS = (
-    "battery",
-    "consumption",
-    "discharge_level",
-    "reserve",
-    "start_level",
-    "v2g",
-    "energy_value",
-    "charger_power",
-    "degradation",
-)
 _PORTION_TOLERANCE = 1e-9
 _NOT_IN_NAMES = '/\\:*?"<>|'
 

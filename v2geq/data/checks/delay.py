@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from v2geq.arrays import BoolArray
-from v2geq.data.model.case import RoadNetwork
-from v2geq.data.readers.origin import NO_ORIGIN, Origin
+from v2geq.data.model.origin import NO_ORIGIN, Origin
+from v2geq.data.model.road import RoadNetwork
 from v2geq.errors import DataError
 
 #: names in a delay expression besides the flow x (veh/h), and the columns they stand for

@@ -16,13 +16,16 @@ import pandas as pd
 
 from v2geq.data.checks.case import check_case
 from v2geq.data.checks.road import check_arcs
-from v2geq.data.model.case import SECTIONS, Case, DriverClass, Feeder, RoadNetwork, ScenarioData
-from v2geq.data.parameters.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS
-from v2geq.data.parameters.values import BASES, LARGEST, NAME_LENGTH, ValueSpec, setting_specs
-from v2geq.data.readers.trips import class_trips, travelling
+from v2geq.data.model.case import REACTIVE_SOURCE, Case, ScenarioData
+from v2geq.data.model.drivers import DriverClass
+from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.road import RoadNetwork
+from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.model.values import BASES, LARGEST, NAME_LENGTH, ValueSpec, setting_specs
+from v2geq.data.trips import class_trips, travelling
 from v2geq.errors import DataError, did_you_mean, quoted
 
-REACTIVE_SOURCE = ValueSpec("reactive_sources", "float", "kvar", lower=0.0)
 _NAME = ValueSpec("name", "text", longest=NAME_LENGTH)
 _TITLE = ValueSpec("title", "text", longest=300)
 _SOURCE = ValueSpec("source", "text")
@@ -112,7 +115,7 @@ def _settings(settings: Any, cls: Any, where: str) -> Any:
         raise DataError(
             f"{quoted(settings)} is not a {cls.__name__}",
             where=where,
-            advice=f"give a v2geq.data.model.case.{cls.__name__}",
+            advice=f"give a {cls.__module__}.{cls.__name__}",
         )
     specs = setting_specs(cls)
     return replace(

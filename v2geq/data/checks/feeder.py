@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from v2geq.data.model.case import Feeder
-from v2geq.data.readers.origin import NO_ORIGIN, Origin
+from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.origin import NO_ORIGIN, Origin
 from v2geq.errors import DataError, did_you_mean, quoted
 
 

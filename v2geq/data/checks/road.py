@@ -9,9 +9,9 @@ import pandas as pd
 
 from v2geq.arrays import FloatArray
 from v2geq.data.checks.delay import check_delays
-from v2geq.data.model.case import RoadNetwork
-from v2geq.data.parameters.schema import TOLL_UNIT
-from v2geq.data.readers.origin import NO_ORIGIN, Origin
+from v2geq.data.model.origin import NO_ORIGIN, Origin
+from v2geq.data.model.road import RoadNetwork
+from v2geq.data.model.schema import TOLL_UNIT
 from v2geq.errors import DataError, did_you_mean, quoted
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.checks.case import EV_SETTINGS
-from v2geq.data.model.case import SECTIONS, Case, DriverClass
-from v2geq.data.parameters.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TableSchema
-from v2geq.data.parameters.values import setting_specs
+from v2geq.data.model.case import Case
+from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
+from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TableSchema
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.model.values import setting_specs
 from v2geq.errors import DataError, did_you_mean, quoted
 
 _SCENARIO_FIELDS = ("load_factor", "outages", "reactive_sources", "set")
@@ -59,7 +60,7 @@ def value_of(case: Case, target: Target) -> Any:
     return getattr(getattr(case, SECTIONS[target.owner][0]), target.field)
 
 
-def resolve(case: Case, name: str, where: str = "") -> Target:
+def find_target(case: Case, name: str, where: str = "") -> Target:
     """Target of a parameter name.
 
     Raises

@@ -8,10 +8,11 @@ from typing import Any, get_type_hints
 
 import pandas as pd
 
-from v2geq.data.checks.door import REACTIVE_SOURCE
-from v2geq.data.model.case import SECTIONS, Case, DriverClass, Feeder, RoadNetwork, ScenarioData
-from v2geq.data.parameters.change import admit
-from v2geq.data.parameters.schema import (
+from v2geq.data.model.case import REACTIVE_SOURCE, Case, ScenarioData
+from v2geq.data.model.drivers import DriverClass
+from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.road import RoadNetwork
+from v2geq.data.model.schema import (
     CASE_TABLES,
     FEEDER_TABLES,
     ROAD_TABLES,
@@ -19,7 +20,9 @@ from v2geq.data.parameters.schema import (
     TableSchema,
     row_name,
 )
-from v2geq.data.parameters.values import BASES, ValueSpec, setting_specs
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.model.values import BASES, ValueSpec, setting_specs
+from v2geq.data.parameters.change import admit
 from v2geq.errors import DataError, did_you_mean, quoted
 
 FORMAT, VERSION = "v2geq-case", 1

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.parameters.schema import MAY_BE_EMPTY, TableSchema, row_name
+from v2geq.data.model.origin import TableOrigin
+from v2geq.data.model.schema import MAY_BE_EMPTY, TableSchema, row_name
 from v2geq.data.readers.folders import discreet
-from v2geq.data.readers.origin import TableOrigin
 from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.files import MOST_BYTES, read_bytes
 

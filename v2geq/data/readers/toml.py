@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from v2geq.data.parameters.values import ValueSpec
+from v2geq.data.model.values import ValueSpec
 from v2geq.data.readers.tables import read_text
 from v2geq.errors import DataError, did_you_mean, quoted
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from v2geq.data.parameters.values import BASES, LARGEST, NAME_LENGTH, ValueSpec
+from v2geq.data.model.values import BASES, LARGEST, NAME_LENGTH, ValueSpec
 from v2geq.errors import DataError, did_you_mean, quoted
 
 TOLL_UNIT = "$/veh"

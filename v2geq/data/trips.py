@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from v2geq.data.model.case import Case, DriverClass
+from v2geq.data.model.case import Case
+from v2geq.data.model.drivers import DriverClass
 from v2geq.errors import DataError, did_you_mean, quoted
 
 _PAIR = ["origin", "destination"]
