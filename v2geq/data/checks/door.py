@@ -30,6 +30,7 @@ _NAME = ValueSpec("name", "text", longest=NAME_LENGTH)
 _TITLE = ValueSpec("title", "text", longest=300)
 _SOURCE = ValueSpec("source", "text")
 _NOTE = ValueSpec("note", "text")
+_TOLL_UNIT = ValueSpec("toll_unit", "text")
 
 
 def checked_copy(given: Any) -> Case:
@@ -79,7 +80,7 @@ def admit_road(road: Any, *, as_case: bool = False) -> RoadNetwork:
         raise DataError(
             f"{quoted(road)} is not a road network", advice="read it with v2geq.read_tntp"
         )
-    for spec in (_NAME, _SOURCE):
+    for spec in (_NAME, _SOURCE, _TOLL_UNIT):
         spec.check(getattr(road, spec.name), f"road.{spec.name}")
     largest = LARGEST if as_case else sys.float_info.max
     frames: dict[str, Any] = {
