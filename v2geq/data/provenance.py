@@ -78,11 +78,11 @@ def provenance(case: Case, changes: Mapping[str, Any]) -> Provenance:
     contents, shipped = fingerprint(case), case.name in available_cases()
     known = load_case(case.name) if shipped else case
     same = fingerprint(known) == contents
-    found = () if same else tuple(differences(case, known))
+    found = () if same else tuple(_differences(case, known))
     return Provenance(case.name, contents, shipped, found, changes)
 
 
-def differences(case: Case, shipped: Case) -> Iterator[str]:
+def _differences(case: Case, shipped: Case) -> Iterator[str]:
     """What two cases hold differently, each value by name."""
     mine, theirs = _entries(document_of(case)), _entries(document_of(shipped))
     for key in dict.fromkeys([*theirs, *mine]):

@@ -24,7 +24,7 @@ from v2geq.data.model.values import BASES, ValueSpec, setting_specs
 from v2geq.errors import DataError
 from v2geq.files import as_path, make_folder, write_files
 
-Rows = Sequence[Sequence[str | float | bool]]
+_Rows = Sequence[Sequence[str | float | bool]]
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "feeder": {
@@ -78,7 +78,7 @@ SCENARIOS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
-FEEDER: Mapping[str, Rows] = {
+FEEDER: Mapping[str, _Rows] = {
     "buses": [
         ("sub", "abc", 0, 0, 4.16),
         ("b1", "abc", 1, 0, 4.16),
@@ -106,7 +106,7 @@ FEEDER: Mapping[str, Rows] = {
 }
 
 _KM = {"1-2": 35, "1-3": 55, "2-4": 45, "3-4": 30, "3-5": 45, "4-6": 50, "5-6": 35}
-ROAD: Mapping[str, Rows] = {
+ROAD: Mapping[str, _Rows] = {
     "nodes": [
         ("1", 0, 1, True),
         ("2", 1, 2, True),
@@ -121,7 +121,7 @@ ROAD: Mapping[str, Rows] = {
         for ends in (name.split("-"), name.split("-")[::-1])
     ],
 }
-TABLES: Mapping[str, Rows] = {
+TABLES: Mapping[str, _Rows] = {
     "stations": [
         ("s3", "3", "b3", 800, 800, 20, 0.02, 0.02, 150, 20),
         ("s4", "4", "b5", 800, 800, 20, 0.02, 0.02, 50, 20),
@@ -132,7 +132,7 @@ TABLES: Mapping[str, Rows] = {
         ("g2", "B", "b5", 0, 250, 0.14, 1e-4, "", -100, 100),
     ],
 }
-TRIP_TABLES: Mapping[str, Rows] = {
+TRIP_TABLES: Mapping[str, _Rows] = {
     "ev_trips": [("1", "6", 40), ("6", "1", 30), ("1", "5", 25), ("2", "6", 20)],
     "fv_trips": [("1", "6", 300), ("6", "1", 250), ("2", "5", 150)],
 }
@@ -172,7 +172,7 @@ _WORDS = {
 def template_files(name: str) -> dict[str, str]:
     """Text of every file of the template, by path in its folder; `name` is the case's name."""
     schemas = _schemas()
-    rows: dict[str, Rows] = {**FEEDER, **ROAD, **TABLES, **TRIP_TABLES}
+    rows: dict[str, _Rows] = {**FEEDER, **ROAD, **TABLES, **TRIP_TABLES}
     files = {_FILES[table]: _csv(schemas[table], rows[table]) for table in _FILES}
     files["feeder/feeder.toml"] = (
         'name = "small feeder"\n'
@@ -225,7 +225,7 @@ def _schemas() -> dict[str, TableSchema]:
     return {**FEEDER_TABLES, **ROAD_TABLES, **CASE_TABLES, **trips}
 
 
-def _csv(schema: TableSchema, rows: Rows) -> str:
+def _csv(schema: TableSchema, rows: _Rows) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     # optional columns at the end may be left out

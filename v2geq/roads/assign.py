@@ -65,7 +65,7 @@ def user_equilibrium(
     kernels.gap(roads, trips, pool, state, order, cost)
     _refuse_unreachable(problem, cost)
     if start is not None:
-        kernels.load(roads, trips, pool, state.flow)
+        kernels.load_paths(roads, trips, pool, state.flow)
         problem.retime()
 
     log: list[Search] = []
@@ -82,7 +82,7 @@ def user_equilibrium(
         judged = relative <= gap or last
         if judged:
             # so far costs were taken before and after steps: judge one point, with fresh sums
-            kernels.load(roads, trips, pool, state.flow)
+            kernels.load_paths(roads, trips, pool, state.flow)
             problem.retime()
             excess, total = kernels.gap(roads, trips, pool, state, order, cost)
             relative = _relative(excess, total)

@@ -35,7 +35,7 @@ from v2geq.mcp.parse import (
     NUMBER,
     POWER,
     RAISE,
-    Program,
+    Code,
     parse,
 )
 
@@ -83,8 +83,8 @@ def delay_arrays(road: RoadNetwork) -> DelayArrays:
     )
 
 
-def _instructions(read: Program) -> Iterator[tuple[int, float]]:
-    """Program for the compiled loops: (instruction, operand) pairs."""
+def _instructions(read: Code) -> Iterator[tuple[int, float]]:
+    """Code for the compiled loops: (instruction, operand) pairs."""
     from v2geq.roads.kernels import delay as kernels
 
     codes = (

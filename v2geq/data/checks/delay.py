@@ -10,7 +10,7 @@ import pandas as pd
 from v2geq.arrays import BoolArray
 from v2geq.data.model.origin import NO_ORIGIN, Origin
 from v2geq.data.model.road import RoadNetwork
-from v2geq.errors import DataError
+from v2geq.errors import DataError, quoted
 
 #: names in a delay expression besides the flow x (veh/h), and the columns they stand for
 DELAY_NAMES = {
@@ -85,7 +85,6 @@ def _require(road: RoadNetwork, origin: Origin, column: str, good: BoolArray, ad
 def _check_expression(road: RoadNetwork, origin: Origin, text: str, own: BoolArray) -> None:
     """Raise DataError unless `text` is a travel time for the arcs `own`."""
     from v2geq.mcp.expression import Expression
-    from v2geq.mcp.parse import quoted
 
     arcs = road.arcs[own]
     named = {n: arcs[column].to_numpy(dtype=float) for n, column in DELAY_NAMES.items()}
