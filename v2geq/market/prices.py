@@ -1,6 +1,6 @@
 """Canonical prices: one choice where nothing is traded and equilibrium prices are intervals.
 
-spec section 5. The choice is the end of the interval at which trade would start, so it stays an
+model.md, 5. The choice is the end of the interval at which trade would start, so it stays an
 equilibrium and prices paths that nobody uses correctly.
 """
 

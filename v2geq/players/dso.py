@@ -1,6 +1,6 @@
 """Distribution system operator (DSO) on the linearised DistFlow model.
 
-spec section 3. Real power is in kW, reactive in kvar, squared voltage in per unit.
+model.md, 3. Real power is in kW, reactive in kvar, squared voltage in per unit.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def firm_prices(coupled: Coupled, fee: FloatArray, theta: FloatArray) -> FloatAr
     """(bus,) price of one more firm kW, $/kWh: sum_k portion_k * min(lambda + theta_k, VoLL).
 
     Where an LSE sheds all of its firm load at a bus one more kW is shed as well, whatever energy is
-    worth there (section 5).
+    worth there (model.md, 5).
     """
     case = coupled.scenario.case
     portion = case.lses["portion"].to_numpy(dtype=float)

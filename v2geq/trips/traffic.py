@@ -1,6 +1,6 @@
 """Roads, demand and the paths drivers choose from, under one scenario.
 
-spec section 2.
+model.md, 2.
 """
 
 from __future__ import annotations
