@@ -24,7 +24,7 @@ from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRI
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import BASES, LARGEST, NAME_LENGTH, ValueSpec, setting_specs
 from v2geq.data.trips import class_trips, travelling
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.errors import DataError, quoted, unknown_name
 
 _NAME = ValueSpec("name", "text", longest=NAME_LENGTH)
 _TITLE = ValueSpec("title", "text", longest=300)
@@ -140,11 +140,7 @@ def _trips(case: Case, which: str) -> dict[str, pd.DataFrame]:
     )
     for name in tables:
         if name not in case.drivers:
-            raise DataError(
-                f"trips of unknown driver class {quoted(name)}",
-                where=which,
-                advice=did_you_mean(name, case.drivers),
-            )
+            raise unknown_name("trips of unknown driver class", name, case.drivers, which)
     for name in case.drivers if which == "trips" else ():
         if name not in tables or tables[name].empty:
             raise DataError(

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from v2geq.data.model.schema import ARCS, TOLL_UNIT
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.errors import DataError, quoted, unknown_name
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,7 @@ class RoadNetwork:
                 )
             for column, value in row.items():
                 if column not in ARCS.value_columns:
-                    raise DataError(
-                        f"arcs have no column {quoted(column)}",
-                        advice=did_you_mean(column, ARCS.value_columns),
-                    )
+                    raise unknown_name("arcs have no column", column, ARCS.value_columns)
                 spec = ARCS.spec[column]
                 if column not in arcs:
                     arcs[column] = spec.default
@@ -72,7 +69,4 @@ class RoadNetwork:
 
     def _require(self, arc: str) -> None:
         if not isinstance(arc, str) or arc not in self.arcs.index:
-            raise DataError(
-                f"road network {quoted(self.name)} has no arc {quoted(arc)}",
-                advice=did_you_mean(arc, self.arcs.index),
-            )
+            raise unknown_name(f"road network {quoted(self.name)} has no arc", arc, self.arcs.index)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from v2geq.data.model.values import BASES, LARGEST, NAME_LENGTH, ValueSpec
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.errors import DataError, quoted, unknown_name
 
 TOLL_UNIT = "$/veh"
 """Unit of the tolls of a case."""
@@ -128,11 +128,7 @@ class TableSchema:
             )
         for position, column in enumerate(frame.columns):
             if not isinstance(column, str) or column not in self.value_columns:
-                raise DataError(
-                    f"unknown column {quoted(column)}",
-                    where=name,
-                    advice=did_you_mean(str(column), self.value_columns),
-                )
+                raise unknown_name("unknown column", column, self.value_columns, name)
             if column in frame.columns[:position]:
                 raise DataError(
                     f"column {quoted(column)} appears twice", where=name, advice="remove one"

@@ -66,11 +66,9 @@ def _case_file(name_or_path: str | Path) -> Path:
     if os.path.isfile(path) and path.suffix == ".toml":
         return path
     shipped = available_cases()
-    close = did_you_mean(str(name_or_path), shipped)
-    advice = close if "did you mean" in close else f"shipped cases: {', '.join(shipped)}"
     raise DataError(
         f"no case {quoted(str(name_or_path))}: neither a shipped case nor a folder with case.toml",
-        advice=advice,
+        advice=did_you_mean(str(name_or_path), shipped, f"shipped cases: {', '.join(shipped)}"),
     )
 
 

@@ -22,7 +22,7 @@ from v2geq.data.model.schema import (
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import setting_specs
 from v2geq.data.parameters.change import admit
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.errors import DataError, quoted, unknown_name
 
 FORMAT, VERSION = "v2geq-case", 1
 _NETWORKS: dict[str, tuple[type, dict[str, TableSchema]]] = {
@@ -201,9 +201,7 @@ def _mapping(holder: Mapping[str, Any], key: str, where: str) -> Mapping[str, An
 def _check_keys(given: Mapping[str, Any], expected: list[str], where: str) -> None:
     for key in given:
         if key not in expected:
-            raise DataError(
-                f"unknown key {quoted(key)}", where=where, advice=did_you_mean(str(key), expected)
-            )
+            raise unknown_name("unknown key", key, expected, where)
     missing = [key for key in expected if key not in given]
     if missing:
         raise DataError(f"missing key {', '.join(map(repr, missing))}", where=where)
