@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from v2geq.roads.assign import user_equilibrium
-from v2geq.roads.assignment import UserEquilibrium
 from v2geq.roads.classes import UserClass
+from v2geq.roads.result import UserEquilibrium
 
 if TYPE_CHECKING:
     import pandas as pd

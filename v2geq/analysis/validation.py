@@ -22,7 +22,7 @@ from v2geq.roads.assign import user_equilibrium
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.roads.assignment import UserEquilibrium
+    from v2geq.roads.result import UserEquilibrium
 
 GAP = 1e-12
 """Relative gap of the solutions compared."""

@@ -16,9 +16,9 @@ import numpy as np
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model.values import ValueSpec
 from v2geq.errors import ConvergenceError, DataError, listed, quoted
-from v2geq.roads.assignment import Search, UserEquilibrium
 from v2geq.roads.classes import UserClass
 from v2geq.roads.problem import AssignmentProblem
+from v2geq.roads.result import Search, UserEquilibrium
 
 if TYPE_CHECKING:
     import pandas as pd

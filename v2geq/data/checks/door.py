@@ -163,9 +163,7 @@ def _check_agreement(case: Case) -> None:
                 advice="add it to trip_tables",
             )
         found = case.trips[name]
-        wanted = class_trips(
-            name, case.drivers, case.trip_tables, case.road.trips, f"drivers.{name}"
-        )
+        wanted = class_trips(case, name)
         if _same_trips(found, wanted):
             continue
         both = found.merge(wanted, "outer", ["origin", "destination"], suffixes=("", "_table"))

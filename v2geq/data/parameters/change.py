@@ -221,18 +221,4 @@ def _trips(case: Case, name: str) -> pd.DataFrame:
             where=f"drivers.{name}",
             advice=f"load the case from its folder to change {', '.join(_TRIP_FIELDS)}",
         )
-    return class_trips(name, case.drivers, case.trip_tables, case.road.trips, f"drivers.{name}")
-
-
-def case_trips(case: Case, origin: Origin) -> dict[str, pd.DataFrame]:
-    """Trips of every class of `case` from its trip tables; see `class_trips`."""
-    return {
-        name: class_trips(
-            name,
-            case.drivers,
-            case.trip_tables,
-            case.road.trips,
-            origin.place(f"drivers.{name}.trips"),
-        )
-        for name in case.drivers
-    }
+    return class_trips(case, name)

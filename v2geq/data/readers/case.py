@@ -17,17 +17,14 @@ from v2geq.data.model.origin import Origin, TableOrigin
 from v2geq.data.model.schema import CASE_TABLES, TRIPS, with_provenance
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import setting_specs
-from v2geq.data.parameters.change import (
-    apply_changes,
-    case_trips,
-    with_full_names,
-)
+from v2geq.data.parameters.change import apply_changes, with_full_names
 from v2geq.data.parameters.form import Basis, flatten, parameter
 from v2geq.data.readers.feeder import read_feeder_with_origin
 from v2geq.data.readers.folders import available_cases, discreet, networks_folder
 from v2geq.data.readers.road import read_road_with_origin, read_trips
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import TomlTable, read_toml
+from v2geq.data.trips import class_trips
 from v2geq.errors import DataError, did_you_mean, quoted
 
 
@@ -151,7 +148,8 @@ def _read_case(path: Path) -> Case:
     )
     case, _ = apply_changes(case, changes, places.__getitem__)
     origin = feeder_origin | road_origin | Origin(parts.tables, parts.places)
-    case = replace(case, trips=case_trips(case, origin))
+    trips = {k: class_trips(case, k, origin.place(f"drivers.{k}.trips")) for k in case.drivers}
+    case = replace(case, trips=trips)
     check_case(case, origin)
     return with_full_names(case, origin)
 
