@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.checks.delay import DELAY_NAMES, check_delays, delay_texts
-from v2geq.data.model.road import RoadNetwork
+from v2geq.data.checks.delay import check_delays
+from v2geq.data.model.road import DELAY_NAMES, RoadNetwork, delay_texts
 from v2geq.mcp.curves import Formula
 from v2geq.mcp.parse import (
     ABS,

@@ -1,4 +1,4 @@
-"""A road network, and what may be changed in it by hand."""
+"""A road network: its tables, its delay functions, and what may be changed in it by hand."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ import pandas as pd
 
 from v2geq.data.model.schema import ARCS, TOLL_UNIT
 from v2geq.errors import DataError, quoted, unknown_name
+
+#: names in a delay expression besides the flow x (veh/h), and the columns they stand for
+DELAY_NAMES = {
+    "t0": "free_flow_min",
+    "c": "capacity_veh_h",
+    "b": "bpr_b",
+    "p": "bpr_power",
+    "l": "length_km",
+}
 
 
 @dataclass(frozen=True)
@@ -70,3 +79,16 @@ class RoadNetwork:
     def _require(self, arc: str) -> None:
         if not isinstance(arc, str) or arc not in self.arcs.index:
             raise unknown_name(f"road network {quoted(self.name)} has no arc", arc, self.arcs.index)
+
+
+def delay_texts(road: RoadNetwork) -> pd.Series:
+    """(arc,) 'bpr', 'conical' or an expression; 'bpr' where the column `delay` says nothing."""
+    if "delay" in road.arcs:
+        return road.arcs["delay"].fillna("bpr").astype(str)
+    return pd.Series("bpr", index=road.arcs.index, dtype=str)
+
+
+def delay_text(road: RoadNetwork, arc: str) -> str:
+    """`delay_texts` of one arc."""
+    text = road.arcs.loc[arc, "delay"] if "delay" in road.arcs else None
+    return text if isinstance(text, str) else "bpr"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from v2geq.arrays import BoolArray
-from v2geq.data.checks.delay import DELAY_NAMES, delay_text
 from v2geq.data.model.case import Case
+from v2geq.data.model.road import DELAY_NAMES, delay_text
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import setting_specs
 from v2geq.data.parameters.targets import Target, find_target, table_frame

@@ -12,13 +12,7 @@ from v2geq.data.model.case import Case, ScenarioData
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.road import RoadNetwork
-from v2geq.data.model.schema import (
-    CASE_TABLES,
-    FEEDER_TABLES,
-    ROAD_TABLES,
-    TRIPS,
-    TableSchema,
-)
+from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import setting_specs
 from v2geq.data.parameters.change import admit
