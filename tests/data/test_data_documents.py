@@ -151,3 +151,10 @@ def test_nodes_without_a_place(reference):
     case = replace(reference, road=replace(reference.road, nodes=nowhere))
     document = json.loads(json.dumps(case_to_document(case)))
     assert case_from_document(document).road.nodes["x"].isna().all()
+
+
+def test_what_a_document_may_not_hold_no_object_may(reference):
+    """Values of both are checked at one door."""
+    road = replace(reference.road, toll_unit=2)
+    with pytest.raises(DataError, match="toll_unit = 2"):
+        with_parameters(replace(reference, road=road), {})
