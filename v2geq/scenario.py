@@ -15,7 +15,7 @@ import pandas as pd
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model.case import Case
-from v2geq.data.parameters.change import admit, with_changes
+from v2geq.data.parameters.change import admit_case, with_changes
 from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.grid.topology import Lines, Topology, energised
 from v2geq.show import card
@@ -164,7 +164,7 @@ def resolve(
             f"set = {quoted(changes)} is not a table of names and values",
             advice='write {"voll": 5.0}',
         )
-    given = case = admit(case)
+    given = case = admit_case(case)
     if not isinstance(scenario, str) or scenario not in case.scenarios:
         raise DataError(
             f"there is no scenario {quoted(scenario)}",

@@ -46,10 +46,10 @@ def with_parameters(case: Case, changes: Mapping[str, Any]) -> Case:
         Unknown or ambiguous name, wrong type, value out of range, or a case that no longer fits
         together.
     """
-    return with_changes(admit(case), changes)
+    return with_changes(admit_case(case), changes)
 
 
-def admit(case: Any) -> Case:
+def admit_case(case: Any) -> Case:
     """Checked copy of a case, whoever made it; its scenarios name parameters in full.
 
     The one way from a case to a problem or a file. Tables may have been edited in place since the

@@ -15,7 +15,7 @@ from v2geq.data.model.road import RoadNetwork
 from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import setting_specs
-from v2geq.data.parameters.change import admit
+from v2geq.data.parameters.change import admit_case
 from v2geq.errors import DataError, quoted, unknown_name
 
 FORMAT, VERSION = "v2geq-case", 1
@@ -34,7 +34,7 @@ def case_to_document(case: Case) -> dict[str, Any]:
     DataError
         If it is not a case that could be read from files.
     """
-    return document_of(admit(case))
+    return document_of(admit_case(case))
 
 
 def document_of(case: Case) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def case_from_document(document: Mapping[str, Any]) -> Case:
         holder = _mapping(document, part, "document")
         parts[part] = {str(k): _table(holder, k, TRIPS, f"{part}.{k}") for k in holder}
     # the door checks the values
-    return admit(Case(**parts, basis=_mapping(document, "basis", "document")))
+    return admit_case(Case(**parts, basis=_mapping(document, "basis", "document")))
 
 
 def _settings_to_document(settings: Any) -> dict[str, Any]:
