@@ -21,7 +21,7 @@ import numpy as np
 
 import v2geq as vg
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.model.case import RoadNetwork
+from v2geq.data.model.road import RoadNetwork
 from v2geq.roads.graph import Graph
 from v2geq.trips.paths import EnergyRules
 from v2geq.trips.pricing import LegFronts, price_paths, shortest_routes

@@ -15,8 +15,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from v2geq.assignment import Assignment, assign
-    from v2geq.data.case import available_cases, load_case, with_parameters
-    from v2geq.data.model.case import Case, RoadNetwork
+    from v2geq.data.model.case import Case
+    from v2geq.data.model.road import RoadNetwork
+    from v2geq.data.parameters.change import with_parameters
+    from v2geq.data.readers.case import load_case
+    from v2geq.data.readers.folders import available_cases
     from v2geq.data.readers.tntp import read_tntp
     from v2geq.equilibrium import Equilibrium, load, solve
     from v2geq.errors import ConvergenceError, DataError, V2GError
@@ -37,18 +40,18 @@ _HOME = {
     "Market": "v2geq.mcp.market",
     "Options": "v2geq.solvers.protocol",
     "Program": "v2geq.mcp.program",
-    "RoadNetwork": "v2geq.data.model.case",
+    "RoadNetwork": "v2geq.data.model.road",
     "UserClass": "v2geq.roads.classes",
     "V2GError": "v2geq.errors",
     "assign": "v2geq.assignment",
-    "available_cases": "v2geq.data.case",
+    "available_cases": "v2geq.data.readers.folders",
     "load": "v2geq.equilibrium",
-    "load_case": "v2geq.data.case",
+    "load_case": "v2geq.data.readers.case",
     "read_study": "v2geq.studies.plan",
     "read_tntp": "v2geq.data.readers.tntp",
     "run_study": "v2geq.studies.run",
     "solve": "v2geq.equilibrium",
-    "with_parameters": "v2geq.data.case",
+    "with_parameters": "v2geq.data.parameters.change",
 }
 
 __all__ = [

@@ -16,7 +16,7 @@ from door import Answer, SmallCase, left_over
 import v2geq
 from v2geq import equilibrium
 from v2geq.cli.options import changes
-from v2geq.data.case import available_cases
+from v2geq.data.readers.folders import available_cases
 from v2geq.errors import ConvergenceError
 from v2geq.solvers.protocol import MCPResult, Status
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from v2geq.data.case import load_case
-from v2geq.data.model.case import SECTIONS, DriverClass, ScenarioData
-from v2geq.data.parameters.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES
+from v2geq.data.model.case import ScenarioData
+from v2geq.data.model.drivers import DriverClass
+from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.readers.case import load_case
 from v2geq.data.template import template_files, write_template
 from v2geq.equilibrium import solve
 from v2geq.studies.check import check_case_and_study

@@ -1,4 +1,4 @@
-"""The reference solution of the six runs, as tabled in the study's specification.
+"""The reference solution of the six runs, as a table.
 
 The table was computed by a separate reference model. Unique quantities must agree to the digits
 printed; the share of visits is a range where path flows are not unique.

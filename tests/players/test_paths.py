@@ -1,4 +1,4 @@
-"""Base routes, battery rules A1-A4, enumeration of stops (section 2) and path matrices."""
+"""Base routes, battery rules A1-A4, enumeration of stops (model.md, 2) and path matrices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from v2geq.data.model.case import DriverClass, RoadNetwork
+from v2geq.data.model.drivers import DriverClass
+from v2geq.data.model.road import RoadNetwork
 from v2geq.errors import DataError
 from v2geq.roads.graph import Graph, shortest_tree
 from v2geq.roads.routes import k_shortest_routes

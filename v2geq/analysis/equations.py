@@ -39,6 +39,7 @@ def equations_page(coupled: Coupled) -> str:
         "stationarity row, a constraint with its multiplier, a price with the clearing of its",
         "market. The stationarity row of a variable holds the marginal cost of the terms listed,",
         "less the multipliers of the rows and the prices of the markets it appears in.",
+        "What the players want, and why these rows: [model.md](model.md).",
         "",
     ]
     seen = set()

@@ -45,7 +45,8 @@ def check(
 
 def cases() -> None:
     """List the shipped cases."""
-    from v2geq.data.case import available_cases, load_case
+    from v2geq.data.readers.case import load_case
+    from v2geq.data.readers.folders import available_cases
 
     found = {name: load_case(name) for name in available_cases()}
     width = max((len(name) for name in found), default=0)

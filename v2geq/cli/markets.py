@@ -37,8 +37,8 @@ def solve(
 ) -> None:
     """Solve one scenario, print its figures and certificate."""
     own = changes(set_ or [])
-    from v2geq.data.case import load_case
-    from v2geq.data.readers.trips import spread_trips
+    from v2geq.data.readers.case import load_case
+    from v2geq.data.trips import spread_trips
     from v2geq.equilibrium import solve as solve_case
 
     if out is not None:
@@ -91,7 +91,7 @@ def export(
     v2g: V2G = True,
 ) -> None:
     """Write the problem of a scenario, on the paths of its solution, as a GAMS model for PATH."""
-    from v2geq.data.case import load_case
+    from v2geq.data.readers.case import load_case
     from v2geq.equilibrium import solve as solve_case
     from v2geq.export.gams import to_gams
 

@@ -29,7 +29,7 @@ def assign(
     """Assign trips to a road network: user equilibrium of the roads alone."""
     from v2geq.assignment import assign as assign_trips
     from v2geq.data.readers.tntp import read_tntp
-    from v2geq.roads.assignment import check_results
+    from v2geq.roads.result import check_results
 
     road, demand = read_tntp(net, trips, distance_factor=distance_factor, toll_factor=toll_factor)
     if out is not None:

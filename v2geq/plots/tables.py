@@ -106,7 +106,7 @@ def trip_cost_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
     return table.set_index(["scenario", "v2g", "class", "od"])
 
 
-def path_terms(eq: Point, name: str) -> pd.DataFrame:
+def trip_terms(eq: Point, name: str) -> pd.DataFrame:
     """`TRIP_TERMS` of every path of electric class `name`, $ per vehicle; index path position."""
     flows = eq.path_flows
     terms = costs.path_terms(flows.coupled.traffic, flows.values, name)
@@ -126,7 +126,7 @@ def _trip_costs(eq: Point) -> pd.DataFrame:
         pairs = [f"{o}-{d}" for o, d in traffic.od_names(name)]
         flow = np.where(flow > USED * traffic.demand[name][paths.od], flow, 0.0)
         weight = pd.Series(flow).groupby(paths.od).sum()
-        mean = path_terms(eq, name).mul(flow, axis=0).groupby(paths.od).sum().div(weight, axis=0)
+        mean = trip_terms(eq, name).mul(flow, axis=0).groupby(paths.od).sum().div(weight, axis=0)
         mean.insert(0, "trips_veh_h", traffic.demand[name])
         mean["total_usd"] = mean[list(TRIP_TERMS)].sum(axis=1)
         mean.index = pd.MultiIndex.from_product([[name], pairs], names=["class", "od"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.data.checks.unused import unused, unused_changes
+from v2geq.data.parameters.unused import unused, unused_changes
 from v2geq.errors import listed
 from v2geq.market.coupling import Coupled
 from v2geq.players.lse import demand_buses, responsive_sales

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from v2geq.data.case import available_cases, load_case, networks_folder
-from v2geq.data.checks.unused import unused, unused_changes
 from v2geq.data.model.case import Case
-from v2geq.data.parameters.values import BASES
+from v2geq.data.model.values import BASES
+from v2geq.data.parameters.unused import unused, unused_changes
+from v2geq.data.readers.case import load_case
+from v2geq.data.readers.folders import available_cases, networks_folder
 from v2geq.data.readers.tables import read_text
 from v2geq.errors import DataError, listed
 from v2geq.files import as_path

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from v2geq.data.case import with_parameters
+from v2geq.data.parameters.change import with_parameters
 from v2geq.errors import ConvergenceError, DataError
 from v2geq.files import check_writable
 from v2geq.paper.facts import facts

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from v2geq.data.case import available_cases, load_case, networks_folder
 from v2geq.data.model.case import Case
-from v2geq.data.parameters.settings import flatten
-from v2geq.data.parameters.targets import resolve
-from v2geq.data.readers.folders import discreet
+from v2geq.data.parameters.form import flatten
+from v2geq.data.parameters.targets import find_target
+from v2geq.data.readers.case import load_case
+from v2geq.data.readers.folders import available_cases, discreet, networks_folder
 from v2geq.data.readers.toml import TomlTable, read_toml
-from v2geq.data.readers.trips import spread_trips
+from v2geq.data.trips import spread_trips
 from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.paper.facts import ARXIV, PAPER_FIGURES
 from v2geq.results.summary import FIGURES, Figure
@@ -173,5 +173,5 @@ def _variant(case: Case, table: TomlTable) -> tuple[str, dict[str, Any]]:
             advice=f"use letters, digits, '_' and '-', and none of {_NOT_IN_NAMES}",
         )
     for parameter in changes:
-        resolve(case, parameter, table.where("set"))
+        find_target(case, parameter, table.where("set"))
     return name, changes

@@ -1,4 +1,4 @@
-"""What a path costs, term by term: stated here and nowhere else (spec section 2)."""
+"""What a path costs, term by term: stated here and nowhere else (model.md, 2)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Routes, stops and battery: the paths drivers choose from, and their matrices.
 
-A path is a route plus its stops. The battery rules A1-A4 (section 2 of the equilibrium page) make
+A path is a route plus its stops. The battery rules A1-A4 (model.md, 2) make
 the energy charged and discharged at every stop a constant of the path, so a set of paths is nothing
 but a few sparse matrices. This module builds paths along base routes; `pricing` finds the cheapest
 path over all routes.
@@ -24,7 +24,7 @@ from v2geq.roads.graph import Graph, no_route, shortest_tree
 from v2geq.roads.routes import k_shortest_routes
 
 if TYPE_CHECKING:
-    from v2geq.data.model.case import DriverClass
+    from v2geq.data.model.drivers import DriverClass
 
 
 CHARGE, DISCHARGE = "C", "D"
@@ -198,11 +198,11 @@ def make_path(
 ) -> Path | None:
     """Path along `arcs` with `stops`, or None if a rule of the battery forbids it.
 
-    Rules A1-A4 (section 2): departure at the start level; charging adds energy until the battery is
-    full; discharging empties it to the low level and needs more than that on arrival; at most two
-    stops, at different stations, at most one of them discharging; on every arrival, anywhere, at
-    least the reserve. Energy comparisons have a slack of 1e-9 of the battery. A leg must not pass a
-    node that is not `through`; a stop ends a leg.
+    Rules A1-A4 (model.md, 2): departure at the start level; charging adds energy until the battery
+    is full; discharging empties it to the low level and needs more than that on arrival; at most
+    two stops, at different stations, at most one of them discharging; on every arrival, anywhere,
+    at least the reserve. Energy comparisons have a slack of 1e-9 of the battery. A leg must not
+    pass a node that is not `through`; a stop ends a leg.
 
     Parameters
     ----------

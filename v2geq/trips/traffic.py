@@ -1,6 +1,6 @@
 """Roads, demand and the paths drivers choose from, under one scenario.
 
-spec section 2.
+model.md, 2.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.checks.road import arc_tolls
-from v2geq.data.model.case import DriverClass
+from v2geq.data.model.drivers import DriverClass
 from v2geq.roads.delay import TravelTime
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario
