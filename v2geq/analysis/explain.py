@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2geq.errors import DataError, did_you_mean
-from v2geq.market.own import energy_sold
+from v2geq.market.sites import energy_sold
 from v2geq.players.lse import player_name
 from v2geq.results.point import Point
 from v2geq.trips.costs import path_costs, path_terms

@@ -11,7 +11,9 @@ from typing import Any
 
 from v2geq.grid.lindistflow import LinDistFlow
 from v2geq.grid.power_flow import PowerFlow
-from v2geq.market.own import NOBODY, Own, charged, placed, replaced, site_market
+from v2geq.market.changes import charged, replaced
+from v2geq.market.own import NOBODY, Own
+from v2geq.market.sites import at_sites, site_market
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.block import as_labels
 from v2geq.mcp.market import Market
@@ -124,7 +126,7 @@ def couple(scenario: Scenario, traffic: Traffic, own: Own = NOBODY) -> Coupled:
     programs.append(drivers(scenario, traffic))
     listed = markets(scenario, energy)
     if own.programs:
-        programs = replaced(programs, own) + [placed(p, scenario) for p in own.programs]
+        programs = replaced(programs, own) + [at_sites(p, scenario) for p in own.programs]
         programs = charged(programs, own.charges)
         listed += [site_market(scenario, sites)] if sites else []
         listed += own.markets

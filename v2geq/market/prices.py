@@ -146,7 +146,7 @@ def traded(coupled: Coupled, values: Mapping[str, FloatArray]) -> dict[str, Bool
     return out
 
 
-def results(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
+def price_results(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
     """Prices of all markets, and what is traded at stations."""
     yield from _at_buses(coupled, values)
     yield from _at_stations(coupled, values)

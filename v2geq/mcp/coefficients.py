@@ -73,3 +73,9 @@ def selection(what: str, at: Sequence[Label], labels: Sequence[Label]) -> sp.csr
     rows = [place[label] for label in at]
     shape = (len(labels), len(at))
     return sp.csr_array((np.ones(len(at)), (rows, np.arange(len(at)))), shape=shape)
+
+
+def negative(coefficient: Coefficient) -> Coefficient:
+    if isinstance(coefficient, Mapping):
+        return {label: -c for label, c in coefficient.items()}
+    return -coefficient if sp.issparse(coefficient) else -np.asarray(coefficient, dtype=float)

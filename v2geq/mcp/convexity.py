@@ -26,7 +26,7 @@ def formula(variable: Variable, text: str) -> Expression:
     return curve
 
 
-def inverse_demand(variable: Variable, text: str) -> Expression:
+def price_formula(variable: Variable, text: str) -> Expression:
     """A formula in x, proved to fall and to leave the seller's profit concave up to its reach."""
     where = f"the price of {variable.key}"
     curve = Expression.parse(text, variable="x", parameters={}, where=where)

@@ -15,7 +15,8 @@ from v2geq.errors import DataError
 from v2geq.mcp.curves import Curve, Linear, Quadratic
 from v2geq.mcp.expression import Expression
 from v2geq.mcp.market import Market
-from v2geq.mcp.program import FixedScales, Program
+from v2geq.mcp.program import Program
+from v2geq.mcp.statement import FixedScales
 from v2geq.mcp.terms import CournotRevenue, Variable
 
 _VARIABLE = ("unit", "lower", "upper", "reach", "start", "scale", "row_scale", "meaning")

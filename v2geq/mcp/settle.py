@@ -14,7 +14,8 @@ from v2geq.errors import DataError, did_you_mean
 from v2geq.mcp.checks import vector
 from v2geq.mcp.coefficients import matrix_of, selection
 from v2geq.mcp.market import Market
-from v2geq.mcp.program import SCALAR, Program
+from v2geq.mcp.program import Program
+from v2geq.mcp.statement import SCALAR
 from v2geq.mcp.terms import Offer, Sales, Variable
 
 

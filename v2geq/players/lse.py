@@ -256,7 +256,7 @@ def responsive_sales(scenario: Scenario, values: Mapping[str, FloatArray]) -> Fl
     return total
 
 
-def results(
+def lse_results(
     scenario: Scenario, programs: Mapping[str, Program], values: Mapping[str, FloatArray]
 ) -> Iterator[Labelled]:
     """What the LSEs buy, sell, generate and shed."""

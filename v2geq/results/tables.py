@@ -11,11 +11,11 @@ import scipy.sparse as sp
 from v2geq.arrays import FloatArray
 from v2geq.labelled import Labelled, eye
 from v2geq.market.coupling import Coupled
-from v2geq.market.prices import results as prices
+from v2geq.market.prices import price_results
 from v2geq.mcp.block import paired_unit
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Constraint, Variable
-from v2geq.players.lse import results as lse_results
+from v2geq.players.lse import lse_results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,7 @@ def labels_of(coupled: Coupled, result: Labelled) -> Sequence[tuple[str, ...]]:
 def handed_out(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
     """Results of all layers and players."""
     scenario = coupled.scenario
-    yield from prices(coupled, values)
+    yield from price_results(coupled, values)
     yield from lse_results(scenario, coupled.programs, values)
     yield from coupled.grid.results(values)
     yield from _roads(coupled, values)
