@@ -19,6 +19,7 @@ from v2geq.data.parameters.targets import find_target, value_of
 from v2geq.errors import DataError, did_you_mean
 from v2geq.market.coupling import Coupled, couple
 from v2geq.market.own import set_up
+from v2geq.market.prices import CANONICAL
 from v2geq.results.point import Point
 from v2geq.results.polytope import multipliers, strategies
 from v2geq.results.tables import tables
@@ -164,10 +165,11 @@ def _factorise(eq: Point) -> _Base:
     shifted[mcp.diagonal_positions] += PROXIMAL
     factor = PatternFactor()
     factor.factor(sp.csc_array((shifted, a.indices, a.indptr), shape=a.shape))
-    names = [mcp.describe(int(k)) for k in np.flatnonzero(loose)]
-    # untraded stations sit at their canonical prices, where trade would start: a kink by choice
-    quiet = ("drivers.flow_", "cno.charge", "cno.discharge")
-    kinks = [n for n in names if not n.startswith(quiet) and "_station[" not in n]
+    # what is not traded sits at its canonical price, where trade would start: a kink by choice
+    for program in mcp.programs:
+        for v in {v for s in program.sales if s.market in CANONICAL for v in s.terms}:
+            loose[mcp[v.key].slice] = False
+    kinks = [mcp.describe(int(k)) for k in np.flatnonzero(loose)]
     return _Base(at_low, at_high, column, row, exact, factor, kinks)
 
 
