@@ -166,7 +166,6 @@ def test_regret_cournot_moved() -> None:
 
 def test_certificate_missing_path_is_seen() -> None:
     """Exact paths: a cheaper path outside the list is a regret of the drivers."""
-    from dataclasses import replace
 
     from v2geq.market.coupling import couple
     from v2geq.scenario import resolve
@@ -186,11 +185,8 @@ def test_certificate_missing_path_is_seen() -> None:
         if len(p.arcs) == 1
     ]
     own = full.coupled.traffic.paths["ev"]
-    roads = replace(
-        roads,
-        paths={
-            "ev": PathSet(own.graph, own.od_count, own.station_count, slow, stations=own.stations)
-        },
+    roads = roads.over(
+        {"ev": PathSet(own.graph, own.od_count, own.station_count, slow, stations=own.stations)}
     )
     coupled = couple(scenario, roads)
     z = interior_point(coupled.mcp).z

@@ -155,7 +155,7 @@ def test_regret_of_a_class_that_lacks_its_best_paths(solved_fleet, name: str) ->
     lost = min(used)
     rest = [p for p in own.paths if lost not in {s.station for s in p.stops}]
     fewer = PathSet(own.graph, own.od_count, own.station_count, rest, stations=own.stations)
-    roads = replace(eq.coupled.traffic, paths={**eq.coupled.traffic.paths, name: fewer})
+    roads = eq.coupled.traffic.over({name: fewer})
     coupled = couple(eq.scenario, roads)
     certificate = certify(coupled, interior_point(coupled.mcp).z)[0]
     assert certificate.natural_residual < 1e-8

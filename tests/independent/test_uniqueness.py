@@ -14,7 +14,7 @@ import v2geq as vg
 from v2geq.certificates.market import certify
 from v2geq.results.polytope import multipliers
 from v2geq.results.uniqueness import INTERVAL, UNIQUE, UNKNOWN, _prices, _Search
-from v2geq.trips.generation import StationPrices, price_all
+from v2geq.trips.generation import price_all
 
 ISLAND = {"scenario.island.outages": ["sw2", "sw3"], "scenario.island.load_factor": 1.5}
 
@@ -126,9 +126,7 @@ def test_first_vehicle_at_a_station_without_trade(solved) -> None:
                 prices[result][s] = end + sign * step
                 found = price_all(
                     traffic,
-                    values["drivers.arc_flow"],
-                    values["drivers.station_flow"],
-                    StationPrices(prices["charge_price"], prices["discharge_price"]),
+                    traffic.conditions({**values, **prices}),
                     below={name: c * (1.0 - 1e-8) for name, c in cost.items()},
                     kinds=("ev",),
                 )

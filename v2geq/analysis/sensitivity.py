@@ -167,7 +167,8 @@ def _factorise(eq: Point) -> _Base:
     factor.factor(sp.csc_array((shifted, a.indices, a.indptr), shape=a.shape))
     names = [mcp.describe(int(k)) for k in np.flatnonzero(loose)]
     # untraded stations sit at their canonical prices, where trade would start: a kink by choice
-    quiet = ("drivers.flow_", "cno.charge", "cno.discharge")
+    roads = eq.coupled.traffic
+    quiet = (*map(roads.flow_key, roads.classes), "cno.charge", "cno.discharge")
     kinks = [n for n in names if not n.startswith(quiet) and "_station[" not in n]
     return _Base(at_low, at_high, column, row, exact, factor, kinks)
 
@@ -246,6 +247,5 @@ def _changed(eq: Point, name: str, value: float) -> Coupled:
         v2g=eq.scenario.v2g,
         changes={**eq.scenario.changes, name: value},
     )
-    roads = traffic(scenario, first_paths=False)
-    roads.paths.update(eq.coupled.traffic.paths)
+    roads = traffic(scenario, first_paths=False).over(eq.coupled.traffic.paths)
     return couple(scenario, roads)

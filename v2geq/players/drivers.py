@@ -133,8 +133,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         paths = traffic.paths[name]
         cost = traffic.rescaling(name) * constant_cost(traffic, name)
         cost = cost + omega * (paths.arc_incidence.T @ traffic.travel_time.time(arc_total))
-        cheapest = np.full(paths.od_count, np.inf)
-        np.minimum.at(cheapest, paths.od, cost)
+        cheapest = paths.least(cost)
         trips, serves = flow, paths.od_incidence
         if name in traffic.legs:
             trips, serves, cheapest = _plans(p, traffic, name, flow, cheapest)
@@ -178,7 +177,7 @@ def _plans(
     """
     legs, demand = traffic.legs[name], traffic.demand[name]
     serves, uses = legs.od_incidence, legs.plan_incidence
-    od = np.array(legs.plan_od, dtype=np.int64)
+    od = legs.plan_od
     plan = p.variable(
         f"plan_{name}",
         ("plan",),

@@ -26,7 +26,8 @@ from v2geq.results.uniqueness import uniqueness as uniqueness_table
 from v2geq.scenario import Scenario, resolve
 from v2geq.solvers.protocol import Iteration, Status
 from v2geq.trips.costs import path_costs
-from v2geq.trips.traffic import Traffic, traffic
+from v2geq.trips.restore import restored
+from v2geq.trips.traffic import traffic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -213,8 +214,7 @@ class Point:
         resolved = resolve(saved.case, saved.scenario, v2g=saved.v2g, changes=saved.changes)
         # where paths are enumerated the list is made again, and the file's must be the same
         enumerated = resolved.case.paths.method == "enumerate"
-        roads: Traffic = traffic(resolved, first_paths=enumerated)
-        store.restore_paths(roads, saved, where)
+        roads = restored(traffic(resolved, first_paths=enumerated), saved.paths, where)
         coupled = couple(resolved, roads)
         try:
             z = coupled.mcp.join(saved.z)

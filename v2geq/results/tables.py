@@ -39,7 +39,8 @@ def tables(coupled: Coupled, values: Mapping[str, FloatArray]) -> xr.Dataset:
     _power(coupled, values, put)
     _stations(coupled, values, put)
     _market(coupled, values, put)
-    _roads(coupled, values, put)
+    for item in coupled.traffic.results(values):
+        put(*item)
     scenario, case = coupled.scenario, coupled.scenario.case
     coords: dict[str, Any] = {
         "bus": list(case.feeder.buses.index),
@@ -168,21 +169,6 @@ def _stations(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> N
     put("discharge_traded", s, sold.astype("int8"), "", "1 where they discharge")
     put("charge_kw", s, charge, "kW", "energy sold to vehicles (c+)")
     put("discharge_kw", s, discharge, "kW", "energy bought from vehicles (c-)")
-    flow, traffic = values["drivers.station_flow"], coupled.traffic
-    waits = traffic.waits(flow)
-    if traffic.shared_queues:
-        put("stops_veh_h", s, flow, "veh/h", "vehicles that stop")
-        put("wait_h", s, waits[0], "h", "waiting time per stop")
-        return
-    stops = flow[traffic.queue_of]
-    weight = np.maximum(stops, 0.0)
-    weight[0, weight.sum(axis=0) == 0.0] = 1.0
-    mean = (weight * waits).sum(axis=0) / weight.sum(axis=0)
-    put("stops_veh_h", s, stops.sum(axis=0), "veh/h", "vehicles that stop")
-    put("wait_h", s, mean, "h", "mean waiting time per stop; where nobody stops, of charging")
-    for word, n, wait in zip(("charge", "discharge"), stops, waits, strict=True):
-        put(f"{word}_stops_veh_h", s, n, "veh/h", f"vehicles that stop to {word}")
-        put(f"{word}_wait_h", s, wait, "h", f"waiting time per stop to {word}")
 
 
 def _market(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None:
@@ -217,23 +203,6 @@ def _market(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> Non
     )
 
 
-def _roads(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None:
-    traffic = coupled.traffic
-    flow = values["drivers.arc_flow"]
-    put("flow_veh_h", ("arc",), flow, "veh/h", "flow of all classes")
-    put("time_h", ("arc",), traffic.travel_time.time(flow), "h", "travel time")
-    put("toll_usd", ("arc",), traffic.toll, "$/veh", "toll")
-    ratio = flow / traffic.travel_time.capacity
-    put("volume_capacity", ("arc",), ratio, "", "flow over capacity")
-    for name in traffic.classes:
-        own = traffic.paths[name].arc_incidence @ values[f"drivers.flow_{name}"]
-        put(f"flow_{name}_veh_h", ("arc",), own, "veh/h", f"flow of class {name}")
-        od = (f"od_{name}",)
-        cost = traffic.trip_cost(name, values)
-        put(f"trips_{name}_veh_h", od, traffic.demand[name], "veh/h", f"trips of class {name}")
-        put(f"cost_{name}", od, cost, "$/veh", f"cost of a trip of class {name} (u)")
-
-
 def path_table(
     coupled: Coupled, values: Mapping[str, FloatArray], name: str, cost: FloatArray
 ) -> pd.DataFrame:
@@ -244,19 +213,19 @@ def path_table(
     paths = traffic.paths[name]
     pairs = traffic.od_names(name)
     length = paths.arc_incidence.T @ traffic.graph.length_km
-    hours = paths.arc_incidence.T @ traffic.travel_time.time(values["drivers.arc_flow"])
+    hours = paths.arc_incidence.T @ traffic.travel_time.time(traffic.arc_flow(values))
     return pd.DataFrame(
         {
             "origin": [pairs[k][0] for k in paths.od],
             "destination": [pairs[k][1] for k in paths.od],
             "pattern": list(paths.patterns),
-            "flow_veh_h": values[f"drivers.flow_{name}"],
+            "flow_veh_h": traffic.path_flow(values, name),
             "cost_usd": cost,
             "time_h": hours,
             "toll_usd": paths.arc_incidence.T @ traffic.toll,
             "length_km": length,
-            "charge_kwh": np.asarray(paths.charge_energy.sum(axis=0)).ravel(),
-            "discharge_kwh": np.asarray(paths.discharge_energy.sum(axis=0)).ravel(),
+            "charge_kwh": paths.charged_kwh,
+            "discharge_kwh": paths.discharged_kwh,
             "arrival_kwh": paths.arrival_kwh,
         },
         index=pd.Index(paths.labels, name="path"),

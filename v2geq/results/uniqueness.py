@@ -31,7 +31,7 @@ from v2geq.results.polytope import (
     strategies,
 )
 from v2geq.results.tables import tables
-from v2geq.trips.generation import StationPrices, price_all
+from v2geq.trips.generation import price_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -291,16 +291,9 @@ class _Search:
         z = self.z.copy()
         z[self.polytope.entries] += self.polytope.column * move
         values, traffic = mcp.split(z), coupled.traffic
-        cost = {name: traffic.trip_cost(name, values) for name in traffic.classes}
-        found = price_all(
-            traffic,
-            values["drivers.arc_flow"],
-            values["drivers.station_flow"],
-            StationPrices(values["charge_price"], values.get("discharge_price")),
-            below={name: c - CHEAPER * np.abs(c) for name, c in cost.items()},
-        )
-        roads = traffic.copy()
-        if not sum(roads.add(name, paths) for name, paths in found.paths.items()):
+        limit = traffic.trip_costs(values, -CHEAPER)
+        roads = traffic.with_paths(price_all(traffic, traffic.conditions(values), limit).paths)
+        if roads.columns == traffic.columns:
             return False
         self.coupled = couple(coupled.scenario, roads)
         self.z = self.coupled.mcp.carry(mcp, self.z)
@@ -367,7 +360,7 @@ def _first_vehicle(
     electric = [name for name, kind in traffic.classes.items() if kind.kind == "ev"]
     if not electric:
         return -np.inf if charging else np.inf
-    cost = {name: traffic.trip_cost(name, values) for name in traffic.classes}
+    cost, here = traffic.trip_costs(values), traffic.conditions(values)
     far = FAR * scenario.case.market.voll
     plug = [traffic.classes[k].value_of_time / traffic.charger_power(k)[station] for k in electric]
     paid &= len(traffic.graph.nodes) <= SMALL_ROAD
@@ -378,10 +371,8 @@ def _first_vehicle(
         prices[station] = price
         found = price_all(
             traffic,
-            values["drivers.arc_flow"],
-            values["drivers.station_flow"],
-            StationPrices(charge, discharge),
-            below={name: c - CHEAPER * np.abs(c) for name, c in cost.items()},
+            replace(here, charge_price=charge, discharge_price=discharge),
+            below=traffic.trip_costs(values, -CHEAPER),
             kinds=("ev",),
         )
         ends = []
@@ -454,7 +445,7 @@ def _prices(coupled: Coupled, values: Mapping[str, FloatArray], *, full: bool) -
     yield Linear("tso_price", [""], {"tso_price": _ones(1)}, values["tso_price"], unit)
     traffic = coupled.traffic
     for name in traffic.classes:
-        block = f"drivers.demand_{name}"
+        block = traffic.demand_key(name)
         factor = 1.0 / traffic.rescaling(name)
         yield Linear(
             f"cost_{name}",
@@ -502,7 +493,7 @@ def _quantities(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[
         ("tso_reactive_kvar", "dso.q_tso", kw),
         ("charge_kw", "cno.charge", trade),
         ("discharge_kw", "cno.discharge", trade),
-        ("flow_veh_h", "drivers.arc_flow", float(mcp.scale[mcp["drivers.arc_flow"].start])),
+        ("flow_veh_h", traffic.arc_key, float(mcp.scale[mcp[traffic.arc_key].start])),
     ):
         if name in mcp:
             yield block(result, name, scale)
@@ -512,8 +503,8 @@ def _quantities(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[
     half = sp.csr_array(sp.diags_array(0.5 / voltage))
     yield replace(squared, parts={"dso.v_squared": half}, start=voltage)
     if traffic.shared_queues and traffic.queues:
-        stops = float(mcp.scale[mcp["drivers.station_flow"].start])
-        yield block("stops_veh_h", "drivers.station_flow", stops)
+        stops = float(mcp.scale[mcp[traffic.queue_key].start])
+        yield block("stops_veh_h", traffic.queue_key, stops)
     names = [str(k) for k in scenario.case.lses.index]
     for k in names:
         yield block("generation_kw", f"{player_name(k)}.generation", kw)
@@ -530,7 +521,7 @@ def _quantities(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[
         yield _by_bus(coupled, values, result, [f"{player_name(k)}.{what}" for k in names])
     for name, demand in traffic.demand.items():
         incidence = traffic.paths[name].arc_incidence
-        flow = f"drivers.flow_{name}"
+        flow = traffic.flow_key(name)
         yield Linear(
             f"flow_{name}_veh_h",
             list(traffic.graph.arcs),

@@ -11,20 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from v2geq.arrays import IntArray
 from v2geq.data.model.case import DriverClass, RoadNetwork
 from v2geq.errors import DataError
 from v2geq.roads.graph import Graph, shortest_tree
 from v2geq.roads.routes import k_shortest_routes
-from v2geq.trips.paths import (
-    EnergyRules,
-    IntArray,
-    Path,
-    PathSet,
-    enumerate_paths,
-    enumerate_routes,
-    make_path,
-    require_feasible,
-)
+from v2geq.trips.battery import EnergyRules
+from v2geq.trips.enumeration import enumerate_paths, enumerate_routes
+from v2geq.trips.paths import Path, PathSet, make_path
+from v2geq.trips.reach import require_feasible
 
 # Sioux Falls: every street runs both ways, length in km = free-flow time in minutes
 SIOUX_FALLS = (
@@ -423,9 +418,13 @@ def some_paths() -> tuple[Graph, list[Path]]:
 
 def test_path_set_matrices() -> None:
     graph, paths = some_paths()
-    columns = PathSet(graph, len(PAIRS), 8, paths[:500])
-    assert columns.extend(paths[400:700]).tolist() == list(range(500, 700))
-    assert columns.extend(paths[:10]).size == 0
+    first = PathSet(graph, len(PAIRS), 8, paths[:500])
+    first_arcs = first.arc_incidence
+    columns = first.with_paths(paths[400:700])
+    assert columns.with_paths(paths[:10]) is columns
+    assert first.paths == tuple(paths[:500]) and first.arc_incidence is first_arcs
+    fewer = columns.keep(np.arange(700) % 2 == 0)
+    assert fewer.paths == columns.paths[::2] and fewer.position(paths[650]) == 325
     assert len(columns) == 700 and columns.paths == tuple(paths[:700])
     assert columns.position(paths[650]) == 650 and columns.position(paths[800]) is None
     arc, od = columns.arc_incidence.toarray(), columns.od_incidence.toarray()
