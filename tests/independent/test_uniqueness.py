@@ -112,7 +112,7 @@ def test_first_vehicle_at_a_station_without_trade(solved) -> None:
     eq = solved("ieee123_sioux_falls", "stress", True)
     table = eq.uniqueness
     values, traffic = eq.values, eq.coupled.traffic
-    cost = {name: traffic.trip_cost(name, values) for name in traffic.classes}
+    cost = {name: traffic.trip_cost(values, name) for name in traffic.classes}
     checked = 0
     for result, sign in (("charge_price", -1.0), ("discharge_price", 1.0)):
         own = table[(table["result"] == result) & (table["status"] == INTERVAL)]

@@ -60,7 +60,7 @@ def wardrop(traffic: Traffic, values: Mapping[str, FloatArray], *, exact: bool) 
         spent += float(flow @ np.abs(cost))
         if not paths.od_count:
             continue
-        u = traffic.trip_cost(name, values)
+        u = traffic.trip_cost(values, name)
         size = np.maximum(np.maximum(np.abs(u), paths.least(on_road)), NO_COST)
         apart = np.abs(u - (over_all if exact else least)) / size
         w = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))

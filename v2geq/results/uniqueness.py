@@ -451,7 +451,7 @@ def _prices(coupled: Coupled, values: Mapping[str, FloatArray], *, full: bool) -
             f"cost_{name}",
             ["-".join(od) for od in traffic.od_names(name)],
             {block: sp.csr_array(factor * sp.eye_array(len(values[block])))},
-            traffic.trip_cost(name, values),
+            traffic.trip_cost(values, name),
             traffic.free_flow_cost,
         )
 

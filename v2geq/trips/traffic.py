@@ -161,7 +161,7 @@ class Traffic:
         """(path,) flow of a class, veh/h."""
         return values[self.flow_key(name)]
 
-    def trip_cost(self, name: str, values: Mapping[str, FloatArray]) -> FloatArray:
+    def trip_cost(self, values: Mapping[str, FloatArray], name: str) -> FloatArray:
         """(od,) trip costs of a class at its own value of time, $/veh."""
         cost: FloatArray = values[self.demand_key(name)] / self.rescaling(name)
         return cost
@@ -170,7 +170,7 @@ class Traffic:
         self, values: Mapping[str, FloatArray], margin: float = 0.0
     ) -> dict[str, FloatArray]:
         """Class -> (od,) trip costs and a share of their size, $/veh."""
-        costs = {name: self.trip_cost(name, values) for name in self.classes}
+        costs = {name: self.trip_cost(values, name) for name in self.classes}
         return {name: cost + margin * np.abs(cost) for name, cost in costs.items()}
 
     def conditions(self, values: Mapping[str, FloatArray]) -> Conditions:
@@ -195,7 +195,7 @@ class Traffic:
         for name in self.classes:
             own = self.paths[name].arc_incidence @ self.path_flow(values, name)
             yield Labelled(f"flow_{name}_veh_h", arc, own, "veh/h", f"flow of class {name}")
-            od, trips, cost = (f"od_{name}",), self.demand[name], self.trip_cost(name, values)
+            od, trips, cost = (f"od_{name}",), self.demand[name], self.trip_cost(values, name)
             yield Labelled(f"trips_{name}_veh_h", od, trips, "veh/h", f"trips of class {name}")
             yield Labelled(f"cost_{name}", od, cost, "$/veh", f"cost of a trip of class {name} (u)")
 
