@@ -242,10 +242,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
         regrets[player] = (max(best - now, 0.0), float(book.turnover[player]))
     traders = list(regrets)
     for name, gain in drivers.gains.items():
-        player = f"drivers.{name}"
-        items = book.items[book.items["player"] == player].set_index("item")["amount"]
-        time_items = [t for t in ("travel", "waiting", "plug") if t in items.index]
-        regrets[player] = (max(gain, 0.0), float(-items[time_items].sum()))
+        regrets[f"drivers.{name}"] = (max(gain, 0.0), drivers.time_costs[name])
     table = pd.DataFrame.from_dict(regrets, orient="index", columns=["regret", "turnover"])
     table["relative"] = [share(*row) for row in table.to_numpy().tolist()]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.trips.costs import path_terms
+from v2geq.trips.costs import TIME_TERMS, path_terms
 from v2geq.trips.generation import price_all
 from v2geq.trips.traffic import Traffic
 
@@ -29,6 +29,7 @@ class Wardrop:
     trip_cost_gap, worst : see `v2geq.certificates.market.Certificate`
     gains : class -> what its drivers could save together if each took the cheapest energy-feasible
         path at the present times and prices, $/h
+    time_costs : class -> cost of the time of all its trips, $/h
     """
 
     gap: float
@@ -36,6 +37,7 @@ class Wardrop:
     trip_cost_gap: float
     worst: str
     gains: dict[str, float]
+    time_costs: dict[str, float]
 
 
 def wardrop(traffic: Traffic, values: Mapping[str, FloatArray], *, exact: bool) -> Wardrop:
@@ -45,9 +47,10 @@ def wardrop(traffic: Traffic, values: Mapping[str, FloatArray], *, exact: bool) 
     """
     none = {name: np.full(len(d), -np.inf) for name, d in traffic.demand.items()}
     cheapest = price_all(traffic, traffic.conditions(values), below=none).cost
-    listed = total = time_cost = spent = 0.0
+    listed = total = travel = spent = 0.0
     off, worst = 0.0, ""
     gains: dict[str, float] = {}
+    time_costs: dict[str, float] = {}
     for name, paths in traffic.paths.items():
         flow, terms = traffic.path_flow(values, name), path_terms(traffic, values, name)
         cost, on_road = sum(terms.values(), np.zeros(len(paths))), terms["travel"]
@@ -56,7 +59,8 @@ def wardrop(traffic: Traffic, values: Mapping[str, FloatArray], *, exact: bool) 
         listed += float(flow @ (cost - least[paths.od]))
         gains[name] = float(flow @ (cost - over_all[paths.od]))
         total += gains[name]
-        time_cost += float(flow @ on_road)
+        time_costs[name] = sum(float(flow @ terms[t]) for t in TIME_TERMS if t in terms)
+        travel += float(flow @ on_road)
         spent += float(flow @ np.abs(cost))
         if not paths.od_count:
             continue
@@ -67,8 +71,8 @@ def wardrop(traffic: Traffic, values: Mapping[str, FloatArray], *, exact: bool) 
         if not apart[w] <= off:
             off, worst = float(apart[w]), f"{name} {'-'.join(traffic.od_names(name)[w])}"
     # where travel takes no time, as a share of what else trips cost
-    base = time_cost if time_cost > SLIGHT * spent else spent
-    return Wardrop(share(listed, base), share(total, base), off, worst, gains)
+    base = travel if travel > SLIGHT * spent else spent
+    return Wardrop(share(listed, base), share(total, base), off, worst, gains, time_costs)
 
 
 def share(part: float, whole: float) -> float:

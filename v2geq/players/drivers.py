@@ -35,6 +35,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     omega = traffic.value_of_time
     graph, stations = traffic.graph, len(scenario.stations)
     flows: dict[str, Variable] = {}
+    costs: dict[str, FloatArray] = {}
     weight: dict[Variable, float] = {}
     arc_total = np.zeros(len(graph.arcs))
     stop_total = np.zeros(len(traffic.queues))
@@ -60,7 +61,8 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         )
         flows[name] = flow
         weight[flow] = kind.value_of_time / omega if kind.kind == "ev" else 1.0
-        p.cost(flow, traffic.rescaling(name) * constant_cost(traffic, name))
+        costs[name] = traffic.rescaling(name) * constant_cost(traffic, name)
+        p.cost(flow, costs[name])
         arc_total += paths.arc_incidence @ begin
         stop_total += traffic.queue_stops(name) @ begin
         if kind.kind == "ev":
@@ -131,9 +133,8 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     )
     for name, flow in flows.items():
         paths = traffic.paths[name]
-        cost = traffic.rescaling(name) * constant_cost(traffic, name)
-        cost = cost + omega * (paths.arc_incidence.T @ traffic.travel_time.time(arc_total))
-        cheapest = paths.least(cost)
+        time_cost = omega * (paths.arc_incidence.T @ traffic.travel_time.time(arc_total))
+        cheapest = paths.least(costs[name] + time_cost)
         trips, serves = flow, paths.od_incidence
         if name in traffic.legs:
             trips, serves, cheapest = _plans(p, traffic, name, flow, cheapest)

@@ -25,7 +25,6 @@ from v2geq.results.uniqueness import notes_on
 from v2geq.results.uniqueness import uniqueness as uniqueness_table
 from v2geq.scenario import Scenario, resolve
 from v2geq.solvers.protocol import Iteration, Status
-from v2geq.trips.costs import path_costs
 from v2geq.trips.restore import restored
 from v2geq.trips.traffic import traffic
 
@@ -155,8 +154,7 @@ class Point:
         if name not in classes:
             raise DataError(f"no driver class {name!r}", advice=did_you_mean(name, classes))
         flows = self.path_flows
-        cost = path_costs(flows.coupled.traffic, flows.values, name)
-        table = path_table(flows.coupled, flows.values, name, cost)
+        table = path_table(flows.coupled.traffic, flows.values, name)
         table["flow_least_squares_veh_h"] = flows.least_squares[name]
         return table
 

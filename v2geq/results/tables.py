@@ -12,6 +12,8 @@ from v2geq.market.accounts import responsive_sales
 from v2geq.market.coupling import Coupled
 from v2geq.market.prices import thetas, traded
 from v2geq.players.lse import demand_buses, inverse_demand, player_name
+from v2geq.trips.costs import path_costs
+from v2geq.trips.traffic import Traffic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,13 +205,10 @@ def _market(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> Non
     )
 
 
-def path_table(
-    coupled: Coupled, values: Mapping[str, FloatArray], name: str, cost: FloatArray
-) -> pd.DataFrame:
+def path_table(traffic: Traffic, values: Mapping[str, FloatArray], name: str) -> pd.DataFrame:
     """Paths of a class: route, pattern, flow (veh/h), cost ($/veh), energies (kWh per vehicle)."""
     import pandas as pd
 
-    traffic = coupled.traffic
     paths = traffic.paths[name]
     pairs = traffic.od_names(name)
     length = paths.arc_incidence.T @ traffic.graph.length_km
@@ -220,7 +219,7 @@ def path_table(
             "destination": [pairs[k][1] for k in paths.od],
             "pattern": list(paths.patterns),
             "flow_veh_h": traffic.path_flow(values, name),
-            "cost_usd": cost,
+            "cost_usd": path_costs(traffic, values, name),
             "time_h": hours,
             "toll_usd": paths.arc_incidence.T @ traffic.toll,
             "length_km": length,

@@ -79,6 +79,12 @@ class EnergyRules:
         """Slack of every comparison of energies."""
         return ENERGY_TOLERANCE * self.battery
 
+    def levels_at(self, kind: str, energy_kwh: float) -> tuple[float, float]:
+        """Level on arrival at a stop of a kind and energy, and after it."""
+        if kind == CHARGE:
+            return self.battery - energy_kwh, self.battery
+        return self.low + energy_kwh, self.low
+
     def simulate(
         self, legs: Sequence[float], kinds: Sequence[str]
     ) -> tuple[tuple[float, ...], float] | None:

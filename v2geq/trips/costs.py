@@ -21,6 +21,8 @@ PATH_TERMS = (
     "discharging",
 )
 """Terms of the cost of a path, see `path_terms`."""
+TIME_TERMS = ("travel", "waiting", "plug")
+"""Terms that are time, at the class's value of it."""
 TRANSFERS = ("tolls", "charging", "discharging")
 """Terms that others receive, or pay."""
 

@@ -8,6 +8,7 @@ are fewer numbers than one per path, and every combination of routes is there at
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -37,7 +38,7 @@ class LegSet:
         self, graph: Graph, rules: EnergyRules, pairs: IntArray, stations: Sequence[str]
     ) -> None:
         self.graph, self.rules, self.pairs = graph, rules, pairs
-        self.routes = PathSet(graph, 0, len(stations), stations=stations)
+        self.routes = PathSet(graph, 0, stations)
         self._legs: dict[Leg, int] = {}
         self._plans: dict[tuple[int, tuple[int, ...]], int] = {}
 
@@ -50,7 +51,7 @@ class LegSet:
         """(plan,) positions of its legs in travel order."""
         return [legs for _, legs in self._plans]
 
-    @property
+    @cached_property
     def plan_od(self) -> IntArray:
         """(plan,) position of the OD pair."""
         return np.array([od for od, _ in self._plans], dtype=np.int64)
@@ -87,7 +88,7 @@ class LegSet:
         last = (path.arcs[done:], (), path.arrival_kwh)
         return [*parts, ((begin, ("", destination)), last)]
 
-    @property
+    @cached_property
     def plan_incidence(self) -> sparse.csr_array:
         """(leg, plan) one where the plan has the leg."""
         plans = self.plans
@@ -96,13 +97,13 @@ class LegSet:
         shape = (len(self._legs), len(plans))
         return sparse.coo_array((np.ones(rows.size), (rows, columns)), shape=shape).tocsr()
 
-    @property
+    @cached_property
     def od_incidence(self) -> sparse.csr_array:
         """(od, plan) one where the plan serves the OD pair."""
         n, shape = len(self._plans), (len(self.pairs), len(self._plans))
         return sparse.coo_array((np.ones(n), (self.plan_od, np.arange(n))), shape=shape).tocsr()
 
-    @property
+    @cached_property
     def labels(self) -> list[str]:
         """(leg,) '1 to +s5': from node 1 to a charge at station s5; 'full s5 to 8'."""
         nodes, stations = self.graph.nodes, self.routes.stations

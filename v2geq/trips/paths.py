@@ -140,17 +140,12 @@ class PathSet:
     ----------
     graph
         Road graph of the arcs.
-    od_count, station_count
-        Numbers of OD pairs and of stations: rows of the matrices.
+    od_count
+        Number of OD pairs.
+    stations
+        Names of the stations.
     paths
         Its paths; doubles (by key) are dropped.
-    stations
-        Station names for labels; positions if left out.
-
-    Attributes
-    ----------
-    paths
-        All paths in column order.
 
     """
 
@@ -158,19 +153,10 @@ class PathSet:
         self,
         graph: Graph,
         od_count: int,
-        station_count: int,
+        stations: Sequence[str],
         paths: Iterable[Path] = (),
-        *,
-        stations: Sequence[str] | None = None,
     ) -> None:
-        self.graph = graph
-        self.od_count = od_count
-        self.station_count = station_count
-        self.stations = tuple(
-            stations if stations is not None else (str(s) for s in range(station_count))
-        )
-        if len(self.stations) != station_count:
-            raise ValueError(f"{len(self.stations)} station names for {station_count} stations")
+        self.graph, self.od_count, self.stations = graph, od_count, tuple(stations)
         self._position: dict[PathKey, int] = {}
         self.paths = tuple(self._enter(paths, self._position))
 
@@ -203,7 +189,7 @@ class PathSet:
         self, paths: tuple[Path, ...], position: dict[PathKey, int], od_count: int
     ) -> PathSet:
         """A set of other paths on the same roads."""
-        other = PathSet(self.graph, od_count, self.station_count, stations=self.stations)
+        other = PathSet(self.graph, od_count, self.stations)
         other.paths, other._position = paths, position
         return other
 
@@ -218,8 +204,8 @@ class PathSet:
                 raise ValueError(f"OD position {path.od} of {self.od_count}")
             if any(not 0 <= a < len(self.graph.arcs) for a in path.arcs):
                 raise ValueError(f"arc position outside 0..{len(self.graph.arcs) - 1}: {path.arcs}")
-            if any(not 0 <= s.station < self.station_count for s in path.stops):
-                raise ValueError(f"station position of {path.stops} of {self.station_count}")
+            if any(not 0 <= s.station < len(self.stations) for s in path.stops):
+                raise ValueError(f"station position of {path.stops} of {len(self.stations)}")
             position[key] = len(position)
             new.append(path)
         return new
@@ -264,7 +250,7 @@ class PathSet:
             np.array([s.energy_kwh for _, s in stops]),
             [s.station for _, s in stops],
             [p for p, _ in stops],
-            (self.station_count, len(self)),
+            (len(self.stations), len(self)),
         )
 
     @cached_property
@@ -359,10 +345,8 @@ class PathSet:
         cls,
         graph: Graph,
         od_count: int,
-        station_count: int,
+        stations: Sequence[str],
         arrays: Mapping[str, NDArray[Any]],
-        *,
-        stations: Sequence[str] | None = None,
     ) -> PathSet:
         """The set whose `to_arrays` gave `arrays`; raises ValueError where they do not fit."""
         flat = {name: np.asarray(values).tolist() for name, values in arrays.items()}
@@ -393,7 +377,7 @@ class PathSet:
                 strict=True,
             )
         ]
-        return cls(graph, od_count, station_count, paths, stations=stations)
+        return cls(graph, od_count, stations, paths)
 
 
 def _matrix(

@@ -33,9 +33,7 @@ def restored(
             raise DataError(f"the file has no paths of class {name!r}", where=where, advice=_AGAIN)
         arrays = saved[name]
         try:
-            paths = PathSet.from_arrays(
-                own.graph, own.od_count, own.station_count, arrays, stations=own.stations
-            )
+            paths = PathSet.from_arrays(own.graph, own.od_count, own.stations, arrays)
             again = paths.to_arrays()
             for part, values in again.items():
                 if not np.array_equal(values, arrays[part]):

@@ -131,8 +131,7 @@ class Traffic:
         paths, over_paths = {}, dict(values)
         for name, legs in self.legs.items():
             found = legs.join(values[f"drivers.route_{name}"], values[f"drivers.plan_{name}"])
-            names = legs.routes.stations
-            paths[name] = PathSet(self.graph, len(legs.pairs), len(names), found, stations=names)
+            paths[name] = PathSet(self.graph, len(legs.pairs), legs.routes.stations, found)
             over_paths[self.flow_key(name)] = np.array(list(found.values()))
         return self.over(paths), over_paths
 
@@ -341,7 +340,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
             legs[name] = LegSet(graph, EnergyRules.from_class(kind), pairs[name], names)
             paths[name] = legs[name].routes
         else:
-            paths[name] = PathSet(graph, len(od), len(names), first, stations=names)
+            paths[name] = PathSet(graph, len(od), names, first)
     stations = scenario.stations
     # without V2G nobody waits to discharge
     apart = scenario.v2g and case.station_settings.queue == "direction"
