@@ -20,7 +20,7 @@ from v2geq.plots.tables import trip_cost_table
 from v2geq.scenario import resolve
 from v2geq.trips.costs import path_terms
 from v2geq.trips.generation import all_cheapest, price_all
-from v2geq.trips.traffic import Conditions, traffic
+from v2geq.trips.traffic import TripConditions, traffic
 
 
 def with_tolls(case: Case, seed: int = 0) -> Case:
@@ -160,7 +160,7 @@ def test_cheapest_tolled_paths_at_any_flows_and_prices(seed: int) -> None:
     count = len(case.stations)
     flow, stops = g.uniform(0.0, 40.0, len(case.road.arcs)), g.uniform(0.0, 10.0, count)
     charge, discharge = g.uniform(0.05, 1.0, (2, count))
-    here = Conditions(flow, stops, charge, discharge if v2g else None)
+    here = TripConditions(flow, stops, charge, discharge if v2g else None)
     found = price_all(roads, here)
     tied = all_cheapest(roads, here, {k: c + 0.2 for k, c in found.cost.items()})
     hours, waits = roads.travel_time.time(flow), roads.waits(stops)
@@ -202,7 +202,7 @@ def test_equal_batteries_of_unequal_values_of_time_are_priced_apart() -> None:
         trips={k: {"1-4": 5.0} for k in values},
     )
     roads = traffic(resolve(case, "base", v2g=True), first_paths=False)
-    found = price_all(roads, Conditions(np.zeros(4), np.zeros(1), np.array([0.2]), None))
+    found = price_all(roads, TripConditions(np.zeros(4), np.zeros(1), np.array([0.2]), None))
     for name, value in values.items():
         assert found.cost[name][0] == pytest.approx(
             min(value * 10 / 60 + 1.0, value * 15 / 60), rel=1e-12

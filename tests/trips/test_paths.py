@@ -1,4 +1,4 @@
-"""Base routes, battery rules A1-A4, enumeration of stops (section 2) and path matrices."""
+"""Base routes, battery rules A1-A4, enumeration of stops (model.md, 2) and path matrices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact pricing (section 2, table of legs) against full enumeration and a layered graph."""
+"""Exact pricing (model.md, 2, table of legs) against full enumeration and a layered graph."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Problem:
         )
 
     def cost(self, path: Path) -> float:
-        """C_p of section 2, from the energies of the path."""
+        """C_p of model.md, 2, from the energies of the path."""
         p = self.prices
         hours = sum(self.times[a] for a in path.arcs)
         money = p["energy_value"] * (self.rules.start - path.arrival_kwh)

@@ -18,7 +18,7 @@ from v2geq.trips.costs import Rates, rates
 from v2geq.trips.fronts import FrontCache
 from v2geq.trips.generation import price_all
 from v2geq.trips.pricing import price_paths
-from v2geq.trips.traffic import Conditions, Traffic
+from v2geq.trips.traffic import Traffic, TripConditions
 
 CASE = vg.load_case("ieee123_sioux_falls")
 GRAPH = Graph.from_road(CASE.road)
@@ -187,7 +187,7 @@ def test_classes_share_fronts_while_times_stay() -> None:
         fronts=FrontCache(),
     )
     flow, queue = np.zeros(len(GRAPH.arcs)), np.zeros(len(roads.queues))
-    here = Conditions(flow, queue, np.full(STATIONS.size, 0.2), None)
+    here = TripConditions(flow, queue, np.full(STATIONS.size, 0.2), None)
     found = price_all(roads, here)
     assert len(roads.fronts.kept) == 2
     before = dict(roads.fronts.kept)

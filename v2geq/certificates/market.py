@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from v2geq.arrays import FloatArray
-from v2geq.certificates.wardrop import share, wardrop
+from v2geq.certificates.wardrop import relative, wardrop
 from v2geq.convex.deviation import best_deviation
 from v2geq.market.accounts import Accounts, accounts
 from v2geq.market.coupling import Coupled
@@ -244,7 +244,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
     for name, gain in drivers.gains.items():
         regrets[f"drivers.{name}"] = (max(gain, 0.0), drivers.time_costs[name])
     table = pd.DataFrame.from_dict(regrets, orient="index", columns=["regret", "turnover"])
-    table["relative"] = [share(*row) for row in table.to_numpy().tolist()]
+    table["relative"] = [relative(*row) for row in table.to_numpy().tolist()]
 
     return (
         Certificate(

@@ -72,9 +72,9 @@ def wardrop(traffic: Traffic, values: Mapping[str, FloatArray], *, exact: bool) 
             off, worst = float(apart[w]), f"{name} {'-'.join(traffic.od_names(name)[w])}"
     # where travel takes no time, as a share of what else trips cost
     base = travel if travel > SLIGHT * spent else spent
-    return Wardrop(share(listed, base), share(total, base), off, worst, gains, time_costs)
+    return Wardrop(relative(listed, base), relative(total, base), off, worst, gains, time_costs)
 
 
-def share(part: float, whole: float) -> float:
+def relative(part: float, whole: float) -> float:
     """Part of a whole that may be nothing."""
     return part / whole if whole > 0.0 else (0.0 if part == 0.0 else np.inf)

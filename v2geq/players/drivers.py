@@ -1,6 +1,6 @@
 """Drivers: Wardrop equilibrium on the charge/discharge-expanded road graph.
 
-spec section 2. With one value of time the conditions are those of one convex program over path
+model.md, 2. With one value of time the conditions are those of one convex program over path
 flows (Beckmann); several values of time give a variational inequality of the same shape.
 """
 

@@ -1,4 +1,4 @@
-"""Battery of an electric class: rules A1-A4 (section 2 of the equilibrium page) along a trip."""
+"""Battery of an electric class along a trip: rules A1-A4 (model.md, 2)."""
 
 from __future__ import annotations
 

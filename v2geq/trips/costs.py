@@ -1,4 +1,4 @@
-"""What a path costs, term by term: stated here and nowhere else (spec section 2)."""
+"""What a path costs, term by term: stated here and nowhere else (model.md, 2)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.trips.traffic import Conditions, Traffic
+from v2geq.trips.traffic import Traffic, TripConditions
 
 PATH_TERMS = (
     "travel",
@@ -71,7 +71,7 @@ class Rates:
         return self.degradation + self.value_of_time / self.charger_power - self.discharge_price
 
 
-def rates(traffic: Traffic, name: str, conditions: Conditions) -> Rates:
+def rates(traffic: Traffic, name: str, conditions: TripConditions) -> Rates:
     """What an electric class pays under these conditions."""
     kind = traffic.classes[name]
     charge_wait, discharge_wait = traffic.waits(conditions.queue_flow)

@@ -1,7 +1,7 @@
 """Pareto fronts of (time, energy) of all legs: what pricing needs of the roads, whatever prices.
 
-Every stop leaves the battery at B or B_dis, so a path falls into independent legs (section 2, table
-of legs). While energy costs nothing less than zero, the cheapest route of a leg lies on its front.
+Every stop leaves the battery at B or B_dis, so a path falls into independent legs (model.md, 2,
+table of legs). While no energy price is negative, the cheapest route of a leg lies on its front.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from v2geq.trips.fronts import LegFronts
 from v2geq.trips.paths import Path
 from v2geq.trips.pricing import price_paths, shortest_routes
 from v2geq.trips.ties import cheapest_paths
-from v2geq.trips.traffic import Conditions, Traffic
+from v2geq.trips.traffic import Traffic, TripConditions
 
 SEED_GAP = 1e-8
 """Relative gap of the roads alone from which paths start."""
@@ -42,7 +42,7 @@ class Cheapest:
 
 def price_all(
     traffic: Traffic,
-    conditions: Conditions,
+    conditions: TripConditions,
     below: Mapping[str, FloatArray] | None = None,
     kinds: Collection[str] = ("ev", "fv"),
 ) -> Cheapest:
@@ -115,9 +115,7 @@ def _fronts(traffic: Traffic, name: str, times_h: FloatArray) -> LegFronts:
 
 
 def all_cheapest(
-    traffic: Traffic,
-    conditions: Conditions,
-    limit: Mapping[str, FloatArray],
+    traffic: Traffic, conditions: TripConditions, limit: Mapping[str, FloatArray]
 ) -> dict[str, list[Path] | None]:
     """Every path of every class that costs at most `limit`, class -> (od,) $/veh at its own value.
 
@@ -196,7 +194,7 @@ def seeded(scenario: Scenario, traffic: Traffic) -> Traffic:
     price = np.full(len(scenario.stations), scenario.price_scale)
     queue_flow = np.zeros(len(traffic.queues))
     for k in range(SEED_ROUNDS):
-        conditions = Conditions(arc_flow, queue_flow, price, price if scenario.v2g else None)
+        conditions = TripConditions(arc_flow, queue_flow, price, price if scenario.v2g else None)
         found = price_all(traffic, conditions, kinds=("ev",)).paths
         traffic = traffic.with_paths(found)
         stops = np.zeros_like(queue_flow)

@@ -1,7 +1,7 @@
 """Legs as commodities: trips are plans of stops, and the roads between stops are shared by plans.
 
 Every stop leaves the battery at B or B_dis, so what happens on a leg does not depend on the legs
-before it (section 2). Where many plans share legs, one flow per route of a leg and one per plan
+before it (model.md, 2). Where many plans share legs, one flow per route of a leg and one per plan
 are fewer numbers than one per path, and every combination of routes is there at once.
 """
 

@@ -78,11 +78,11 @@ def make_path(
 ) -> Path | None:
     """Path along `arcs` with `stops`, or None if a rule of the battery forbids it.
 
-    Rules A1-A4 (section 2): departure at the start level; charging adds energy until the battery is
-    full; discharging empties it to the low level and needs more than that on arrival; at most two
-    stops, at different stations, at most one of them discharging; on every arrival, anywhere, at
-    least the reserve. Energy comparisons have a slack of 1e-9 of the battery. A leg must not pass a
-    node that is not `through`; a stop ends a leg.
+    Rules A1-A4 (model.md, 2): departure at the start level; charging adds energy until the battery
+    is full; discharging empties it to the low level and needs more than that on arrival; at most
+    two stops, at different stations, at most one of them discharging; on every arrival, anywhere,
+    at least the reserve. Energy comparisons have a slack of 1e-9 of the battery. A leg must not
+    pass a node that is not `through`; a stop ends a leg.
 
     Parameters
     ----------

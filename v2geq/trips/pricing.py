@@ -1,10 +1,10 @@
 """Cheapest paths at given prices, over all routes: exact pricing for column generation.
 
-Every stop leaves the battery at B or B_dis, so a path falls into independent legs (section 2, table
-of legs). A leg costs omega * time + weight * energy + constant under an energy budget, where the
-time is generalised: tolls count at the class's value of time. While its weight is not negative, its
-cheapest route lies on the Pareto front of (time, energy); the fronts depend on times only and serve
-for any prices. Legs are then joined to the six stop patterns.
+Every stop leaves the battery at B or B_dis, so a path falls into independent legs (model.md, 2,
+table of legs). A leg costs omega * time + weight * energy + constant under an energy budget, where
+the time is generalised: tolls count at the class's value of time. While its weight is not
+negative, its cheapest route lies on the Pareto front of (time, energy); the fronts depend on times
+only and serve for any prices. Legs are then joined to the six stop patterns.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def price_paths(
 ) -> tuple[FloatArray, list[Path]]:
     """Cheapest energy-feasible path of every OD pair, over all routes and stops.
 
-    The cost is C_p of section 2. The legs of the table there are joined to the patterns none, C,
+    The cost is C_p of model.md, 2. The legs of the table there are joined to the patterns none, C,
     CC and, with V2G, D, CD, DC; of equal costs the path with fewer stops is taken. A path may
     revisit a node on different legs, and a leg may end at a station whose node is not `through`.
 

@@ -1,6 +1,6 @@
 """Roads, demand and the paths drivers choose from, under one scenario.
 
-spec section 2.
+model.md, 2.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from v2geq.trips.reach import reach, require_feasible
 
 
 @dataclass(frozen=True)
-class Conditions:
+class TripConditions:
     """What drivers meet on the roads and at stations.
 
     Attributes
@@ -172,9 +172,9 @@ class Traffic:
         costs = {name: self.trip_cost(values, name) for name in self.classes}
         return {name: cost + margin * np.abs(cost) for name, cost in costs.items()}
 
-    def conditions(self, values: Mapping[str, FloatArray]) -> Conditions:
+    def conditions(self, values: Mapping[str, FloatArray]) -> TripConditions:
         """What drivers meet at the point."""
-        return Conditions(
+        return TripConditions(
             self.arc_flow(values),
             self.queue_flow(values),
             values["charge_price"],
