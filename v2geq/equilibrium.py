@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from v2geq.data.model.case import Case
 from v2geq.errors import ConvergenceError, DataError, quoted
+from v2geq.market.own import Player, state
 from v2geq.market.solve import failure, solve_market
 from v2geq.results.point import Point
 from v2geq.results.uniqueness import INTERVAL, UNKNOWN, where_used
@@ -32,6 +33,7 @@ def solve(
     method: str = "auto",
     set: Mapping[str, Any] | None = None,
     options: Options | None = None,
+    players: Sequence[Player] = (),
     start: Equilibrium | None = None,
     check: bool = True,
     uniqueness: bool = True,
@@ -53,6 +55,8 @@ def solve(
         Parameters to change, by name, for example ``{"voll": 5.0}``.
     options
         Tolerance and limits of the solver.
+    players
+        Players of your own: functions that take the scenario and return a `Program`.
     start
         Equilibrium of a neighbouring scenario or parameter set to start from.
     check
@@ -74,10 +78,12 @@ def solve(
     for name, given, kind in (("start", start, Point), ("options", options, Options)):
         if given is not None and not isinstance(given, kind):
             raise DataError(f"{name} = {quoted(given)} is no {kind.__name__}")
+    resolved = resolve(case, scenario, v2g=v2g, changes=set)
     solution, result = solve_market(
-        resolve(case, scenario, v2g=v2g, changes=set),
+        resolved,
         method=method,
         options=options,
+        own=state(resolved, players),
         start=None if start is None else (start.coupled, start.z),
         progress=progress,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,13 @@ from v2geq.show import card
 
 LEAST_PRICE = 1e-4
 """$/kWh; prices are never measured by less, as the rest of the market costs a thousand times it."""
+
+
+class Period(NamedTuple):
+    """A stretch of time with one state of the market."""
+
+    name: str
+    hours: float
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,17 @@ class Scenario:
     def money_scale(self) -> float:
         """power_scale * price_scale, $/h."""
         return self.power_scale * self.price_scale
+
+    def scale_of(self, unit: str) -> float | None:
+        """Magnitude of quantities in a unit among the feeder's data; None for other units."""
+        if unit in ("kW", "kvar"):
+            return self.power_scale
+        return self.voltage_scale if unit == "pu2" else None
+
+    @property
+    def periods(self) -> tuple[Period, ...]:
+        """What is solved at once, in order: one hour."""
+        return (Period("hour", 1.0),)
 
     def __repr__(self) -> str:
         return (

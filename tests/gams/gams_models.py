@@ -7,8 +7,9 @@ from cases import make_case, make_feeder, make_road
 
 from v2geq.data.model.case import Case
 from v2geq.equilibrium import Equilibrium, solve
-from v2geq.mcp.assemble import MCP, Market
+from v2geq.mcp.assemble import MCP
 from v2geq.mcp.curves import Linear, Quadratic
+from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 
 
@@ -81,7 +82,5 @@ def odd_labels() -> MCP:
     b.cournot_revenue(y, Linear(np.full(n, 2.0), np.linspace(0.3, 0.7, n)), [])
     b.sell("price", {y: -1.0}, n)
     b.at_least("most", (), [()], terms={y: -np.ones((1, n))}, rhs=-4.0, unit="kW", scale=2.0)
-    market = Market.of(
-        "price", ("thing",), names, unit="$/kWh", row_unit="kW", scale=1.0, start=0.1
-    )
+    market = Market("price", "kW", ("thing",), names, scale=1.0, start=0.1)
     return MCP([p, b], [market])

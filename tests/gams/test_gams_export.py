@@ -13,7 +13,8 @@ from gams_reader import GamsModel
 
 from v2geq.errors import DataError
 from v2geq.export.gams import to_gams
-from v2geq.mcp.assemble import MCP, Market
+from v2geq.mcp.assemble import MCP
+from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 
 PROBLEMS = {
@@ -120,6 +121,6 @@ def test_curve_without_formulas_is_named(tmp_path: Path) -> None:
     x = p.variable("x", (), [()], unit="kW", scale=1.0)
     p.separable_cost(x, Mute())
     p.sell("m", {x: 1.0}, 1)
-    market = Market.of("m", (), [()], unit="$/kWh", row_unit="kW", scale=1.0, start=0.0)
+    market = Market("m", unit="kW", scale=1.0, start=0.0)
     with pytest.raises(DataError, match=r"p\.x.*Mute.*formulas"):
         to_gams(MCP([p], [market]), tmp_path / "m.gms")

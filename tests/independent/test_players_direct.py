@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import byhand
 import cvxpy as cp
 import numpy as np
@@ -10,7 +12,7 @@ from cases import make_case, make_feeder
 
 import v2geq as vg
 from v2geq.data.model.case import ScenarioData
-from v2geq.mcp.assemble import MCP, Market
+from v2geq.mcp.assemble import MCP
 from v2geq.mcp.program import Program
 from v2geq.solvers.interior_point import interior_point
 from v2geq.solvers.protocol import Options
@@ -96,19 +98,7 @@ def alone(eq: vg.Equilibrium, player: str, prices: dict[str, np.ndarray]) -> tup
     known = {market.name: market for market in eq.coupled.mcp.markets}
     for sale in program.sales:
         old = known[sale.market]
-        markets.append(
-            Market.of(
-                sale.market,
-                old.dims,
-                old.labels,
-                unit=old.unit,
-                row_unit=old.row_unit,
-                scale=old.scale,
-                row_scale=old.row_scale,
-                start=prices[sale.market],
-                pinned=range(len(old.labels)),
-            )
-        )
+        markets.append(replace(old, start=prices[sale.market], pinned=range(len(old.labels))))
     problem = MCP([program, *rivals], markets)
     result = interior_point(problem, None, Options(tolerance=1e-10))
     assert result.status.ok, result.status

@@ -13,7 +13,7 @@ from cases import self_supplied
 import v2geq as vg
 from v2geq.certificates.market import certify
 from v2geq.results.polytope import multipliers
-from v2geq.results.uniqueness import INTERVAL, UNIQUE, UNKNOWN, _prices, _Search
+from v2geq.results.uniqueness import INTERVAL, UNIQUE, UNKNOWN, _linear, _Search
 from v2geq.trips.generation import price_all
 
 ISLAND = {"scenario.island.outages": ["sw2", "sw3"], "scenario.island.load_factor": 1.5}
@@ -60,7 +60,9 @@ def test_the_ends_are_equilibria_and_nothing_beyond_is(island: vg.Equilibrium, s
     """Prices moved to an end keep the certificate; a little farther they break it."""
     coupled, z = island.coupled, island.z
     search = _Search(coupled, z, multipliers(coupled.mcp, z))
-    quantity = next(q for q in _prices(coupled, island.values, full=False) if q.result == "dlmp")
+    quantity = next(
+        q for q in _linear(coupled, island.values, strategies=False) if q.result == "dlmp"
+    )
     k = quantity.labels.index("69")
     assert search._end(quantity, k, sign) is not None
     # the search may have let paths take part

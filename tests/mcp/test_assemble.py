@@ -9,14 +9,15 @@ import v2geq as vg
 from v2geq.convex.deviation import best_deviation
 from v2geq.convex.relaxation import least_relaxation
 from v2geq.market.coupling import Coupled
-from v2geq.mcp.assemble import MCP, Market
+from v2geq.mcp.assemble import MCP
 from v2geq.mcp.curves import Quadratic
+from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 
 
 def producer(name: str, cost: float, capacity: float) -> Program:
     """Sells x at the market price; cost * x^2; x <= capacity as a row."""
-    p = Program(name, money_scale=1.0)
+    p = Program(name, 1.0)
     x = p.variable("x", (), [()], unit="kW", scale=1.0)
     p.separable_cost(x, Quadratic(np.zeros(1), np.array([cost])))
     p.sell("price", {x: np.ones((1, 1))}, 1)
@@ -28,7 +29,7 @@ def producer(name: str, cost: float, capacity: float) -> Program:
 
 def buyer(demand: float) -> Program:
     """Must buy `demand`."""
-    p = Program("buyer", money_scale=1.0)
+    p = Program("buyer", 1.0)
     y = p.variable("y", (), [()], unit="kW", scale=1.0)
     p.sell("price", {y: -np.ones((1, 1))}, 1)
     p.equality("need", (), [()], terms={y: np.ones((1, 1))}, rhs=demand, unit="kW", scale=1.0)
@@ -36,7 +37,7 @@ def buyer(demand: float) -> Program:
 
 
 def market() -> Market:
-    return Market.of("price", (), [()], unit="$/kWh", row_unit="kW", scale=1.0, start=1.0)
+    return Market("price", unit="kW", scale=1.0, start=1.0)
 
 
 def test_two_producers_share_a_market() -> None:
@@ -64,9 +65,7 @@ def test_capacity_rent_is_the_rows_multiplier() -> None:
 
 
 def test_a_pinned_price_stays_and_its_row_is_free() -> None:
-    pinned = Market.of(
-        "price", (), [()], unit="$/kWh", row_unit="kW", scale=1.0, start=5.0, pinned=[0]
-    )
+    pinned = Market("price", unit="kW", scale=1.0, start=5.0, pinned=[0])
     mcp = MCP([producer("a", 1.0, 10.0)], [pinned])
     assert (mcp.lower[mcp["price"].slice] == 5.0).all()
     assert (mcp.upper[mcp["price"].slice] == 5.0).all()
@@ -183,7 +182,7 @@ class _Rounded:
 @pytest.mark.parametrize("start", [2.5, 3.5, 0.0, 40.0])
 def test_best_deviation_of_a_cost_that_is_not_quadratic(start: float) -> None:
     """The least cost is 1, at x = 2, also from where full steps would diverge."""
-    p = Program("a", money_scale=1.0)
+    p = Program("a", 1.0)
     x = p.variable("x", (), [()], unit="kW", scale=1.0, upper=1000.0)
     p.separable_cost(x, _Rounded())
     found = best_deviation(p, {"a.x": np.array([start])}, {})

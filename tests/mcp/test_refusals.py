@@ -10,22 +10,26 @@ import pytest
 from v2geq.convex.deviation import best_deviation
 from v2geq.convex.relaxation import least_relaxation
 from v2geq.errors import ConvergenceError, DataError
-from v2geq.mcp.assemble import MCP, Market
+from v2geq.mcp.assemble import MCP
 from v2geq.mcp.curves import Quadratic
-from v2geq.mcp.program import Program, Variable
+from v2geq.mcp.market import Market
+from v2geq.mcp.program import Program
+from v2geq.mcp.terms import Variable
 
 NAN, INF = np.nan, np.inf
 KW = {"unit": "kW", "scale": 1.0}
 
 
 def program(name: str = "a") -> tuple[Program, Variable]:
-    p = Program(name, money_scale=1.0)
+    p = Program(name, 1.0)
     return p, p.variable("x", ("bus",), ["1", "2"], **KW, upper=[1.0, 2.0])
 
 
 def market(**changes) -> Market:
-    settings = {"unit": "$/kWh", "row_unit": "kW", "scale": 1.0, "start": 1.0}
-    return Market.of("price", ("bus",), changes.pop("labels", ["1", "2"]), **(settings | changes))
+    settings = {"scale": 1.0, "start": 1.0}
+    return Market(
+        "price", "kW", ("bus",), changes.pop("labels", ["1", "2"]), **(settings | changes)
+    )
 
 
 def declare(**changes) -> Callable[[], object]:
@@ -84,7 +88,7 @@ BAD = {
     "NaN scale": (declare(scale=NAN), r"scale of a\.y is nan"),
     "NaN start": (declare(start=NAN), r"start of a\.y is nan"),
     "NaN reach": (declare(reach=NAN), r"reach of a\.y is nan"),
-    "no money": (lambda: Program("a", money_scale=0.0), "money scale of player 'a' is 0"),
+    "no money": (lambda: Program("a", 0.0), "money scale of player 'a' is 0"),
     "NaN cost": (
         with_program(lambda p, x: p.cost(x, [1.0, NAN])),
         r"cost of a\.x is nan at entry 1",
@@ -203,7 +207,7 @@ def test_missing_blocks_and_wrong_points() -> None:
 
 
 def test_bounds_of_1e20_are_none() -> None:
-    p = Program("a", money_scale=1.0)
+    p = Program("a", 1.0)
     x = p.variable("x", (), [()], **KW, lower=-1e20, upper=1e25)
     assert x.lower[0] == -INF
     assert x.upper[0] == INF
@@ -219,7 +223,7 @@ def test_deviation_at_prices_that_do_not_fit(prices: dict) -> None:
 
 def test_a_limit_that_stands_for_none_does_not_spoil_a_deviation() -> None:
     """x <= 2 earns 3 each; the other row's limit cannot bind."""
-    p = Program("a", money_scale=1.0)
+    p = Program("a", 1.0)
     x = p.variable("x", (), [()], **KW, upper=2.0)
     p.at_least("limit", (), [()], terms={x: -np.ones((1, 1))}, rhs=-1e14, **KW)
     p.cost(x, -3.0)
@@ -228,7 +232,7 @@ def test_a_limit_that_stands_for_none_does_not_spoil_a_deviation() -> None:
 
 
 def test_a_deviation_without_end_is_told_in_words() -> None:
-    p = Program("a", money_scale=1.0)
+    p = Program("a", 1.0)
     x = p.variable("x", (), [()], **KW)
     p.cost(x, -1.0)
     with pytest.raises(
@@ -241,7 +245,7 @@ def test_a_deviation_without_end_is_told_in_words() -> None:
 def test_relaxations_are_judged_relative_to_the_limit() -> None:
     """A need of 1e9 that misses its limit by rounding is no conflict; by a thousandth it is."""
     for excess, conflicts in ((1.0, 0), (1e6, 1)):
-        p = Program("a", money_scale=1.0)
+        p = Program("a", 1.0)
         x = p.variable("x", (), [()], **KW, upper=1e9)
         p.equality("need", (), [()], terms={x: np.ones((1, 1))}, rhs=1e9 + excess, **KW)
         assert len(least_relaxation(MCP([p], [])).limits) == conflicts

@@ -8,8 +8,9 @@ import scipy.sparse as sp
 
 import v2geq as vg
 from v2geq.errors import DataError
-from v2geq.mcp.assemble import MCP, Market
+from v2geq.mcp.assemble import MCP
 from v2geq.mcp.curves import Quadratic
+from v2geq.mcp.market import Market
 from v2geq.mcp.problem import scaled_residual
 from v2geq.mcp.program import Program
 from v2geq.solvers.variational import VariationalInequality, from_problem, variational_inequality
@@ -19,7 +20,7 @@ ONE = np.ones((1, 1))
 
 def producer(name: str, cost: float, capacity: float) -> Program:
     """Sells x at the market price; cost * x^2; x <= capacity as a row."""
-    p = Program(name, money_scale=1.0)
+    p = Program(name, 1.0)
     x = p.variable("x", (), [()], unit="kW", scale=1.0)
     p.separable_cost(x, Quadratic(np.zeros(1), np.array([cost])))
     p.sell("price", {x: ONE}, 1)
@@ -29,7 +30,7 @@ def producer(name: str, cost: float, capacity: float) -> Program:
 
 def buyer(demand: float) -> Program:
     """Must buy `demand`."""
-    p = Program("buyer", money_scale=1.0)
+    p = Program("buyer", 1.0)
     y = p.variable("y", (), [()], unit="kW", scale=1.0)
     p.sell("price", {y: -ONE}, 1)
     p.equality("need", (), [()], terms={y: ONE}, rhs=demand, unit="kW", scale=1.0)
@@ -37,9 +38,7 @@ def buyer(demand: float) -> Program:
 
 
 def market(**keywords: object) -> Market:
-    return Market.of(
-        "price", (), [()], unit="$/kWh", row_unit="kW", scale=1.0, start=5.0, **keywords
-    )
+    return Market("price", unit="kW", scale=1.0, start=5.0, **keywords)
 
 
 def test_rows_of_a_small_market() -> None:
@@ -76,7 +75,7 @@ def test_a_pinned_price_is_a_cost_and_its_row_no_constraint() -> None:
 
 
 def test_weighted_multipliers_are_refused() -> None:
-    p = Program("drivers", money_scale=1.0)
+    p = Program("drivers", 1.0)
     f = p.variable("flow", (), [()], unit="veh/h", scale=1.0)
     x = p.variable("arc", (), [()], unit="veh/h", scale=1.0)
     p.equality("time", (), [()], terms={x: ONE, f: -ONE}, unit="veh/h", scale=1.0, weights={f: 2.0})

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from v2geq.market import coupling
 from v2geq.market.coupling import Coupled
-from v2geq.mcp.program import CournotRevenue, Program, Variable
+from v2geq.mcp.program import Program
+from v2geq.mcp.terms import CournotRevenue, Variable
 from v2geq.players import cno, drivers, dso, lse
 
 _SYMBOL = re.compile(r"^(?P<text>.*?)\s*\((?P<symbol>[^()]*)\)$")
@@ -62,7 +63,7 @@ def equations_page(coupled: Coupled) -> str:
             if s.market == market.name
         ]
         lines.append(
-            f"| `{market.name}` | {symbol} | {text} | {market.unit} | {market.row_unit} | "
+            f"| `{market.name}` | {symbol} | {text} | {market.price_unit} | {market.unit} | "
             f"{', '.join(dict.fromkeys(traders))} |"
         )
     return "\n".join([*lines, ""])

@@ -55,12 +55,15 @@ class Certificate:
         trip's cost (at least of its time), and the pair; over the listed paths where paths are
         enumerated.
     market_mismatch_kw
-        Largest imbalance of any market, the root's included, which the gauge takes out of the
+        Largest imbalance of any market in kW, the root's included, which the gauge takes out of the
         problem.
+    markets
+        By market: unit, largest imbalance in it, where. More sold than bought is none where the
+        price may not be below zero.
     row_gap, row_worst
-        Largest violation of any player's constraint as a share of its own terms (of one unit where
-        they are smaller), and the constraint: scales of the data, which one odd entry can make
-        large, have no part in it.
+        Largest violation of any player's constraint, or of a market in another unit than kW, as a
+        share of its own terms (of one unit where they are smaller), and which: scales of the data,
+        which one odd entry can make large, have no part in it.
     voltage_violation_pu, rating_violation_kva, bound_violation
         Largest violation of voltage limits (pu), line ratings (kVA) and any bound (scaled).
     regrets
@@ -81,6 +84,7 @@ class Certificate:
     trip_cost_gap: float
     trip_cost_worst: str
     market_mismatch_kw: float
+    markets: pd.DataFrame
     row_gap: float
     row_worst: str
     voltage_violation_pu: float
@@ -151,6 +155,8 @@ class Certificate:
         if self.case:
             lines.insert(1, f"  {'case':<22} {self.case}")
         lines.append(f"  gap over all paths     {self.wardrop_gap_all_paths:10.2e}")
+        for market, row in self.markets[self.markets["unit"] != "kW"].iterrows():
+            lines.append(f"  imbalance of {market:<9} {row['mismatch']:10.2e}   {row['unit']}")
         lines.append("  regret by player ($/h, share of turnover):")
         for player, row in self.regrets.iterrows():
             lines.append(f"    {player:<14} {row['regret']:10.2e} {row['relative']:10.2e}")
@@ -187,18 +193,36 @@ def block_residuals(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
 
 
 def row_gap(coupled: Coupled, z: FloatArray) -> tuple[float, str]:
-    """Largest violation of a player's constraint beside the size of its own terms, and its name."""
+    """Largest violation of a player's constraint beside the size of its own terms, and its name.
+
+    Markets in other units than kW count as well.
+    """
     mcp, off, worst = coupled.mcp, 0.0, ""
     left = mcp.matrix @ z + mcp.constant
     size = np.maximum(abs(mcp.matrix) @ np.abs(z) + np.abs(mcp.constant), 1.0)
-    for program in mcp.programs:
-        for row in program.constraints:
-            at = mcp[row.key]
-            value = left[at.slice]
-            gap = (np.abs(value) if row.equality else np.maximum(-value, 0.0)) / size[at.slice]
-            if len(gap) and not gap.max() <= off:
-                off, worst = float(gap.max()), at.describe(at.start + int(np.argmax(gap)))
+    rows = [(c.key, c.equality) for program in mcp.programs for c in program.constraints]
+    rows += [(m.name, m.lower < 0.0) for m in mcp.markets if m.unit != "kW"]
+    for name, equality in rows:
+        at = mcp[name]
+        value = left[at.slice]
+        gap = (np.abs(value) if equality else np.maximum(-value, 0.0)) / size[at.slice]
+        if len(gap) and not gap.max() <= off:
+            off, worst = float(gap.max()), at.describe(at.start + int(np.argmax(gap)))
     return off, worst
+
+
+def market_mismatches(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
+    """Largest imbalance of every market in its unit; columns unit, mismatch, worst."""
+    mcp, rows = coupled.mcp, {}
+    f = mcp.F(z)
+    for market in mcp.markets:
+        at = mcp[market.name]
+        # the rows themselves, also the root's, which the gauge takes out of the problem
+        value = f[at.slice]
+        off = np.abs(value) if market.lower < 0.0 else np.maximum(-value, 0.0)
+        worst = at.describe(at.start + int(np.argmax(off))) if len(off) else ""
+        rows[market.name] = (market.unit, float(off.max(initial=0.0)), worst)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["unit", "mismatch", "worst"])
 
 
 def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
@@ -214,9 +238,8 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
     book = accounts(coupled, values)
     blocks = block_residuals(coupled, z)
 
-    f = mcp.split(mcp.F(z))
-    # the rows themselves, also the root's, which the gauge takes out of the problem
-    mismatch = max(float(np.abs(f[m.name]).max(initial=0.0)) for m in mcp.markets)
+    mismatches = market_mismatches(coupled, z)
+    in_kw = mismatches[mismatches["unit"] == "kW"]
 
     off, worst = row_gap(coupled, z)
 
@@ -254,7 +277,8 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
             wardrop_gap_all_paths=drivers.gap_all_paths,
             trip_cost_gap=drivers.trip_cost_gap,
             trip_cost_worst=drivers.worst,
-            market_mismatch_kw=mismatch,
+            market_mismatch_kw=float(in_kw["mismatch"].max(skipna=False)),
+            markets=mismatches,
             row_gap=off,
             row_worst=worst,
             voltage_violation_pu=voltage,

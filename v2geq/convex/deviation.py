@@ -52,19 +52,23 @@ def best_deviation(
     for v in program.variables:
         if v.key not in values or np.shape(values[v.key]) != (len(v),):
             raise DataError(f"strategies {v.key!r} are missing or not {len(v)} values")
+    if not program.variables:
+        return Deviation(program.profit(values, prices), {})
     at = {}
     n = 0
     for v in program.variables:
         at[v.key] = slice(n, n + len(v))
         n += len(v)
     linear = np.zeros(n)
-    for v, c in program.linear.items():
-        linear[at[v.key]] += c
+    for v in program.variables:
+        linear[at[v.key]] += program.marginal(v)
+    for product in program.products:
+        linear[at[product.variable.key]] += product.price(values)
     for sale in program.sales:
         for v, s in sale.terms.items():
             linear[at[v.key]] -= s.T @ prices[sale.market]
 
-    rows = program_rows(program)
+    rows = program_rows(program, values)
     # on the equalities this changes the objective by a constant. Where only the sum of two prices
     # is determined both may be large, and their difference would drown in rounding
     equalities = [c for c in program.constraints if c.equality]

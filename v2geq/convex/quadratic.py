@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +23,10 @@ class Rows:
     least_b: FloatArray
 
 
-def program_rows(program: Program) -> Rows:
+def program_rows(program: Program, values: Mapping[str, FloatArray]) -> Rows:
     """Constraints of a program over its variables side by side, each divided by its scale.
+
+    `values` are all players' strategies by key, of which rivals' may stand in the rows.
 
     Variables count in their own scales too: rows in kW and in squared voltages then weigh alike,
     and a tolerance means the same in all of them.
@@ -42,7 +45,7 @@ def program_rows(program: Program) -> Rows:
         ]
         matrices, sides = kinds[c.equality]
         matrices.append(sp.csr_array(sp.hstack(parts, format="csr")))
-        sides.append(c.rhs / c.scale)
+        sides.append(c.right_side(values) / c.scale)
 
     def stack(equality: bool) -> tuple[sp.csr_array, FloatArray]:
         matrices, sides = kinds[equality]

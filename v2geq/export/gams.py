@@ -38,7 +38,7 @@ from v2geq.mcp.parse import (
     Program,
     parse,
 )
-from v2geq.mcp.program import CournotRevenue, SeparableCost
+from v2geq.mcp.terms import CournotRevenue, SeparableCost
 
 GAMSPY = "1.29.1"
 """Version of gamspy this module is tested with."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from v2geq.arrays import FloatArray
 from v2geq.market.coupling import Coupled
-from v2geq.mcp.program import Program, SeparableCost
-from v2geq.players.lse import demand_buses, inverse_demand, player_name
+from v2geq.mcp.program import Program
+from v2geq.mcp.terms import SeparableCost, Variable
+from v2geq.players.lse import inverse_demand, responsive_sales
 from v2geq.trips.costs import TRANSFERS, class_costs
+
+TERMS = ("generation", "TSO purchase", "lost load")
+"""Terms of the social cost that come first."""
 
 
 @dataclass(frozen=True)
@@ -44,38 +47,54 @@ class Accounts:
 def program_items(
     program: Program, values: Mapping[str, FloatArray]
 ) -> list[tuple[str, str, float]]:
-    """Receipts and payments of a player who states a program; their sum is its profit."""
+    """Receipts and payments of a player who states a program; their sum is its profit.
+
+    Margins steer a player and are neither.
+    """
     items: list[tuple[str, str, float]] = []
     for sale in program.sales:
         quantity = sale.quantity(values)
         items.append((program.player, f"at {sale.market}", float(values[sale.market] @ quantity)))
-    for v, c in program.linear.items():
-        items.append((program.player, f"cost of {v.name}", -float(c @ values[v.key])))
+    for v, cost in own_costs(program, values).items():
+        items.append((program.player, f"cost of {v.name}", -cost))
     for term in program.nonlinear:
-        what = "cost of" if isinstance(term, SeparableCost) else "revenue from"
-        cost = term.value(values[term.variable.key], term.others(values))
-        items.append((program.player, f"{what} {term.variable.name}", -cost))
+        if not isinstance(term, SeparableCost):
+            cost = term.value(values[term.variable.key], term.others(values))
+            items.append((program.player, f"revenue from {term.variable.name}", -cost))
     return items
 
 
-def responsive_sales(coupled: Coupled, values: Mapping[str, FloatArray]) -> FloatArray:
-    """Total price-responsive sales S_i at the buses of `demand_buses`, kW."""
-    scenario = coupled.scenario
-    total = np.zeros(len(demand_buses(scenario)))
-    for k in scenario.case.lses.index:
-        total = total + values[f"{player_name(k)}.sales"]
-    return total
+def own_costs(program: Program, values: Mapping[str, FloatArray]) -> dict[Variable, float]:
+    """What a player's variables cost by themselves, $/h: no market is part of it."""
+    costs: dict[Variable, float] = {}
+
+    def add(v: Variable, cost: float) -> None:
+        costs[v] = costs.get(v, 0.0) + cost
+
+    for v, c in program.linear.items():
+        add(v, float(c @ values[v.key]))
+    for term in program.nonlinear:
+        if isinstance(term, SeparableCost):
+            add(term.variable, term.value(values[term.variable.key], term.others(values)))
+    for product in program.products:
+        v = product.variable
+        add(v, float(product.price(values) @ values[v.key]))
+    return costs
 
 
 def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
     """Accounts at strategies and prices `values` (by block name)."""
-    scenario, case = coupled.scenario, coupled.scenario.case
+    scenario = coupled.scenario
     items: list[tuple[str, str, float]] = []
     for player, program in coupled.programs.items():
         if player != "drivers":
             items += program_items(program, values)
-    generation = -sum(amount for _, item, amount in items if item == "cost of generation")
-    sold = responsive_sales(coupled, values)
+    social = dict.fromkeys(TERMS, 0.0)
+    for player, program in coupled.programs.items():
+        for v, cost in own_costs(program, values).items() if player != "drivers" else ():
+            term = program.terms[v.name] or f"{v.name} {player}"
+            social[term] = social.get(term, 0.0) + cost
+    sold = responsive_sales(scenario, values)
     benefit = revenue = 0.0
     if len(sold):
         curve = inverse_demand(scenario)
@@ -91,19 +110,13 @@ def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
         items += [("roads", "tolls", float(traffic.toll @ traffic.arc_flow(values)))]
 
     table = pd.DataFrame(items, columns=["player", "item", "amount"])
-    shed = sum(float(values[f"{player_name(k)}.shed"].sum()) for k in case.lses.index)
-    social = {
-        "generation": generation,
-        "TSO purchase": case.substation.price * float(values["dso.p_tso"][0]),
-        "lost load": case.market.voll * shed,
-        **{
-            f"{term} {name}": amount
-            for name, terms in costs.items()
-            for term, amount in terms.items()
-            if term not in TRANSFERS
-        },
-        "benefit of responsive demand": -benefit,
+    social |= {
+        f"{term} {name}": amount
+        for name, terms in costs.items()
+        for term, amount in terms.items()
+        if term not in TRANSFERS
     }
+    social["benefit of responsive demand"] = -benefit
     reference = scenario.price_scale * float(scenario.firm_kw.sum() + scenario.responsive_kw.sum())
     turnover = table.assign(size=table["amount"].abs()).groupby("player", sort=False)["size"].sum()
     gap = float(table["amount"].sum() + sum(social.values()))

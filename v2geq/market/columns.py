@@ -22,7 +22,7 @@ DEAR = 0.1
 def by_paths(coupled: Coupled, z: FloatArray) -> tuple[Coupled, FloatArray]:
     """The problem over paths, and its point, that belong to a point of one over legs."""
     roads, values = coupled.traffic.joined(coupled.mcp.split(z))
-    whole = couple(coupled.scenario, roads)
+    whole = couple(coupled.scenario, roads, coupled.own)
     return whole, whole.mcp.join({b.name: values[b.name] for b in whole.mcp.blocks})
 
 

@@ -9,24 +9,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from v2geq.mcp.assemble import MCP, Market
+from v2geq.market.own import NOBODY, Own, charged, placed, replaced, site_market
+from v2geq.mcp.assemble import MCP
+from v2geq.mcp.block import as_labels
+from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 from v2geq.players.cno import cno
 from v2geq.players.drivers import drivers
 from v2geq.players.dso import dso
-from v2geq.players.lse import lse
+from v2geq.players.lse import lse, player_name
 from v2geq.scenario import Scenario
 from v2geq.trips.traffic import Traffic
 
 
 @dataclass(frozen=True)
 class Coupled:
-    """All players of a scenario and the problem that joins them."""
+    """All players of a scenario and the problem that joins them.
+
+    Attributes
+    ----------
+    programs : by player, as they stand in the problem
+    own : players of the user
+    """
 
     scenario: Scenario
     traffic: Traffic
     programs: dict[str, Program]
     mcp: MCP
+    own: Own
+
+    def lse_program(self, name: str) -> Program:
+        """Program of an LSE."""
+        return self.programs[player_name(name)]
+
+    @property
+    def own_programs(self) -> list[Program]:
+        """Programs of the user's players, as they stand in the problem."""
+        return [self.programs[p.player] for p in self.own.programs]
 
 
 def power_reach(scenario: Scenario, traffic: Traffic) -> float:
@@ -53,7 +72,7 @@ def markets(scenario: Scenario, energy_reach: float) -> list[Market]:
     """
     price = scenario.price_scale
     stations = list(scenario.stations.index)
-    energy: dict[str, Any] = {"unit": "$/kWh", "row_unit": "kW", "scale": price}
+    energy: dict[str, Any] = {"unit": "kW", "scale": price}
     at_station: dict[str, Any] = {
         "dims": ("station",),
         "labels": stations,
@@ -62,24 +81,22 @@ def markets(scenario: Scenario, energy_reach: float) -> list[Market]:
         "start": price,
     }
     listed = [
-        Market.of("charge_price", **at_station, meaning="energy sold to vehicles (rho+)"),
-        Market.of("purchase_price", **at_station, meaning="energy sold to the CNO (pi+)"),
+        Market("charge_price", **at_station, meaning="energy sold to vehicles (rho+)"),
+        Market("purchase_price", **at_station, meaning="energy sold to the CNO (pi+)"),
     ]
     if scenario.v2g:
         listed += [
-            Market.of(
-                "discharge_price", **at_station, meaning="energy bought from vehicles (rho-)"
-            ),
-            Market.of("resale_price", **at_station, meaning="energy bought from the CNO (pi-)"),
+            Market("discharge_price", **at_station, meaning="energy bought from vehicles (rho-)"),
+            Market("resale_price", **at_station, meaning="energy bought from the CNO (pi-)"),
         ]
     return [
         *listed,
-        Market.of("tso_price", (), [()], **energy, start=price, meaning="TSO energy resold (tau)"),
-        Market.of(
+        Market("tso_price", **energy, start=price, meaning="TSO energy resold (tau)"),
+        Market(
             "wheeling_price",
-            ("bus",),
-            scenario.buses,
             **energy,
+            dims=("bus",),
+            labels=as_labels(scenario.buses),
             start=0.0,
             pinned=[0],
             meaning="withdrawal equals use at a bus (lambda)",
@@ -87,11 +104,25 @@ def markets(scenario: Scenario, energy_reach: float) -> list[Market]:
     ]
 
 
-def couple(scenario: Scenario, traffic: Traffic) -> Coupled:
-    """Build every player's program and assemble them with market clearing."""
-    energy, power = traffic.energy_reach, power_reach(scenario, traffic)
+def couple(scenario: Scenario, traffic: Traffic, own: Own = NOBODY) -> Coupled:
+    """Build every player's program and assemble them with market clearing.
+
+    Raises
+    ------
+    DataError
+        Own players that name markets, labels or players there are not.
+    """
+    sites = own.sites(scenario)
+    energy = traffic.energy_reach
+    power = power_reach(scenario, traffic) + sum(float(m.sum()) for m in own.most_kw(scenario))
     programs = [cno(scenario, energy), dso(scenario, power)]
-    programs += [lse(scenario, name, energy, power) for name in scenario.case.lses.index]
+    programs += [lse(scenario, name, energy, power, sites) for name in scenario.case.lses.index]
     programs.append(drivers(scenario, traffic))
-    mcp = MCP(programs, markets(scenario, energy))
-    return Coupled(scenario, traffic, {p.player: p for p in programs}, mcp)
+    listed = markets(scenario, energy)
+    if own.programs:
+        programs = replaced(programs, own) + [placed(p, scenario) for p in own.programs]
+        programs = charged(programs, own.charges)
+        listed += [site_market(scenario, sites)] if sites else []
+        listed += own.markets
+    mcp = MCP(programs, listed)
+    return Coupled(scenario, traffic, {p.player: p for p in mcp.programs}, mcp, own)

@@ -1,61 +1,241 @@
-"""Canonical prices: one choice where nothing is traded and equilibrium prices are intervals.
+"""Prices at a point: canonical ones where nothing is traded, and the results that are prices.
 
-spec section 5. The choice is the end of the interval at which trade would start, so it stays an
-equilibrium and prices paths that nobody uses correctly.
+model.md, 5. Where nothing is traded a price is an interval. The canonical choice is the end at
+which trade would start, so it stays an equilibrium and prices paths that nobody uses correctly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
-from v2geq.arrays import BoolArray, FloatArray
+from v2geq.arrays import BoolArray, FloatArray, IntArray
+from v2geq.labelled import Labelled, column, eye
 from v2geq.market.coupling import Coupled
-from v2geq.players.lse import player_name
+from v2geq.players.lse import theta_key
 
-STATION_PRICES = ("charge_price", "discharge_price", "purchase_price", "resale_price")
+STATION_PRICES = {
+    "charge_price": "paid by vehicles that charge (rho+)",
+    "discharge_price": "paid to vehicles that discharge (rho-)",
+    "purchase_price": "paid by the CNO to LSEs (pi+)",
+    "resale_price": "paid by LSEs to the CNO (pi-)",
+}
 TRADED = 1e-6
 """Share of what could be traded at a station above which energy counts as traded."""
+CANONICAL = {
+    "purchase_price": 1.0,
+    "charge_price": 1.0,
+    "resale_price": -1.0,
+    "discharge_price": -1.0,
+    "tso_price": -1.0,
+}
+"""Markets in the order of the chain, and who starts trade there: sellers (1) or buyers (-1)."""
+
+
+def canonical(coupled: Coupled, z: FloatArray) -> FloatArray:
+    """`z` with prices of `CANONICAL` markets where their first seller, or buyer, would start.
+
+    So pi+ = lambda + min theta, pi- = lambda + max theta, rho = pi + nu_up - nu_lo and tau = max
+    theta where the built-in players trade, and whatever their place is taken by.
+    """
+    z = z.copy()
+    for market, sign in CANONICAL.items():
+        if market in coupled.mcp:
+            label, shift, _, _ = _first_traders(coupled, z, market, sign)
+            z[coupled.mcp[market].start + label] += sign * shift
+    return z
+
+
+def starting_prices(coupled: Coupled, z: FloatArray) -> dict[str, dict[str, sp.csr_array]]:
+    """Derivative of the canonical prices by blocks of the problem, by market."""
+    mcp = coupled.mcp
+    out: dict[str, sp.csr_array] = {}
+    for market, sign in CANONICAL.items():
+        if market not in mcp:
+            continue
+        block = mcp[market]
+        label, _, entry, size = _first_traders(coupled, z, market, sign)
+        own = sp.csr_array(
+            (np.ones(len(label)), (label, block.start + label)), shape=(len(block), mcp.n)
+        )
+        gain = sp.csr_array(
+            (sign / size, (label, np.arange(len(label)))), shape=(len(block), len(label))
+        )
+        rows = own + gain @ mcp.matrix[entry]
+        # prices that are canonical themselves are what their own first trader makes them
+        for other, theirs in out.items():
+            at = mcp[other].slice
+            through = sp.csr_array(sp.csc_array(rows)[:, at])
+            keep = np.ones(mcp.n)
+            keep[at] = 0.0
+            rows = rows @ sp.diags_array(keep) + through @ theirs
+        out[market] = sp.csr_array(rows)
+    return {
+        market: {b.name: sp.csr_array(rows[:, b.slice]) for b in mcp.blocks if rows[:, b.slice].nnz}
+        for market, rows in ((m, sp.csc_array(r)) for m, r in out.items())
+    }
+
+
+def _first_traders(
+    coupled: Coupled, z: FloatArray, market: str, sign: float
+) -> tuple[IntArray, FloatArray, IntArray, FloatArray]:
+    """Who would start trade: labels, by how much the price must move, positions in z, units sold.
+
+    Labels at which nobody sells, or buys, are left out.
+    """
+    mcp, f = coupled.mcp, coupled.mcp.F(z)
+    found: list[tuple[Any, ...]] = []
+    for program in coupled.programs.values():
+        for sale in program.sales:
+            if sale.market != market:
+                continue
+            for v, matrix in sale.terms.items():
+                part, several = sp.coo_array(matrix), np.diff(sp.csc_array(matrix).indptr) > 1
+                mine = sign * part.data > 0.0
+                label, entry, size = part.row[mine], part.col[mine], np.abs(part.data[mine])
+                low, high = v.lower[entry], v.upper[entry]
+                at = mcp[v.key].start + entry
+                gain = f[at] / size
+                # who can trade no more does not start, nor who trades at several labels at once
+                gain = np.where(several[entry], np.minimum(gain, 0.0), gain)
+                gain = np.where(z[at] >= high, 0.0, gain)
+                able = low < high
+                found.append((label[able], gain[able], at[able], size[able]))
+    none = np.zeros(0, dtype=np.int64)
+    if not found:
+        return none, np.zeros(0), none, np.zeros(0)
+    label, gain, at, size = (np.concatenate(part) for part in zip(*found, strict=True))
+    order = np.lexsort((gain, label))
+    first = order[np.r_[True, np.diff(label[order]) > 0]] if len(order) else order
+    return label[first], gain[first], at[first], size[first]
+
+
+def quantity(
+    coupled: Coupled, market: str, values: Mapping[str, FloatArray], *, sold: bool
+) -> tuple[FloatArray, dict[str, sp.csr_array]]:
+    """What is sold in a market by label, or bought, by all who do nothing else there.
+
+    And its derivative by blocks. Each side of a market adds up to the same where it clears.
+    """
+    sign = 1.0 if sold else -1.0
+    total = np.zeros(len(coupled.mcp[market]))
+    parts: dict[str, sp.csr_array] = {}
+    for program in coupled.programs.values():
+        for sale in program.sales:
+            if sale.market == market:
+                for v, matrix in sale.terms.items():
+                    mine = (sign * matrix).maximum(0.0)
+                    if mine.nnz:
+                        parts[v.key] = parts[v.key] + mine if v.key in parts else mine
+                        total += mine @ values[v.key]
+                total += np.maximum(sign * sale.constant, 0.0)
+    return total, parts
 
 
 def traded(coupled: Coupled, values: Mapping[str, FloatArray]) -> dict[str, BoolArray]:
     """Price at stations -> (station,) whether energy is traded at it; without V2G two of four."""
     least = TRADED * coupled.scenario.station_scale(coupled.traffic.energy_reach)
-    out = {"charge_price": values["cno.charge"] > least}
+    out = {"charge_price": quantity(coupled, "charge_price", values, sold=True)[0] > least}
     out["purchase_price"] = out["charge_price"]
     if coupled.scenario.v2g:
-        out["discharge_price"] = values["cno.discharge"] > least
-        out["resale_price"] = out["discharge_price"]
+        bought, _ = quantity(coupled, "discharge_price", values, sold=False)
+        out["discharge_price"] = out["resale_price"] = bought > least
     return out
 
 
-def station_wheeling(coupled: Coupled, values: Mapping[str, FloatArray]) -> FloatArray:
-    """Wheeling fee lambda at every station's bus, $/kWh."""
-    scenario = coupled.scenario
-    where = scenario.bus_position
-    return values["wheeling_price"][[where[b] for b in scenario.stations["bus"]]]
+def results(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
+    """Prices of all markets, and what is traded at stations."""
+    yield from _at_buses(coupled, values)
+    yield from _at_stations(coupled, values)
+    tau = "price of TSO energy (tau)"
+    yield Labelled(
+        "tso_price", (), values["tso_price"][0], "$/kWh", tau, parts={"tso_price": column([1.0])}
+    )
+    for market in coupled.own.markets:
+        block, dims = coupled.mcp[market.name], market.dims
+        price = values[market.name]
+        yield Labelled(
+            market.name,
+            dims,
+            price if dims else price[0],
+            block.unit,
+            f"price of {market.meaning or market.name}",
+            block.labels if dims else None,
+            {market.name: eye(len(block))},
+        )
 
 
-def thetas(coupled: Coupled, values: Mapping[str, FloatArray]) -> FloatArray:
-    """Energy price theta_k of every LSE, $/kWh."""
-    names = coupled.scenario.case.lses.index
-    return np.array([values[f"{player_name(k)}.energy"][0] for k in names])
+def _at_buses(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
+    scenario, case = coupled.scenario, coupled.scenario.case
+    n, bus = len(scenario.buses), ("bus",)
+    fee = values["wheeling_price"]
+    portion = {str(k): float(p) for k, p in case.lses["portion"].items()}
+    theta = {k: float(values[theta_key(k)][0]) for k in portion}
+    energy = sum(p * theta[k] for k, p in portion.items())
+    by_fee = {"wheeling_price": eye(n)}
+    by_theta = {theta_key(k): column(np.full(n, p)) for k, p in portion.items()}
+    yield Labelled(
+        "dlmp",
+        bus,
+        fee + energy,
+        "$/kWh",
+        "price of energy at a bus: of one more kW that is injected or must be served (lambda + "
+        "theta)",
+        parts=by_fee | by_theta,
+    )
+    # an LSE that sheds pays the value of lost load, whatever the price of energy
+    price, at_fee, parts = np.zeros(n), np.zeros(n), {}
+    for k, p in portion.items():
+        shed = coupled.lse_program(k)["shed"]
+        served = np.ones(n)
+        where = [scenario.bus_position[label[0]] for label in shed.labels]
+        served[where] = values[shed.key] <= 1e-9 * scenario.power_scale
+        at_fee += p * served
+        parts[theta_key(k)] = column(p * served)
+        price += p * np.minimum(fee + theta[k], case.market.voll)
+    parts["wheeling_price"] = sp.csr_array(sp.diags_array(at_fee))
+    yield Labelled(
+        "firm_price",
+        bus,
+        price,
+        "$/kWh",
+        "price of one more kW of firm load, which may be shed: by LSE at most the value of lost "
+        "load",
+        parts=parts,
+    )
+    yield Labelled(
+        "wheeling_price", bus, fee, "$/kWh", "wheeling fee from the root (lambda)", parts=by_fee
+    )
+    yield Labelled(
+        "energy_price",
+        bus,
+        np.full(n, energy),
+        "$/kWh",
+        "energy price of the LSEs, weighted by their portions (theta)",
+        parts=by_theta,
+    )
 
 
-def canonical(coupled: Coupled, z: FloatArray) -> FloatArray:
-    """`z` with station prices and the TSO price at their canonical values.
-
-    pi+ = lambda + min theta, pi- = lambda + max theta, rho = pi + nu_up - nu_lo, tau = max theta.
-    """
-    z = z.copy()
-    values = coupled.mcp.split(z)
-    fee, theta = station_wheeling(coupled, values), thetas(coupled, values)
-    tight = values["cno.net_upper"] - values["cno.net_lower"]
-    values["purchase_price"][:] = fee + theta.min()
-    values["charge_price"][:] = fee + theta.min() + tight
-    if coupled.scenario.v2g:
-        values["resale_price"][:] = fee + theta.max()
-        values["discharge_price"][:] = fee + theta.max() + tight
-    values["tso_price"][:] = theta.max()
-    return z
+def _at_stations(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
+    n, station = len(coupled.scenario.stations), ("station",)
+    none, v2g = np.full(n, np.nan), coupled.scenario.v2g
+    for name, meaning in STATION_PRICES.items():
+        here = name in values
+        price = values[name] if here else none
+        parts = {name: eye(n)} if here else None
+        yield Labelled(name, station, price, "$/kWh", meaning, parts=parts)
+    trade = traded(coupled, values)
+    sold = trade.get("discharge_price", np.zeros(n))
+    charges = trade["charge_price"].astype("int8")
+    yield Labelled("charge_traded", station, charges, "", "1 where vehicles charge")
+    yield Labelled("discharge_traded", station, sold.astype("int8"), "", "1 where they discharge")
+    amount, by = quantity(coupled, "charge_price", values, sold=True)
+    yield Labelled("charge_kw", station, amount, "kW", "energy sold to vehicles (c+)", parts=by)
+    amount, by = (
+        quantity(coupled, "discharge_price", values, sold=False) if v2g else (np.zeros(n), {})
+    )
+    meaning = "energy bought from vehicles (c-)"
+    yield Labelled("discharge_kw", station, amount, "kW", meaning, parts=by or None)

@@ -17,6 +17,7 @@ from v2geq.errors import DataError
 from v2geq.market.columns import borrow_paths, by_paths, extend, prune, reconcile
 from v2geq.market.coupling import Coupled, couple
 from v2geq.market.lifting import lifted, settle
+from v2geq.market.own import NOBODY, Own
 from v2geq.market.prices import canonical
 from v2geq.scenario import Scenario
 from v2geq.solvers import scaling, solver
@@ -56,6 +57,7 @@ def solve_market(
     *,
     method: str = "auto",
     options: Options | None = None,
+    own: Own = NOBODY,
     start: tuple[Coupled, FloatArray] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> tuple[Solution, MCPResult]:
@@ -63,6 +65,8 @@ def solve_market(
 
     Parameters
     ----------
+    own
+        Players of the user.
     start
         A neighbouring market and its point, whose paths and values serve as the first.
 
@@ -79,7 +83,7 @@ def solve_market(
         roads = seeded(scenario, roads)
         if start is not None:
             roads = borrow_paths(start[0], scenario, roads)
-    coupled = couple(scenario, roads)
+    coupled = couple(scenario, roads, own)
     near = None if start is None else coupled.mcp.carry(start[0].mcp, start[1])
     built = time.perf_counter()
     log: list[Iteration] = []
@@ -105,7 +109,7 @@ def solve_market(
             break
         if result.status.ok and rounds <= PRUNE_ROUNDS:
             roads = prune(coupled, z, roads)
-        last, coupled = coupled, couple(scenario, roads)
+        last, coupled = coupled, couple(scenario, roads, own)
         few = result.status.ok and new <= WARM_PATHS
         near = coupled.mcp.carry(last.mcp, z) if few else None
     if coupled.traffic.legs and result.status is not Status.INTERRUPTED:

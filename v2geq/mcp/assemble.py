@@ -14,69 +14,12 @@ import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.errors import DataError, did_you_mean
-from v2geq.mcp.block import Block, Label, as_labels, find_block
-from v2geq.mcp.checks import positive, real_numbers, unique_labels, vector
-from v2geq.mcp.program import NonlinearCost, Program
-
-
-@dataclass(frozen=True)
-class Market:
-    """One market: its price is free and paired with the sum of all net sales.
-
-    Rows are divided by `row_scale` in the scaled residual; where it is left out, by what makes $/h
-    of it and `scale`, as in the players' programs.
-
-    Prices at `pinned` positions stay at their start value: a gauge, where the rows of the market
-    are linearly dependent and only price differences are determined.
-    """
-
-    name: str
-    dims: tuple[str, ...]
-    labels: tuple[Label, ...]
-    unit: str
-    row_unit: str
-    scale: float
-    row_scale: float | None
-    start: FloatArray
-    pinned: tuple[int, ...] = ()
-    meaning: str = ""
-
-    @staticmethod
-    def of(
-        name: str,
-        dims: Sequence[str],
-        labels: Sequence[str | Label],
-        *,
-        unit: str,
-        row_unit: str,
-        scale: float,
-        row_scale: float | None = None,
-        start: float | FloatArray,
-        pinned: Sequence[int] = (),
-        meaning: str = "",
-    ) -> Market:
-        """A market by its labels; raises DataError for labels and numbers that do not fit."""
-        what = f"market {name!r}"
-        unique_labels(what, as_labels(labels), dims)
-        places = tuple(pinned)
-        if not set(places) <= set(range(len(labels))):
-            raise DataError(
-                f"{what} pins prices at {places}; its positions are 0 to {len(labels) - 1}"
-            )
-        return Market(
-            name,
-            tuple(dims),
-            as_labels(labels),
-            unit,
-            row_unit,
-            float(positive(f"the scale of {what}", scale, 1)[0]),
-            None
-            if row_scale is None
-            else float(positive(f"the row scale of {what}", row_scale, 1)[0]),
-            vector(f"the start of {what}", start, len(labels)).copy(),
-            places,
-            meaning,
-        )
+from v2geq.mcp.block import Block, Label, find_block, paired_unit
+from v2geq.mcp.checks import real_numbers
+from v2geq.mcp.market import Market
+from v2geq.mcp.program import Program
+from v2geq.mcp.settle import settled
+from v2geq.mcp.terms import NonlinearCost
 
 
 @dataclass(frozen=True)
@@ -101,8 +44,10 @@ class MCP:
     """
 
     def __init__(self, programs: Sequence[Program], markets: Sequence[Market]) -> None:
-        self.programs = tuple(programs)
         self.markets = tuple(markets)
+        variables = {v.key: v for p in programs for v in p.variables}
+        known = {m.name: m for m in markets}
+        self.programs = tuple(settled(p, variables, known) for p in programs)
         _check_parts(self.programs, self.markets)
         self.blocks: list[Block] = []
         lower: list[FloatArray] = []
@@ -130,7 +75,7 @@ class MCP:
                     dims,
                     labels,
                     unit,
-                    row_unit or _paired_unit(unit),
+                    row_unit or paired_unit(unit),
                     at,
                     at + len(labels),
                     meaning,
@@ -142,7 +87,7 @@ class MCP:
             upper.append(bounds[1])
             start.append(begin)
 
-        for program in programs:
+        for program in self.programs:
             for v in program.variables:
                 add(
                     v.key,
@@ -161,7 +106,7 @@ class MCP:
                     c.key,
                     c.dims,
                     c.labels,
-                    _paired_unit(c.unit),
+                    paired_unit(c.unit),
                     (c.multiplier_scale, c.scale),
                     bounds,
                     c.start,
@@ -170,19 +115,20 @@ class MCP:
                 )
         for m in markets:
             n = len(m.labels)
-            low, high = np.full(n, -np.inf), np.full(n, np.inf)
-            for k in m.pinned:
-                low[k] = high[k] = m.start[k]
+            first = np.broadcast_to(m.start, n)
+            low, high = np.full(n, m.lower), np.full(n, np.inf)
+            pinned = list(m.pinned)
+            low[pinned] = high[pinned] = first[pinned]
             add(
                 m.name,
                 m.dims,
                 m.labels,
-                m.unit,
-                (np.full(n, m.scale), np.full(n, m.row_scale or money / m.scale)),
+                m.price_unit,
+                _market_scales(m, self.programs, money),
                 (low, high),
-                m.start,
+                first,
                 m.meaning,
-                m.row_unit,
+                m.unit,
             )
 
         self._block = {b.name: b for b in self.blocks}
@@ -286,14 +232,18 @@ class MCP:
             data.append(coo.data * factor)
 
         for program in self.programs:
-            for v, c in program.linear.items():
-                self.constant[self[v.key].slice] += c
+            for v in {*program.linear, *program.margins}:
+                self.constant[self[v.key].slice] += program.marginal(v)
+            for x in program.products:
+                put(x.matrix, self[x.variable.key].start, self[x.rival].start)
             for con in program.constraints:
                 at = self[con.key].start
                 for v, a in con.terms.items():
                     put(a, at, self[v.key].start)
                     weight = con.weights.get(v, 1.0)
                     put(sp.csr_array(a.T), self[v.key].start, at, -weight)
+                for key, a in con.rivals.items():
+                    put(a, at, self[key].start)
                 self.constant[self[con.key].slice] -= con.rhs
             for sale in program.sales:
                 price = self[sale.market]
@@ -338,6 +288,27 @@ class MCP:
             at += len(term_rows)
 
 
+def _market_scales(
+    market: Market, programs: Sequence[Program], money: float
+) -> tuple[FloatArray, FloatArray]:
+    """Scales of the prices of a market and of its rows, by the traders' where it has none."""
+    n = len(market.labels)
+    row, price = market.row_scale, market.scale
+    if row is None and price is None:
+        sales = [s for p in programs for s in p.sales if s.market == market.name]
+        sizes = [abs(s.constant).max(initial=0.0) for s in sales]
+        sizes += [
+            float((abs(m) @ sp.diags_array(v.scale)).max()) if m.nnz else 0.0
+            for s in sales
+            for v, m in s.terms.items()
+        ]
+        row = max(sizes, default=0.0) or 1.0
+    if price is None:
+        assert row is not None
+        price = money / row
+    return np.full(n, price), np.full(n, row or money / price)
+
+
 def _check_parts(programs: Sequence[Program], markets: Sequence[Market]) -> None:
     """Raise DataError where players and markets do not fit together, naming which."""
     if not programs:
@@ -374,10 +345,3 @@ def _check_parts(programs: Sequence[Program], markets: Sequence[Market]) -> None
                     )
                 if variables[key].labels != cost.variable.labels:
                     raise DataError(f"{cost.variable.key} and its rival {key!r} differ in labels")
-
-
-def _paired_unit(unit: str) -> str:
-    """Unit of the partner of a quantity in `unit`: together they make $/h."""
-    known = {"kW": "$/kWh", "kvar": "$/kvarh", "veh/h": "$/veh", "kWh/h": "$/kWh", "pu2": "$/h/pu2"}
-    reverse = {b: a for a, b in known.items()}
-    return known.get(unit) or reverse.get(unit) or f"$/h per {unit}"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 Label = tuple[str, ...]
 
 
-def as_labels(names: Iterable[str | Label]) -> tuple[Label, ...]:
+def as_labels(names: Iterable[str | int | Label]) -> tuple[Label, ...]:
     """Labels of a one-dimensional index as tuples."""
-    return tuple((n,) if isinstance(n, str) else tuple(n) for n in names)
+    return tuple(n if isinstance(n, tuple) else (str(n),) for n in names)
 
 
 @dataclass(frozen=True)
@@ -59,3 +59,10 @@ def find_block(blocks: Sequence[Block], position: int) -> Block:
         if block.start <= position < block.stop:
             return block
     raise IndexError(position)
+
+
+def paired_unit(unit: str) -> str:
+    """Unit of the partner of a quantity in `unit`: together they make $/h."""
+    known = {"kW": "$/kWh", "kvar": "$/kvarh", "veh/h": "$/veh", "kWh/h": "$/kWh", "pu2": "$/h/pu2"}
+    reverse = {b: a for a, b in known.items()}
+    return known.get(unit) or reverse.get(unit) or f"$/h per {unit}"

@@ -81,7 +81,7 @@ class Expression:
         """The text itself; its derivative is left to the reader of the formula."""
         return [Formula(np.arange(n), self.variable, self.parameters, self.text)]
 
-    def check_convex(self, low: float, high: float) -> None:
+    def check_convex(self, low: float, high: float, *, unit: str = "kW") -> None:
         """Raise DataError unless proved to be finite and convex on [low, high].
 
         A slope that falls by less than `ROUNDING` of itself over the whole range counts as
@@ -96,7 +96,8 @@ class Expression:
             or self._doubt(conditions, (start, end, slack, _least_slope(first))),
             "the cost {} is not convex",
             "whether the cost {} is convex",
-            "give a cost whose second derivative is >= 0 on [min_kw, max_kw]",
+            "give a cost whose second derivative is >= 0 on the whole range",
+            unit,
         )
 
     def check_inverse_demand(self, high: FloatArray) -> None:
@@ -145,17 +146,19 @@ class Expression:
         at = float(x[bad][0])
         return Doubt(0, at, at, at)
 
-    def _require(self, doubt: Doubt | None, broken: str, undecided: str, advice: str) -> None:
+    def _require(
+        self, doubt: Doubt | None, broken: str, undecided: str, advice: str, unit: str = "kW"
+    ) -> None:
         """Raise DataError if there is a doubt; the texts take the formula in place of {}."""
         if doubt is None:
             return
         name, text = self.variable, quoted(self.text)
         if doubt.at is not None:
-            problem = f"{broken.format(text)} at {name} = {doubt.at:.9g} kW"
+            problem = f"{broken.format(text)} at {name} = {doubt.at:.9g} {unit}"
         else:
             problem = (
                 f"{undecided.format(text)} could not be proved between {name} = {doubt.low:.9g} "
-                f"and {doubt.high:.9g} kW"
+                f"and {doubt.high:.9g} {unit}"
             )
             advice += "; avoid kinks, steps and differences of nearly equal terms"
         raise DataError(problem, where=self.where, advice=advice)

@@ -1,20 +1,19 @@
-"""A player's problem, stated once, and its KKT block.
+"""One player's problem, stated once: variables, costs, constraints, sales in markets.
 
-A player minimises ``f(x, rivals) - sum over markets of price * sales(x)`` over bounds and linear
-constraints. Sign conventions, used everywhere:
+A program describes
 
-* constraints read ``A x == b`` or ``A x >= b``; the multiplier y (free, or >= 0) is the rise of the
-  optimal cost per unit of b, so stationarity is ``grad f - A' y - sales' price`` and the
-  multiplier's row is ``A x - b``;
-* bounds belong to variables only, never to rows;
-* a market's price is paired with the sum of all players' net sales.
+    minimise  sum_v (c_v' v + sum_i cost_i(v_i)) - sum_m price_m' (S_m v + s_m)
+    subject to  lower <= v <= upper,  A v = b (multiplier free),  A v >= b (multiplier >= 0)
+
+in the player's own strategies v, prices and rivals' strategies given. Everything else follows from
+this statement: the KKT block, the deviation problem, the player's account, its labelled results.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,144 +22,46 @@ from v2geq.arrays import FloatArray
 from v2geq.errors import DataError, did_you_mean
 from v2geq.mcp.block import Label, as_labels
 from v2geq.mcp.checks import positive, real_numbers, unique_labels, usable_bounds, vector
-from v2geq.mcp.curves import Curve
+from v2geq.mcp.coefficients import Coefficient, matrix_of
+from v2geq.mcp.convexity import check_convex, check_curve, farthest, formula, principal_parts
+from v2geq.mcp.curves import Curve, Quadratic
+from v2geq.mcp.market import Market
+from v2geq.mcp.terms import (
+    Constraint,
+    CournotRevenue,
+    NonlinearCost,
+    Offer,
+    Product,
+    Sales,
+    SeparableCost,
+    Variable,
+)
 
-Coefficient = Any
-"""A scalar, a vector (one per entry) or a sparse matrix (rows x entries)."""
+SCALAR: tuple[Label, ...] = ((),)
 
 
-@dataclass(frozen=True, eq=False)
-class Variable:
-    """A block of decision variables of one player.
-
-    `scale` is a magnitude of the data of each entry, `row_scale` one of its stationarity row.
-
-    `reach` bounds the magnitude each entry can have in any state of the system. It never enters
-    the KKT block; it keeps the player's deviation problem bounded, where a price error of 1e-7
-    would otherwise read as billions.
-    """
-
-    player: str
-    name: str
-    dims: tuple[str, ...]
-    labels: tuple[Label, ...]
-    unit: str
-    lower: FloatArray
-    upper: FloatArray
-    scale: FloatArray
-    row_scale: FloatArray
-    start: FloatArray
-    reach: FloatArray
-    meaning: str
-
-    def __len__(self) -> int:
-        return len(self.labels)
+class Scales(Protocol):
+    """Magnitudes of the data, from which a program takes the scales that are not given."""
 
     @property
-    def key(self) -> str:
-        return f"{self.player}.{self.name}"
+    def money_scale(self) -> float:
+        """$/h."""
+
+    def scale_of(self, unit: str) -> float | None:
+        """Magnitude of quantities in a unit; None for units it does not know."""
 
 
-@dataclass(frozen=True, eq=False)
-class Constraint:
-    """Linear rows ``sum_v A_v v == rhs`` or ``>= rhs`` of one player.
+@dataclass(frozen=True)
+class FixedScales:
+    """Scales of a program that stands for itself, by unit."""
 
-    `weights` multiplies the multiplier in the stationarity rows of single variables; it differs
-    from one only where classes value the same resource differently (drivers with several values
-    of time), in which case the block is no longer the KKT system of one program.
-    """
+    money_scale: float
+    units: Mapping[str, float] = field(default_factory=dict)
 
-    player: str
-    name: str
-    dims: tuple[str, ...]
-    labels: tuple[Label, ...]
-    unit: str
-    terms: Mapping[Variable, sp.csr_array]
-    rhs: FloatArray
-    equality: bool
-    scale: FloatArray
-    multiplier_scale: FloatArray
-    start: FloatArray
-    weights: Mapping[Variable, float]
-    meaning: str
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def key(self) -> str:
-        return f"{self.player}.{self.name}"
+    def scale_of(self, unit: str) -> float | None:
+        return self.units.get(unit)
 
 
-@dataclass(frozen=True, eq=False)
-class _Nonlinear:
-    variable: Variable
-    curve: Curve
-    rivals: Sequence[str] = ()
-
-    def others(self, values: Mapping[str, FloatArray]) -> FloatArray:
-        """Sum of the rivals' variables, entry by entry."""
-        total = np.zeros(len(self.variable))
-        for key in self.rivals:
-            total = total + values[key]
-        return total
-
-
-@dataclass(frozen=True, eq=False)
-class SeparableCost(_Nonlinear):
-    """Convex cost ``sum_i curve_i(x_i)`` of one variable block."""
-
-    def value(self, x: FloatArray, others: FloatArray) -> float:
-        return float(self.curve.value(x).sum())
-
-    def gradient(self, x: FloatArray, others: FloatArray) -> FloatArray:
-        return self.curve.first(x)
-
-    def hessian(self, x: FloatArray, others: FloatArray) -> tuple[FloatArray, FloatArray]:
-        h = self.curve.second(x)
-        return h, np.zeros_like(h)
-
-
-@dataclass(frozen=True, eq=False)
-class CournotRevenue(_Nonlinear):
-    """Cost ``- sum_i price_i(x_i + others_i) x_i``: a Cournot seller who foresees the price.
-
-    `rivals` are keys of the rivals' variable blocks, with the same labels; `others` is their sum.
-    """
-
-    def value(self, x: FloatArray, others: FloatArray) -> float:
-        return -float((self.curve.value(x + others) * x).sum())
-
-    def gradient(self, x: FloatArray, others: FloatArray) -> FloatArray:
-        s = x + others
-        return -self.curve.value(s) - self.curve.first(s) * x
-
-    def hessian(self, x: FloatArray, others: FloatArray) -> tuple[FloatArray, FloatArray]:
-        s = x + others
-        cross = -self.curve.first(s) - self.curve.second(s) * x
-        return cross - self.curve.first(s), cross
-
-
-NonlinearCost = SeparableCost | CournotRevenue
-
-
-@dataclass(frozen=True, eq=False)
-class Sales:
-    """Net sales of a player in one market: ``sum_v S_v v + constant``, by label of the market."""
-
-    market: str
-    terms: Mapping[Variable, sp.csr_array]
-    constant: FloatArray
-
-    def quantity(self, values: Mapping[str, FloatArray]) -> FloatArray:
-        """Net sales by label of the market at strategies `values` (by key)."""
-        total = self.constant
-        for v, m in self.terms.items():
-            total = total + m @ values[v.key]
-        return total
-
-
-@dataclass
 class Program:
     """Statement of one player's problem.
 
@@ -168,149 +69,425 @@ class Program:
     ----------
     player
         Name; prefixes every variable and constraint.
-    money_scale
-        $/h by which the scale of a partner follows where none is given: ``money_scale / scale``,
-        so that variable and row multiply to $/h.
+    scales
+        Where scales that are not given come from: the scenario a player's function is called with,
+        or the money scale ($/h) alone.
+    title
+        The player in words, for the equations page.
+
+    Attributes
+    ----------
+    linear, margins : by variable, cost and margin of one more unit, $/h
+    nonlinear, products : other costs
+    offers : sales as stated; sales : those by label of their market
+    markets : markets the player opens
+    replaced : (player, dimension, labels) of built-in players whose part this one takes over
     """
 
-    player: str
-    money_scale: float
-    variables: list[Variable] = field(default_factory=list)
-    constraints: list[Constraint] = field(default_factory=list)
-    linear: dict[Variable, FloatArray] = field(default_factory=dict)
-    nonlinear: list[NonlinearCost] = field(default_factory=list)
-    sales: list[Sales] = field(default_factory=list)
+    def __init__(self, player: str, scales: Scales | float, *, title: str = "") -> None:
+        if not isinstance(player, str) or not player.isprintable() or not player.strip():
+            raise DataError(f"the name of a player must be a word, not {player!r}")
+        known = FixedScales(float(scales)) if isinstance(scales, (int, float)) else scales
+        self.player = player
+        self.title = title or player
+        money = positive(f"the money scale of player {player!r}", known.money_scale, 1)
+        self.money_scale = float(money[0])
+        self.scales: Scales = known
+        self.variables: list[Variable] = []
+        self.constraints: list[Constraint] = []
+        self.linear: dict[Variable, FloatArray] = {}
+        self.margins: dict[Variable, FloatArray] = {}
+        self.nonlinear: list[NonlinearCost] = []
+        self.products: list[Product] = []
+        self.offers: list[Offer] = []
+        self.sales: list[Sales] = []
+        self.markets: list[Market] = []
+        self.replaced: list[tuple[str, str, tuple[str, ...]]] = []
+        self.terms: dict[str, str] = {}
 
-    def __post_init__(self) -> None:
-        positive(f"the money scale of player {self.player!r}", self.money_scale, 1)
+    def __getitem__(self, name: str) -> Variable:
+        """Variable by name."""
+        for v in self.variables:
+            if v.name == name:
+                return v
+        raise DataError(
+            f"player {self.player!r} has no variable {name!r}",
+            advice=did_you_mean(name, [v.name for v in self.variables]),
+        )
+
+    def __contains__(self, name: str) -> bool:
+        return any(v.name == name for v in self.variables)
+
+    def __repr__(self) -> str:
+        words = ", ".join(v.name for v in self.variables)
+        return f"<Program of {self.player}: {words}; {len(self.constraints)} constraints>"
+
+    # -- variables --------------------------------------------------------------------------------
 
     def variable(
         self,
         name: str,
-        dims: Sequence[str],
-        labels: Sequence[str | Label],
+        dims: str | Sequence[str] = (),
+        labels: Sequence[str | int | Label] = SCALAR,
         *,
         unit: str,
-        scale: float | FloatArray,
-        row_scale: float | FloatArray | None = None,
         lower: float | FloatArray = 0.0,
         upper: float | FloatArray = np.inf,
-        start: float | FloatArray = 0.0,
         reach: float | FloatArray = np.inf,
+        start: float | FloatArray = 0.0,
+        scale: float | FloatArray | None = None,
+        row_scale: float | FloatArray | None = None,
         meaning: str = "",
     ) -> Variable:
-        """Declare a block of variables with bounds, unit, data scale, start value and reach.
+        """Declare a block of variables, one per label; without labels a single one.
 
-        `row_scale` is the scale of the stationarity rows, ``money_scale / scale`` if left out.
+        Parameters
+        ----------
+        dims, labels
+            Name of the dimension, or several, and a label (or tuple of labels) per entry.
+        lower, upper
+            Bounds, in `unit`; a variable is >= 0 unless it says otherwise.
+        reach
+            Magnitude no state of the market exceeds: bounds the player's own deviation where the
+            bounds do not.
+        scale, row_scale
+            Magnitude of the data of the variable and of its stationarity row; by the unit, else by
+            the range, and ``money_scale / scale``, if left out.
 
         Raises
         ------
         DataError
             A name or label declared twice, crossed bounds, numbers that are none or do not fit.
         """
+        dims, labels = _dims(dims), as_labels(labels)
         n = len(labels)
-        what = self._new_name(name, dims, as_labels(labels))
+        what = self._new_name(name, dims, labels)
         low, high = usable_bounds(
             vector(f"the lower bound of {what}", lower, n, finite=False),
             vector(f"the upper bound of {what}", upper, n, finite=False),
-            lambda k: f"{what}[{', '.join(as_labels(labels)[k])}]" if dims else what,
+            lambda k: f"{what}[{', '.join(labels[k])}]" if dims else what,
         )
-        size = positive(f"the scale of {what}", scale, n)
+        far = vector(f"the reach of {what}", reach, n, finite=False)
+        known = self.scales.scale_of(unit)
+        if scale is None:
+            size = _size(low, high, far, known)
+            if row_scale is None and known is not None:
+                row_scale = self.money_scale / known
+        else:
+            size = positive(f"the scale of {what}", scale, n)
         var = Variable(
             self.player,
             name,
-            tuple(dims),
-            as_labels(labels),
+            dims,
+            labels,
             unit,
             low,
             high,
             size,
             self._partner_scale(f"the row scale of {what}", row_scale, size),
             vector(f"the start of {what}", start, n),
-            vector(f"the reach of {what}", reach, n, finite=False),
+            far,
             meaning,
         )
         self.variables.append(var)
         return var
 
-    def _partner_scale(
-        self, what: str, given: float | FloatArray | None, size: FloatArray
-    ) -> FloatArray:
-        return self.money_scale / size if given is None else positive(what, given, len(size))
+    # -- costs ------------------------------------------------------------------------------------
 
-    def cost(self, variable: Variable, coefficient: float | FloatArray) -> None:
-        """Add a linear cost ($/h per unit)."""
-        self._own(variable, "a cost")
-        previous = self.linear.get(variable, np.zeros(len(variable)))
-        more = vector(f"the cost of {variable.key}", coefficient, len(variable))
-        self.linear[variable] = previous + more
+    def cost(
+        self,
+        what: Variable | Mapping[Variable | str, Coefficient],
+        price: Any,
+        *,
+        times: str | None = None,
+        name: str = "cost",
+        term: str = "",
+    ) -> None:
+        """Add a cost, $/h.
 
-    def separable_cost(self, variable: Variable, curve: Curve) -> None:
+        Parameters
+        ----------
+        what
+            A variable; or, for a convex function, a linear combination of variables, in which
+            rivals' variables go by their key ("lse.A.generation").
+        price
+            $/h per unit, one number or one per entry; or a convex function of each entry: a
+            formula in x as text, "0.01*x**2 + exp(x/50)", or a curve of `v2geq.mcp.curves`.
+        times
+            Key of a rival's variable the linear cost is proportional to.
+        name
+            Name of the combination, of which the problem gets a variable and a row.
+        term
+            Name of the cost among the terms of the social cost.
+
+        Raises
+        ------
+        DataError
+            Variables of others, numbers that do not fit, a function not known to be convex.
+        """
+        if isinstance(what, Variable):
+            self._own(what, "a cost")
+        elif not isinstance(what, Mapping):
+            raise DataError(
+                f"a cost of player {self.player!r} names {what!r:.60}, which is no variable"
+            )
+        if isinstance(price, str) or hasattr(price, "second"):
+            of = self._combination(name, what) if isinstance(what, Mapping) else what
+            curve = formula(of, price) if isinstance(price, str) else price
+            if not isinstance(price, str):
+                check_convex(of, curve)
+            self.separable_cost(of, curve, term=term)
+            return
+        if callable(price):
+            raise DataError(
+                f"a cost of player {self.player!r} is a Python function, of which no derivative is "
+                "known",
+                advice="write it as a formula in x, or as an object with value, first and second",
+            )
+        if isinstance(what, Mapping):
+            raise DataError(
+                f"a linear cost of player {self.player!r} names a combination",
+                advice="state it variable by variable",
+            )
+        if times is not None:
+            self.products.append(Product(what, times, price))
+        else:
+            more = vector(f"the cost of {what.key}", price, len(what))
+            self.linear[what] = self.linear.get(what, 0.0) + more
+        self.terms[what.name] = term or self.terms.get(what.name, "")
+
+    def separable_cost(self, variable: Variable, curve: Curve, *, term: str = "") -> None:
         """Add a convex cost that acts on each entry alone."""
         self._own(variable, "a cost")
-        _check_curve(variable, curve)
+        check_curve(variable, curve)
         self.nonlinear.append(SeparableCost(variable, curve))
+        self.terms[variable.name] = term or self.terms.get(variable.name, "")
+
+    def quadratic_cost(
+        self, what: Variable | Sequence[Variable], matrix: Any, *, name: str = "mix", term: str = ""
+    ) -> None:
+        """Add the cost ``x' Q x / 2`` of variables side by side; Q positive semidefinite.
+
+        Raises
+        ------
+        DataError
+            A matrix of another shape, or one that is not convex.
+        """
+        parts = [what] if isinstance(what, Variable) else list(what)
+        n = sum(map(len, parts))
+        q = real_numbers(f"the quadratic cost of player {self.player!r}", matrix)
+        if q.shape != (n, n) or not np.isfinite(q).all():
+            raise DataError(
+                f"the quadratic cost of player {self.player!r} needs a {n} x {n} matrix of "
+                f"numbers, not shape {q.shape}"
+            )
+        values, vectors = principal_parts(f"the quadratic cost of player {self.player!r}", q)
+        if len(parts) == 1 and not (q - np.diag(np.diagonal(q))).any():
+            diagonal = 0.5 * np.diagonal(q)
+            self.separable_cost(parts[0], Quadratic(np.zeros(n), diagonal.copy()), term=term)
+            return
+        at, terms = 0, dict[Variable | str, Coefficient]()
+        for v in parts:
+            terms[v] = sp.csr_array(vectors[at : at + len(v)].T)
+            at += len(v)
+        u = self._combination(name, terms, [str(k) for k in range(1, len(values) + 1)])
+        self.separable_cost(u, Quadratic(np.zeros(len(values)), 0.5 * values), term=term)
+
+    def margin(self, variable: Variable, per_unit: float | FloatArray) -> None:
+        """Ask for a margin, $/h per unit: the player trades only where it earns that much more.
+
+        It steers the player like a cost, but is kept: no part of its account or the social cost.
+        """
+        self._own(variable, "a margin")
+        more = vector(f"the margin on {variable.key}", per_unit, len(variable))
+        self.margins[variable] = self.margins.get(variable, 0.0) + more
 
     def cournot_revenue(self, variable: Variable, price: Curve, rivals: Sequence[str]) -> None:
         """Add the revenue of a seller who foresees the price's answer to its own quantity."""
         self._own(variable, "a revenue")
-        _check_curve(variable, price)
+        check_curve(variable, price)
         self.nonlinear.append(CournotRevenue(variable, price, tuple(rivals)))
 
-    def sell(
-        self, market: str, terms: Mapping[Variable, Coefficient], rows: int, constant: Any = 0.0
-    ) -> None:
-        """Sell (positive) or buy (negative) in a market of `rows` labels at its price."""
-        what = f"sales of player {self.player!r} in market {market!r}"
-        self.sales.append(
-            Sales(
-                market,
-                self._matrices(what, terms, rows),
-                vector(f"the constant of {what}", constant, rows),
-            )
+    def _combination(
+        self,
+        name: str,
+        terms: Mapping[Variable | str, Coefficient],
+        labels: Sequence[str] | None = None,
+    ) -> Variable:
+        """A variable equal to a combination of others; a row defines it."""
+        own = [v for v in terms if isinstance(v, Variable)]
+        for v in own:
+            self._own(v, "a cost")
+        units = {v.unit for v in own}
+        if not own:
+            raise DataError(f"a cost of player {self.player!r} names no variable of its own")
+        if labels is not None:
+            dims: tuple[str, ...] = ("part",)
+            names = as_labels(labels)
+        else:
+            # entry by entry where all have the same labels, their sum otherwise
+            same = len({v.labels for v in own}) == 1
+            dims, names = (own[0].dims, own[0].labels) if same else ((), SCALAR)
+        n = len(names)
+        matrices = {v: matrix_of(f"a cost, {v.key}", terms[v], n, v.labels) for v in own}
+        far = sum((abs(m) @ farthest(v) for v, m in matrices.items()), np.zeros(n))
+        size = sum((abs(m) @ v.scale for v, m in matrices.items()), np.zeros(n))
+        common: dict[str, Any] = {
+            "unit": units.pop() if len(units) == 1 else "1",
+            "scale": np.where(size > 0.0, size, 1.0),
+        }
+        rivals = any(isinstance(key, str) for key in terms)
+        u = self.variable(
+            name,
+            dims,
+            names,
+            **common,
+            lower=-np.inf,
+            reach=np.inf if rivals else far,
+            meaning="combination that a cost is a function of",
         )
+        others = {k: _negative(c) for k, c in terms.items() if isinstance(k, str)}
+        self.equality(
+            f"{name}_is",
+            dims,
+            names,
+            terms={u: 1.0, **{v: -m for v, m in matrices.items()}, **others},
+            **common,
+            meaning="what the combination is",
+        )
+        return u
 
-    def equality(
-        self, name: str, dims: Sequence[str], labels: Sequence[Any], **kw: Any
-    ) -> Constraint:
-        """Add rows ``sum A v == rhs``; the multiplier is free. Keywords: see `Constraint`."""
-        return self._constraint(name, dims, labels, equality=True, **kw)
+    # -- markets ----------------------------------------------------------------------------------
 
-    def at_least(
-        self, name: str, dims: Sequence[str], labels: Sequence[Any], **kw: Any
-    ) -> Constraint:
-        """Add rows ``sum A v >= rhs``; the multiplier is >= 0. Keywords: see `Constraint`."""
-        return self._constraint(name, dims, labels, equality=False, **kw)
+    def sell(
+        self,
+        market: str,
+        what: Variable | Mapping[Variable, Coefficient] | float = 0.0,
+        rows: int | None = None,
+        constant: Any = 0.0,
+        *,
+        at: str | int | Label | Sequence[str | int | Label] | None = None,
+    ) -> None:
+        """Sell (positive) or buy (negative) in a market at its price.
+
+        Parameters
+        ----------
+        market
+            "energy" trades at buses at the site's price; other markets by their name.
+        what
+            A variable, coefficients of variables, or a fixed quantity.
+        rows
+            Number of the market's labels where coefficients are given for all of them.
+        constant
+            Fixed quantity added to `what`.
+        at
+            Label of the market, or one per entry; by the variable's own labels if left out.
+        """
+        label = f"sales of player {self.player!r} in market {market!r}"
+        if isinstance(what, (Variable, Mapping)):
+            terms = {what: 1.0} if isinstance(what, Variable) else dict(what)
+        else:
+            terms, constant = {}, real_numbers(label, what) + real_numbers(label, constant)
+        for v in terms:
+            self._own(v, label)
+        if rows is not None:
+            matrices = {
+                v: matrix_of(f"{label}, {v.key}", c, rows, v.labels) for v, c in terms.items()
+            }
+            fixed = vector(f"the constant of {label}", constant, rows)
+            self.sales.append(Sales(market, matrices, fixed))
+            return
+        where = None
+        if at is not None:
+            single = isinstance(at, (str, int, tuple))
+            where = as_labels([at] if single else at)  # type: ignore[list-item, arg-type]
+        self.offers.append(Offer(market, terms, constant, where))
+
+    def add(self, market: Market) -> None:
+        """Open a market of the player's own."""
+        if not isinstance(market, Market):
+            raise DataError(f"{market!r:.60} is no market", advice="write vg.Market(name, unit)")
+        self.markets.append(market)
+
+    def replaces(self, player: str, **labels: str | Sequence[str]) -> None:
+        """Take the part of a built-in player over, whole or at some labels: ``station=["s3"]``."""
+        if not labels:
+            self.replaced.append((player, "", ()))
+        for dimension, given in labels.items():
+            names = [given] if isinstance(given, str) else list(given)
+            self.replaced.append((player, dimension, tuple(map(str, names))))
+
+    # -- constraints ------------------------------------------------------------------------------
+
+    def equality(self, name: str, *args: Any, **kw: Any) -> Constraint:
+        """Add rows ``sum A v == rhs``; the multiplier is free. Arguments: see `at_least`."""
+        return self._constraint(name, *args, equality=True, **kw)
+
+    def at_least(self, name: str, *args: Any, **kw: Any) -> Constraint:
+        """Add rows ``sum A v >= rhs``; the multiplier is >= 0.
+
+        Parameters
+        ----------
+        name, dims, labels
+            As of a variable.
+        terms
+            Coefficients by variable; rivals' variables by their key.
+        rhs
+            Right side, in the rows' unit.
+        unit, scale, multiplier_scale
+            Unit and magnitude of the data of the rows, and magnitude of their multipliers; those of
+            the first variable, and ``money_scale / scale``, if left out.
+        start, weights, meaning
+            Start of the multipliers, see `Constraint`, and the rows in words.
+        """
+        return self._constraint(name, *args, equality=False, **kw)
+
+    def at_most(self, name: str, *args: Any, **kw: Any) -> Constraint:
+        """Add rows ``sum A v <= rhs``; the multiplier is >= 0. Arguments: see `at_least`."""
+        kw["terms"] = {v: _negative(c) for v, c in kw.get("terms", {}).items()}
+        kw["rhs"] = -real_numbers("the right side", kw.get("rhs", 0.0))
+        return self._constraint(name, *args, equality=False, **kw)
 
     def _constraint(
         self,
         name: str,
-        dims: Sequence[str],
-        labels: Sequence[str | Label],
+        dims: str | Sequence[str] = (),
+        labels: Sequence[str | int | Label] = SCALAR,
         *,
         equality: bool,
-        terms: Mapping[Variable, Coefficient],
+        terms: Mapping[Variable | str, Coefficient],
         rhs: float | FloatArray = 0.0,
-        unit: str,
-        scale: float | FloatArray,
+        unit: str | None = None,
+        scale: float | FloatArray | None = None,
         multiplier_scale: float | FloatArray | None = None,
         start: float | FloatArray = 0.0,
         weights: Mapping[Variable, float] | None = None,
         meaning: str = "",
     ) -> Constraint:
+        dims, labels = _dims(dims), as_labels(labels)
         n = len(labels)
-        what = self._new_name(name, dims, as_labels(labels))
+        what = self._new_name(name, dims, labels)
+        own = [v for v in terms if not isinstance(v, str)]
+        for v in own:
+            self._own(v, f"rows {what}")
+        if not own and not terms:
+            raise DataError(f"rows {what} name no variable")
         for v, weight in (weights or {}).items():
             self._own(v, f"rows {what}")
             vector(f"the weight of {v.key} in rows {what}", weight, 1)
+        matrices = {v: matrix_of(f"rows {what}, {v.key}", terms[v], n, v.labels) for v in own}
+        if unit is None:
+            unit = own[0].unit if own else ""
+        if scale is None:
+            scale = self.scales.scale_of(unit) or _largest(matrices, n)
         size = positive(f"the scale of rows {what}", scale, n)
         row = Constraint(
             self.player,
             name,
-            tuple(dims),
-            as_labels(labels),
+            dims,
+            labels,
             unit,
-            self._matrices(f"rows {what}", terms, n),
+            matrices,
             vector(f"the right side of rows {what}", rhs, n),
             equality,
             size,
@@ -318,9 +495,66 @@ class Program:
             vector(f"the start of rows {what}", start, n),
             dict(weights or {}),
             meaning,
+            {key: c for key, c in terms.items() if isinstance(key, str)},
         )
         self.constraints.append(row)
         return row
+
+    # -- what follows -----------------------------------------------------------------------------
+
+    @property
+    def is_optimisation(self) -> bool:
+        """Whether the block is the KKT system of one convex program in the player's own variables.
+
+        Rivals' variables in rows or products make it a game of its own kind.
+        """
+        weighted = any(w != 1.0 for c in self.constraints for w in c.weights.values())
+        return not weighted and not self.products and not any(c.rivals for c in self.constraints)
+
+    def marginal(self, variable: Variable) -> FloatArray:
+        """Linear cost and margin of one more unit of every entry, $/h."""
+        none = np.zeros(len(variable))
+        total: FloatArray = self.linear.get(variable, none) + self.margins.get(variable, none)
+        return total
+
+    def check_prices(self, prices: Mapping[str, FloatArray]) -> None:
+        """Raises DataError where a market of this player has no prices, or too few or many."""
+        for sale in self.sales:
+            if sale.market not in prices:
+                raise DataError(
+                    f"player {self.player!r} sells in market {sale.market!r}, which has no prices",
+                    advice=did_you_mean(sale.market, prices),
+                )
+            if np.shape(prices[sale.market]) != sale.constant.shape:
+                raise DataError(
+                    f"player {self.player!r} sells in {len(sale.constant)} rows of market "
+                    f"{sale.market!r}, which has prices of shape {np.shape(prices[sale.market])}"
+                )
+
+    def profit(self, values: Mapping[str, FloatArray], prices: Mapping[str, FloatArray]) -> float:
+        """What the player maximises, $/h, at strategies `values` (by key) and market `prices`.
+
+        Its profit, less the margins it asks for.
+        """
+        total = 0.0
+        self.check_prices(prices)
+        for sale in self.sales:
+            total += float(prices[sale.market] @ sale.quantity(values))
+        for costs in (self.linear, self.margins):
+            for v, c in costs.items():
+                total -= float(c @ values[v.key])
+        for product in self.products:
+            total -= float(product.price(values) @ values[product.variable.key])
+        for term in self.nonlinear:
+            total -= term.value(values[term.variable.key], term.others(values))
+        return total
+
+    # -- chores -----------------------------------------------------------------------------------
+
+    def _partner_scale(
+        self, what: str, given: float | FloatArray | None, size: FloatArray
+    ) -> FloatArray:
+        return self.money_scale / size if given is None else positive(what, given, len(size))
 
     def _new_name(self, name: str, dims: Sequence[str], labels: Sequence[Label]) -> str:
         """Key of a new block; raises DataError where it or one of its labels is there already."""
@@ -340,77 +574,27 @@ class Program:
                 advice="declare it with `variable` of the same program",
             )
 
-    def _matrices(
-        self, what: str, terms: Mapping[Variable, Coefficient], rows: int
-    ) -> dict[Variable, sp.csr_array]:
-        for v in terms:
-            self._own(v, what)
-        return {v: _matrix(f"{what}, {v.key}", c, rows, len(v)) for v, c in terms.items()}
 
-    @property
-    def is_optimisation(self) -> bool:
-        """Whether the block is the KKT system of one convex program."""
-        return all(w == 1.0 for c in self.constraints for w in c.weights.values())
-
-    def check_prices(self, prices: Mapping[str, FloatArray]) -> None:
-        """Raises DataError where a market of this player has no prices, or too few or many."""
-        for sale in self.sales:
-            if sale.market not in prices:
-                raise DataError(
-                    f"player {self.player!r} sells in market {sale.market!r}, which has no prices",
-                    advice=did_you_mean(sale.market, prices),
-                )
-            if np.shape(prices[sale.market]) != sale.constant.shape:
-                raise DataError(
-                    f"player {self.player!r} sells in {len(sale.constant)} rows of market "
-                    f"{sale.market!r}, which has prices of shape {np.shape(prices[sale.market])}"
-                )
-
-    def profit(
-        self,
-        values: Mapping[str, FloatArray],
-        prices: Mapping[str, FloatArray],
-    ) -> float:
-        """Profit in $/h at strategies `values` (all players', by key) and market `prices`."""
-        total = 0.0
-        self.check_prices(prices)
-        for sale in self.sales:
-            total += float(prices[sale.market] @ sale.quantity(values))
-        for v, c in self.linear.items():
-            total -= float(c @ values[v.key])
-        for term in self.nonlinear:
-            total -= term.value(values[term.variable.key], term.others(values))
-        return total
+def _dims(dims: str | Sequence[str]) -> tuple[str, ...]:
+    return (dims,) if isinstance(dims, str) else tuple(dims)
 
 
-def _check_curve(variable: Variable, curve: Curve) -> None:
-    """Raises DataError where a curve has another number of entries than its variable."""
-    begin = np.clip(variable.start, variable.lower, variable.upper)
-    with np.errstate(all="ignore"):
-        try:
-            shape = np.shape(curve.first(begin))
-        except ValueError as error:
-            raise DataError(f"the curve of {variable.key} does not fit it: {error}") from error
-    if shape != begin.shape:
-        raise DataError(f"the curve of {variable.key} returns shape {shape}, not {begin.shape}")
+def _negative(coefficient: Coefficient) -> Coefficient:
+    if isinstance(coefficient, Mapping):
+        return {label: -c for label, c in coefficient.items()}
+    return -coefficient if sp.issparse(coefficient) else -np.asarray(coefficient, dtype=float)
 
 
-def _matrix(what: str, coefficient: Coefficient, rows: int, columns: int) -> sp.csr_array:
-    if sp.issparse(coefficient):
-        matrix = sp.csr_array(coefficient)
-    else:
-        array = real_numbers(what, coefficient)
-        if array.ndim == 2:
-            matrix = sp.csr_array(array)
-        else:
-            if rows != columns or array.size not in (1, rows):
-                raise DataError(
-                    f"{what}: a diagonal of {array.size} entries does not fit {rows} rows and "
-                    f"{columns} variables"
-                )
-            matrix = sp.csr_array(sp.diags_array(np.broadcast_to(array, (rows,)).astype(float)))
-    if matrix.shape != (rows, columns):
-        raise DataError(f"{what}: expected a {rows} x {columns} matrix, got {matrix.shape}")
-    if not np.isfinite(real_numbers(what, matrix.data)).all():
-        raise DataError(f"{what}: a coefficient is not finite")
-    return matrix
+def _size(low: FloatArray, high: FloatArray, far: FloatArray, known: float | None) -> FloatArray:
+    """Scale of a variable: of its unit, but no more than its range."""
+    size = np.minimum(np.maximum(np.abs(low), np.abs(high)), far)
+    size = np.where((size > 0.0) & np.isfinite(size), size, known or 1.0)
+    return size if known is None else np.minimum(size, known)
+
+
+def _largest(matrices: Mapping[Variable, sp.csr_array], rows: int) -> FloatArray:
+    """(row,) largest term at the scales of the variables; one where there is none."""
+    size = np.zeros(rows)
+    for v, matrix in matrices.items():
+        size = np.maximum(size, (abs(matrix) @ sp.diags_array(v.scale)).max(axis=1).toarray())
+    return np.where(size > 0.0, size, 1.0)

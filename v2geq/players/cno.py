@@ -25,7 +25,7 @@ def cno(scenario: Scenario, energy_reach: float) -> Program:
     `net_upper`, `net_lower`: Cmin <= c+ - c- <= Cmax with multipliers nu_up, nu_lo >= 0 ($/kWh).
     Sells `charge` at the charging price and, with V2G, resells `discharge`.
     """
-    p = Program("cno", scenario.money_scale)
+    p = Program("cno", scenario.money_scale, title="Charging network operator")
     names = list(scenario.stations.index)
     rows = len(names)
     shape: dict[str, Any] = {

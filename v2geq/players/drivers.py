@@ -12,7 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
-from v2geq.mcp.program import Program, Variable
+from v2geq.mcp.program import Program
+from v2geq.mcp.terms import Variable
 from v2geq.roads.delay import TravelTime
 from v2geq.scenario import Scenario
 from v2geq.trips.costs import constant_cost
@@ -31,7 +32,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     are the priced travel and waiting times ($/veh). Energy is bought at the charging price and sold
     at the discharging price.
     """
-    p = Program("drivers", scenario.money_scale)
+    p = Program("drivers", scenario.money_scale, title="Drivers")
     omega = traffic.value_of_time
     graph, stations = traffic.graph, len(scenario.stations)
     flows: dict[str, Variable] = {}

@@ -75,7 +75,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
     case, lines, buses = scenario.case, scenario.lines, scenario.buses
     limits = case.feeder_settings
     power = scenario.power_scale
-    p = Program("dso", scenario.money_scale)
+    p = Program("dso", scenario.money_scale, title="Distribution system operator")
 
     kw: dict[str, Any] = {"unit": "kW", "scale": power}
     kvar: dict[str, Any] = {"unit": "kvar", "scale": power}
@@ -160,7 +160,7 @@ def dso(scenario: Scenario, power_reach: float) -> Program:
         meaning="reactive supply of generators, sources and capacitors (q_DG + q_shunt)",
     )
 
-    p.cost(p_tso, s.price)
+    p.cost(p_tso, s.price, term="TSO purchase")
     p.sell("tso_price", {p_tso: np.ones((1, 1))}, 1)
     p.sell("wheeling_price", {withdrawal: 1.0}, len(buses))
 

@@ -5,6 +5,7 @@ spec section 4.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
+from v2geq.labelled import Labelled, placed
 from v2geq.mcp.curves import Formula, Integrable, Linear, Quadratic, Written
 from v2geq.mcp.expression import Expression
 from v2geq.mcp.program import Program
@@ -83,19 +85,33 @@ def generation_cost(scenario: Scenario, lse: str) -> list[tuple[slice, Written]]
     return curves
 
 
-def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) -> Program:
+def lse(
+    scenario: Scenario,
+    name: str,
+    energy_reach: float,
+    power_reach: float,
+    sites: Sequence[str] = (),
+) -> Program:
     """The program of LSE `name`.
+
+    Parameters
+    ----------
+    energy_reach, power_reach
+        Energy all vehicles could charge, and power the feeder could carry, kW: they bound the
+        deviation problem.
+    sites
+        Buses at which others trade energy; the LSE takes its portion over from them.
 
     Notes
     -----
     Variables, kW: `sales` by bus (q), `shed` by bus, `generation` by generator, `to_station` (h+)
-    and `from_station` (h-, with V2G only) by station, `import` (m). The row `energy` balances
-    supply and sales; its multiplier is theta_k. The LSE pays the wheeling price on its net
-    withdrawal.
+    and `from_station` (h-, with V2G only) by station, `import` (m), `take` by site. The row
+    `energy` balances supply and sales; its multiplier is theta_k. The LSE pays the wheeling price
+    on its net withdrawal.
     """
     case = scenario.case
     power, price = scenario.power_scale, scenario.price_scale
-    p = Program(player_name(name), scenario.money_scale)
+    p = Program(player_name(name), scenario.money_scale, title="Load serving entity")
     kw: dict[str, Any] = {"unit": "kW", "scale": power}
     n = len(scenario.buses)
 
@@ -166,8 +182,8 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
         p.cournot_revenue(
             sales, inverse_demand(scenario), [f"{player_name(k)}.sales" for k in rivals]
         )
-    p.cost(shed, case.market.voll)
-    p.separable_cost(generation, _Joined(generation_cost(scenario, name)))
+    p.cost(shed, case.market.voll, term="lost load")
+    p.separable_cost(generation, _Joined(generation_cost(scenario, name)), term="generation")
     p.sell("tso_price", {bought: -np.ones((1, 1))}, 1)
     p.sell("purchase_price", {to_station: 1.0}, len(stations))
 
@@ -200,6 +216,19 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
         p.sell("resale_price", {from_station: -1.0}, len(stations))
         net[from_station] = at_station
         energy[from_station] = np.ones((1, len(stations)))
+    if sites:
+        take = p.variable(
+            "take",
+            ("bus",),
+            sites,
+            **kw,
+            lower=-np.inf,
+            reach=power_reach,
+            meaning="taken over from a site",
+        )
+        p.sell("site_price", {take: -1.0}, at=[(name, bus) for bus in sites])
+        net[take] = at(np.array([where[b] for b in sites], dtype=np.int64))
+        energy[take] = np.ones((1, len(sites)))
     p.sell("wheeling_price", net, n, constant=-firm)
     p.equality(
         "energy",
@@ -212,6 +241,75 @@ def lse(scenario: Scenario, name: str, energy_reach: float, power_reach: float) 
         meaning="supply equals sales and served firm load (theta)",
     )
     return p
+
+
+def theta_key(name: str) -> str:
+    """Block of the energy price theta of an LSE."""
+    return f"{player_name(name)}.energy"
+
+
+def responsive_sales(scenario: Scenario, values: Mapping[str, FloatArray]) -> FloatArray:
+    """Total price-responsive sales S_i at the buses of `demand_buses`, kW."""
+    total = np.zeros(len(demand_buses(scenario)))
+    for k in scenario.case.lses.index:
+        total = total + values[f"{player_name(k)}.sales"]
+    return total
+
+
+def results(
+    scenario: Scenario, programs: Mapping[str, Program], values: Mapping[str, FloatArray]
+) -> Iterator[Labelled]:
+    """What the LSEs buy, sell, generate and shed."""
+    names = [str(k) for k in scenario.case.lses.index]
+    own = {k: programs[player_name(k)] for k in names}
+
+    def by(
+        what: str, dims: tuple[str, ...], name: str, meaning: str, *, by_lse: bool = False
+    ) -> Labelled:
+        """One variable of all LSEs: summed by label, or by LSE and label."""
+        blocks = {k: p[what] for k, p in own.items() if what in p}
+        listed = [
+            ((k, *label) if by_lse else label) for k, v in blocks.items() for label in v.labels
+        ]
+        labels = tuple(dict.fromkeys(listed))
+        place = {label: i for i, label in enumerate(labels)}
+        parts = {
+            v.key: placed(
+                [place[(k, *label) if by_lse else label] for label in v.labels], len(labels)
+            )
+            for k, v in blocks.items()
+        }
+        total = sum((m @ values[key] for key, m in parts.items()), np.zeros(len(labels)))
+        return Labelled(name, dims, total, "kW", meaning, labels, parts)
+
+    at = demand_buses(scenario)
+    sold = responsive_sales(scenario, values)
+    price = inverse_demand(scenario).value(sold) if len(at) else sold
+    where = tuple((scenario.buses[i],) for i in at)
+    yield Labelled(
+        "retail_price",
+        ("bus",),
+        price,
+        "$/kWh",
+        "price of responsive demand (phi)",
+        where,
+        fill=np.nan,
+    )
+    yield by("sales", ("bus",), "sales_kw", "sales to responsive demand")
+    yield Labelled("firm_kw", ("bus",), scenario.firm_kw, "kW", "firm load")
+    yield by("shed", ("bus",), "shed_kw", "firm load not served")
+    both = ("lse", "bus")
+    yield by("shed", both, "shed_by_lse_kw", "firm load not served, by LSE", by_lse=True)
+    thetas = np.array([values[theta_key(k)][0] for k in names])
+    single = {theta_key(k): placed([i], len(names)) for i, k in enumerate(names)}
+    yield Labelled(
+        "theta", ("lse",), thetas, "$/kWh", "energy price of an LSE (theta)", parts=single
+    )
+    yield by("import", ("lse",), "import_kw", "bought via the TSO (m)", by_lse=True)
+    yield by("generation", ("generator",), "generation_kw", "generation")
+    both = ("lse", "station")
+    yield by("to_station", both, "to_station_kw", "sold to the CNO (h+)", by_lse=True)
+    yield by("from_station", both, "from_station_kw", "bought from the CNO (h-)", by_lse=True)
 
 
 class _Joined:

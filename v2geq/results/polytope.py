@@ -20,7 +20,7 @@ import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.mcp.assemble import MCP
-from v2geq.mcp.program import CournotRevenue, SeparableCost
+from v2geq.mcp.terms import CournotRevenue, SeparableCost
 
 TIGHT = 1e-7
 """Scaled distance from a bound up to which an entry may be at it."""

@@ -10,9 +10,9 @@ import numpy as np
 from v2geq.arrays import FloatArray
 from v2geq.data.checks.unused import unused, unused_changes
 from v2geq.errors import listed
-from v2geq.market.accounts import Accounts, responsive_sales
+from v2geq.market.accounts import Accounts
 from v2geq.market.coupling import Coupled
-from v2geq.players.lse import demand_buses
+from v2geq.players.lse import demand_buses, responsive_sales
 from v2geq.results.path_flows import PathFlows
 from v2geq.trips.traffic import out_of_reach
 
@@ -108,7 +108,7 @@ def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatAr
             out.append(f"the {word} voltage {bound} pu binds at buses {listed(tight)}")
     at = demand_buses(coupled.scenario)
     limit = case.market.demand_range * coupled.scenario.responsive_kw[at]
-    beyond = responsive_sales(coupled, values) > limit * (1.0 + 1e-9)
+    beyond = responsive_sales(coupled.scenario, values) > limit * (1.0 + 1e-9)
     if case.market.inverse_demand != "linear" and beyond.any():
         names = [coupled.scenario.buses[i] for i in at[beyond]]
         out.append(

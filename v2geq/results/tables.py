@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
-from v2geq.market.accounts import responsive_sales
+from v2geq.labelled import Labelled, eye
 from v2geq.market.coupling import Coupled
-from v2geq.market.prices import thetas, traded
-from v2geq.players.lse import demand_buses, inverse_demand, player_name
+from v2geq.market.prices import results as prices
+from v2geq.mcp.block import paired_unit
+from v2geq.mcp.program import Program
+from v2geq.mcp.terms import Constraint, Variable
+from v2geq.players.lse import results as lse_results
 from v2geq.trips.costs import path_costs
 from v2geq.trips.traffic import Traffic
 
@@ -33,16 +37,18 @@ def tables(coupled: Coupled, values: Mapping[str, FloatArray]) -> xr.Dataset:
     """
     import xarray as xr
 
+    coords = coordinates(coupled)
+    # what is out of service is listed with NaN
+    service = {**coords, "bus": list(coupled.scenario.buses)}
     data: dict[str, Any] = {}
+    for result in handed_out(coupled, values):
+        dims, whole = _spread(result, coords, service)
+        data[result.name] = (dims, whole, {"unit": result.unit, "long_name": result.meaning})
+    return xr.Dataset(data, coords=coords)
 
-    def put(name: str, dims: tuple[str, ...], array: Any, unit: str, text: str) -> None:
-        data[name] = (dims, np.asarray(array), {"unit": unit, "long_name": text})
 
-    _power(coupled, values, put)
-    _stations(coupled, values, put)
-    _market(coupled, values, put)
-    for item in coupled.traffic.results(values):
-        put(*item)
+def coordinates(coupled: Coupled) -> dict[str, Any]:
+    """Labels of the dimensions that results share."""
     scenario, case = coupled.scenario, coupled.scenario.case
     coords: dict[str, Any] = {
         "bus": list(case.feeder.buses.index),
@@ -57,77 +63,90 @@ def tables(coupled: Coupled, values: Mapping[str, FloatArray]) -> xr.Dataset:
         coords[f"od_{name}"] = [f"{o}-{d}" for o, d in pairs]
         coords[f"origin_{name}"] = (f"od_{name}", [o for o, _ in pairs])
         coords[f"destination_{name}"] = (f"od_{name}", [d for _, d in pairs])
-    return xr.Dataset(data, coords=coords)
+    return coords
 
 
-def firm_prices(coupled: Coupled, fee: FloatArray, theta: FloatArray) -> FloatArray:
-    """(bus,) price of one more firm kW, $/kWh: sum_k portion_k * min(lambda + theta_k, VoLL).
-
-    Where an LSE sheds all of its firm load at a bus one more kW is shed as well, whatever energy is
-    worth there (section 5).
-    """
-    case = coupled.scenario.case
-    portion = case.lses["portion"].to_numpy(dtype=float)
-    price: FloatArray = np.minimum(fee[:, None] + theta, case.market.voll) @ portion
-    return price
+def labels_of(coupled: Coupled, result: Labelled) -> Sequence[tuple[str, ...]]:
+    """Labels of a result's values, in their order."""
+    if result.labels is not None or not result.dims:
+        return result.labels or ((),)
+    (name,) = result.dims
+    names = coupled.scenario.buses if name == "bus" else coordinates(coupled)[name]
+    return [(str(n),) for n in names]
 
 
-def _power(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None:
-    scenario, case = coupled.scenario, coupled.scenario.case
-    every = {b: i for i, b in enumerate(case.feeder.buses.index)}
-    alive = np.array([every[b] for b in scenario.buses])
+def handed_out(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
+    """Results of all layers and players."""
+    scenario = coupled.scenario
+    yield from prices(coupled, values)
+    yield from lse_results(scenario, coupled.programs, values)
+    yield from _grid(coupled, values)
+    yield from coupled.traffic.results(values)
+    for program in coupled.own_programs:
+        yield from _own(program, values, set(_COORDINATES))
 
-    def spread(array: FloatArray, at: np.ndarray | None = None, fill: float = np.nan) -> FloatArray:
-        out = np.full(len(every), np.nan)
-        out[alive] = fill
-        out[alive if at is None else alive[at]] = array
-        return out
 
-    fee = values["wheeling_price"]
-    theta = thetas(coupled, values)
-    energy = float(case.lses["portion"].to_numpy(dtype=float) @ theta)
-    put(
-        "dlmp",
-        ("bus",),
-        spread(fee + energy),
-        "$/kWh",
-        "price of energy at a bus: of one more kW that is injected or must be served (lambda + "
-        "theta)",
-    )
-    put(
-        "firm_price",
-        ("bus",),
-        spread(firm_prices(coupled, fee, theta)),
-        "$/kWh",
-        "price of one more kW of firm load, which may be shed: by LSE at most the value of lost "
-        "load",
-    )
-    put("wheeling_price", ("bus",), spread(fee), "$/kWh", "wheeling fee from the root (lambda)")
-    put(
-        "energy_price",
-        ("bus",),
-        spread(np.full(len(fee), energy)),
-        "$/kWh",
-        "energy price of the LSEs, weighted by their portions (theta)",
-    )
-    at = demand_buses(scenario)
-    sold = responsive_sales(coupled, values)
-    price = inverse_demand(scenario).value(sold) if len(at) else sold
-    put("retail_price", ("bus",), spread(price, at), "$/kWh", "price of responsive demand (phi)")
-    put("sales_kw", ("bus",), spread(sold, at, 0.0), "kW", "sales to responsive demand")
-    put("firm_kw", ("bus",), spread(scenario.firm_kw), "kW", "firm load")
-    shed = np.zeros(len(scenario.buses))
-    by_lse = []
-    for k in case.lses.index:
-        program = coupled.programs[player_name(k)]
-        variable = next(v for v in program.variables if v.name == "shed")
-        own = np.zeros(len(scenario.buses))
-        where = [scenario.bus_position[label[0]] for label in variable.labels]
-        own[where] = values[variable.key]
-        shed += own
-        by_lse.append(spread(own))
-    put("shed_kw", ("bus",), spread(shed), "kW", "firm load not served")
-    put("shed_by_lse_kw", ("lse", "bus"), np.stack(by_lse), "kW", "firm load not served, by LSE")
+_COORDINATES = ("bus", "line", "station", "lse", "generator", "arc")
+
+
+def _own(
+    program: Program, values: Mapping[str, FloatArray], known: Collection[str]
+) -> Iterator[Labelled]:
+    """Variables and multipliers of a player of the user; dimensions of its own bear its name."""
+    blocks: list[tuple[Variable | Constraint, str, str]] = []
+    blocks += [(v, v.unit, "") for v in program.variables]
+    blocks += [(c, paired_unit(c.unit), "price of: ") for c in program.constraints]
+    for block, unit, word in blocks:
+        here = values[block.key]
+        yield Labelled(
+            block.key,
+            tuple(d if d in known else f"{program.player}.{d}" for d in block.dims),
+            here if block.dims else here[0],
+            unit,
+            word + (block.meaning or block.name),
+            block.labels,
+            {block.key: eye(len(here))},
+            np.nan,
+        )
+
+
+def _spread(
+    result: Labelled, coords: dict[str, Any], service: Mapping[str, Any]
+) -> tuple[tuple[str, ...], Any]:
+    """Dimensions and values over whole coordinates; new ones are added to them."""
+    values, labels = np.asarray(result.values), result.labels
+    if not result.dims:
+        return (), values.item()
+    for d, name in enumerate(result.dims):
+        if name not in coords:
+            assert labels is not None
+            coords[name] = list(dict.fromkeys(label[d] for label in labels))
+    if labels is None and "bus" not in result.dims:
+        return result.dims, values
+    if labels is None:
+        labels = tuple((bus,) for bus in service["bus"])
+    place = [{str(n): i for i, n in enumerate(coords[d])} for d in result.dims]
+    whole = np.full([len(p) for p in place], np.nan if values.dtype.kind == "f" else 0)
+    alive = [
+        [p[str(n)] for n in service.get(d, coords[d])]
+        for p, d in zip(place, result.dims, strict=True)
+    ]
+    whole[np.ix_(*alive)] = result.fill
+    for label, value in zip(labels, values.tolist(), strict=True):
+        whole[tuple(p[n] for p, n in zip(place, label, strict=True))] = value
+    return result.dims, whole
+
+
+def _grid(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
+    scenario = coupled.scenario
+    out: list[Labelled] = []
+
+    def put(*result: Any) -> None:
+        out.append(Labelled(*result))
+
+    def spread(values: FloatArray) -> FloatArray:
+        return values
+
     put("voltage_pu", ("bus",), spread(np.sqrt(values["dso.v_squared"])), "pu", "voltage")
     put("withdrawal_kw", ("bus",), spread(values["dso.withdrawal"]), "kW", "net withdrawal")
     put("island", ("bus",), spread(scenario.island.astype(float)), "", "island; 0 has the root")
@@ -142,67 +161,22 @@ def _power(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None
     put("loading", ("line",), np.hypot(p, q) / lines.rating_kva, "", "apparent flow over rating")
     put("tso_import_kw", (), values["dso.p_tso"][0], "kW", "bought from the TSO")
     put("tso_reactive_kvar", (), values["dso.q_tso"][0], "kvar", "reactive supply of the TSO")
-
-
-def _stations(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None:
-    s = ("station",)
-    charge = values["cno.charge"]
-    none = np.full(len(charge), np.nan)
-    discharge = values.get("cno.discharge", np.zeros(len(charge)))
-    put("charge_price", s, values["charge_price"], "$/kWh", "paid by vehicles that charge (rho+)")
-    put(
-        "discharge_price",
-        s,
-        values.get("discharge_price", none),
-        "$/kWh",
-        "paid to vehicles that discharge (rho-)",
-    )
-    put("purchase_price", s, values["purchase_price"], "$/kWh", "paid by the CNO to LSEs (pi+)")
-    put(
-        "resale_price",
-        s,
-        values.get("resale_price", none),
-        "$/kWh",
-        "paid by LSEs to the CNO (pi-)",
-    )
-    trade = traded(coupled, values)
-    sold = trade.get("discharge_price", np.zeros(len(charge)))
-    put("charge_traded", s, trade["charge_price"].astype("int8"), "", "1 where vehicles charge")
-    put("discharge_traded", s, sold.astype("int8"), "", "1 where they discharge")
-    put("charge_kw", s, charge, "kW", "energy sold to vehicles (c+)")
-    put("discharge_kw", s, discharge, "kW", "energy bought from vehicles (c-)")
-
-
-def _market(coupled: Coupled, values: Mapping[str, FloatArray], put: Any) -> None:
-    case, scenario = coupled.scenario.case, coupled.scenario
-    players = [player_name(k) for k in case.lses.index]
-    put("theta", ("lse",), thetas(coupled, values), "$/kWh", "energy price of an LSE (theta)")
-    put("tso_price", (), values["tso_price"][0], "$/kWh", "price of TSO energy (tau)")
-    imports = [values[f"{p}.import"][0] for p in players]
-    put("import_kw", ("lse",), imports, "kW", "bought via the TSO (m)")
-    generation = np.zeros(len(scenario.generators))
-    position = {g: i for i, g in enumerate(scenario.generators.index)}
-    for p in players:
-        program = coupled.programs[p]
-        variable = next(v for v in program.variables if v.name == "generation")
-        generation[[position[label[0]] for label in variable.labels]] = values[variable.key]
-    put("generation_kw", ("generator",), generation, "kW", "generation")
-    both = ("lse", "station")
-    zero = np.zeros(len(scenario.stations))
-    put(
-        "to_station_kw",
-        both,
-        np.stack([values[f"{p}.to_station"] for p in players]),
-        "kW",
-        "sold to the CNO (h+)",
-    )
-    put(
-        "from_station_kw",
-        both,
-        np.stack([values.get(f"{p}.from_station", zero) for p in players]),
-        "kW",
-        "bought from the CNO (h-)",
-    )
+    direct = {
+        "withdrawal_kw": "dso.withdrawal",
+        "p_kw": "dso.p_line",
+        "q_kvar": "dso.q_line",
+        "tso_import_kw": "dso.p_tso",
+        "tso_reactive_kvar": "dso.q_tso",
+    }
+    for result in out:
+        if result.name == "voltage_pu":
+            half = sp.csr_array(sp.diags_array(0.5 / np.asarray(result.values)))
+            yield result._replace(parts={"dso.v_squared": half})
+        elif result.name in direct:
+            key = direct[result.name]
+            yield result._replace(parts={key: eye(len(values[key]))})
+        else:
+            yield result
 
 
 def path_table(traffic: Traffic, values: Mapping[str, FloatArray], name: str) -> pd.DataFrame:

@@ -18,10 +18,10 @@ import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import listed
+from v2geq.labelled import Labelled
 from v2geq.market.coupling import Coupled, couple
-from v2geq.market.prices import STATION_PRICES, thetas, traded
+from v2geq.market.prices import starting_prices, traded
 from v2geq.mcp.assemble import MCP
-from v2geq.players.lse import player_name
 from v2geq.results.path_flows import with_cheapest_paths
 from v2geq.results.polytope import (
     SPANNED,
@@ -30,13 +30,15 @@ from v2geq.results.polytope import (
     multipliers,
     strategies,
 )
-from v2geq.results.tables import tables
+from v2geq.results.tables import handed_out, labels_of, tables
 from v2geq.trips.generation import price_all
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("result", "label", "low", "high", "status", "proof")
+PRICES = ("dlmp", "firm_price", "charge_price", "discharge_price")
+"""Results whose uniqueness belongs to every equilibrium."""
 UNIQUE, INTERVAL, UNKNOWN = "unique", "interval", "unknown"
 STRICT, REGULAR, LINEAR = "strict monotonicity", "regular active set", "LP"
 WIDTH = 1e-7
@@ -55,7 +57,7 @@ SMALL_ROAD = 100
 
 @dataclass(frozen=True)
 class Linear:
-    """A result as linear function of blocks of z: one row of every matrix per label.
+    """A result near a point as linear function of blocks of z: a row of every part per label.
 
     `start` is the result at the point at hand; `scale` what differences are compared with.
     """
@@ -65,6 +67,19 @@ class Linear:
     parts: Mapping[str, sp.csr_array]
     start: FloatArray
     scale: float
+
+    @staticmethod
+    def of(coupled: Coupled, result: Labelled) -> Linear | None:
+        """A result that says how it follows from the blocks of the problem; else None."""
+        if not result.parts:
+            return None
+        mcp, start = coupled.mcp, np.atleast_1d(np.asarray(result.values, dtype=float))
+        size = sum(
+            (abs(part) @ mcp.scale[mcp[name].slice] for name, part in result.parts.items()),
+            np.zeros(len(start)),
+        )
+        labels = [", ".join(map(str, label)) for label in labels_of(coupled, result)]
+        return Linear(result.name, labels, result.parts, start, float(size.max(initial=0.0)) or 1.0)
 
     def weights(self, mcp: MCP, polytope: Polytope) -> sp.csr_array:
         """(label, entry) change of the result per move of the polytope's entries."""
@@ -104,11 +119,12 @@ def uniqueness(
     prices = _Search(coupled, point, multipliers(coupled.mcp, point))
     trade = traded(coupled, values)
     rows = []
-    for quantity in _prices(coupled, values, full=full):
-        idle = ~trade[quantity.result] if quantity.result in trade else None
-        rows += prices.rows(quantity, skip=idle)
-        if idle is not None:
-            rows += _untraded(prices, quantity, idle, paid=full)
+    for quantity in _linear(coupled, values, strategies=False):
+        if quantity.result in PRICES or full:
+            idle = ~trade[quantity.result] if quantity.result in trade else None
+            rows += prices.rows(quantity, skip=idle)
+            if idle is not None:
+                rows += _untraded(prices, quantity, idle, paid=full)
     if full:
         rows += _beside_prices(prices, values, {row[0] for row in rows})
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -119,11 +135,11 @@ def _beside_prices(
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of all results but those `done`."""
     wide, wide_values, complete = with_cheapest_paths(prices.coupled, values)
-    wide = replace(wide, mcp=couple(wide.scenario, wide.traffic).mcp)
+    wide = replace(wide, mcp=couple(wide.scenario, wide.traffic, wide.own).mcp)
     point = wide.mcp.join(wide_values)
     polytope, strict = strategies(wide.mcp, point)
     flows = _Search(wide, point, polytope, exact=complete, strict=strict)
-    for quantity in _quantities(wide, wide_values):
+    for quantity in _linear(wide, wide_values, strategies=True):
         done.add(quantity.result)
         yield from flows.rows(quantity)
     # what is left is no linear function: it is unique where nothing that may move changes it
@@ -142,6 +158,17 @@ def _beside_prices(
                 yield name, text, np.nan, np.nan, UNKNOWN, ""
             else:
                 yield name, text, float(value), float(value), UNIQUE, REGULAR
+
+
+def _linear(
+    coupled: Coupled, values: Mapping[str, FloatArray], *, strategies: bool
+) -> Iterator[Linear]:
+    """Results linear in strategies, or in multipliers and prices, near the point."""
+    own = {v.key for p in coupled.mcp.programs for v in p.variables}
+    for result in handed_out(coupled, values):
+        linear = Linear.of(coupled, result)
+        if linear is not None and (own & set(result.parts or ()) != set()) == strategies:
+            yield linear
 
 
 def changing(coupled: Coupled, z: FloatArray, polytope: Polytope) -> dict[str, BoolArray]:
@@ -295,7 +322,7 @@ class _Search:
         roads = traffic.with_paths(price_all(traffic, traffic.conditions(values), limit).paths)
         if roads.columns == traffic.columns:
             return False
-        self.coupled = couple(coupled.scenario, roads)
+        self.coupled = couple(coupled.scenario, roads, coupled.own)
         self.z = self.coupled.mcp.carry(mcp, self.z)
         self.polytope = multipliers(self.coupled.mcp, self.z)
         self.moves = self.polytope.moves()
@@ -320,7 +347,8 @@ def _untraded(
     charging = quantity.result in ("charge_price", "purchase_price")
     drivers = "charge_price" if charging else "discharge_price"
     markup = values[drivers] - quantity.start
-    _, settled = search.changes(_canonical(coupled, values, quantity.result))
+    start = starting_prices(coupled, search.z)[quantity.result]
+    _, settled = search.changes(replace(quantity, parts=start))
     for s in np.flatnonzero(idle).tolist():
         label, here = quantity.labels[s], float(quantity.start[s])
         if not (search.monotone and settled[s]):
@@ -394,153 +422,3 @@ def _first_vehicle(
             return -np.inf if charging else np.inf
         price = max(ends) if charging else min(ends)
     return np.nan
-
-
-# ---------------------------------------------------------------------------------------------
-# Results as linear functions
-
-
-def _ones(n: int, at: FloatArray | None = None) -> sp.csr_array:
-    """(n, 1) ones, or what stands at the labels."""
-    return sp.csr_array(np.ones((n, 1)) if at is None else at.reshape(-1, 1))
-
-
-def _prices(coupled: Coupled, values: Mapping[str, FloatArray], *, full: bool) -> Iterator[Linear]:
-    """Results that hang on multipliers and prices."""
-    scenario, case = coupled.scenario, coupled.scenario.case
-    buses, unit = [str(b) for b in scenario.buses], scenario.price_scale
-    portion = {k: float(p) for k, p in case.lses["portion"].items()}
-    fee = values["wheeling_price"]
-    theta = {k: float(values[f"{player_name(str(k))}.energy"][0]) for k in portion}
-    n, eye = len(buses), sp.eye_array(len(buses), format="csr")
-    energy = {f"{player_name(str(k))}.energy": p * _ones(n) for k, p in portion.items()}
-    dlmp = fee + sum(p * theta[k] for k, p in portion.items())
-    yield Linear("dlmp", buses, {"wheeling_price": eye, **energy}, dlmp, unit)
-    # an LSE that sheds pays the value of lost load, whatever the price of energy
-    parts, price = {}, np.zeros(n)
-    at_fee = np.zeros(n)
-    for k, p in portion.items():
-        program = coupled.programs[player_name(str(k))]
-        shed = next(v for v in program.variables if v.name == "shed")
-        served = np.ones(n)
-        where = [scenario.bus_position[label[0]] for label in shed.labels]
-        served[where] = values[shed.key] <= 1e-9 * scenario.power_scale
-        at_fee += p * served
-        parts[f"{player_name(str(k))}.energy"] = p * _ones(n, served)
-        price += p * np.minimum(fee + theta[k], case.market.voll)
-    parts["wheeling_price"] = sp.csr_array(sp.diags_array(at_fee))
-    yield Linear("firm_price", buses, parts, price, unit)
-    stations = [str(s) for s in scenario.stations.index]
-    at_station = sp.eye_array(len(stations), format="csr")
-    for name in STATION_PRICES if full else STATION_PRICES[:2]:
-        if name in values:
-            yield Linear(name, stations, {name: at_station}, values[name], unit)
-    if not full:
-        return
-    yield Linear("wheeling_price", buses, {"wheeling_price": eye}, fee, unit)
-    yield Linear("energy_price", buses, energy, dlmp - fee, unit)
-    for k in portion:
-        own = f"{player_name(str(k))}.energy"
-        yield Linear("theta", [str(k)], {own: _ones(1)}, values[own], unit)
-    yield Linear("tso_price", [""], {"tso_price": _ones(1)}, values["tso_price"], unit)
-    traffic = coupled.traffic
-    for name in traffic.classes:
-        block = traffic.demand_key(name)
-        factor = 1.0 / traffic.rescaling(name)
-        yield Linear(
-            f"cost_{name}",
-            ["-".join(od) for od in traffic.od_names(name)],
-            {block: sp.csr_array(factor * sp.eye_array(len(values[block])))},
-            traffic.trip_cost(values, name),
-            traffic.free_flow_cost,
-        )
-
-
-def _canonical(coupled: Coupled, values: Mapping[str, FloatArray], result: str) -> Linear:
-    """Price at every station at which trade would start, see `v2geq.market.prices`."""
-    scenario = coupled.scenario
-    stations = [str(s) for s in scenario.stations.index]
-    n = len(stations)
-    at = [scenario.bus_position[b] for b in scenario.stations["bus"]]
-    bus = sp.csr_array((np.ones(n), (np.arange(n), at)), shape=(n, len(scenario.buses)))
-    theta = thetas(coupled, values)
-    buys = result in ("charge_price", "purchase_price")
-    marginal = scenario.case.lses.index[int(theta.argmin() if buys else theta.argmax())]
-    parts = {"wheeling_price": bus, f"{player_name(marginal)}.energy": _ones(n)}
-    if result in ("charge_price", "discharge_price"):
-        eye = sp.eye_array(n, format="csr")
-        parts |= {"cno.net_upper": eye, "cno.net_lower": -eye}
-    return Linear("", stations, parts, np.zeros(n), scenario.price_scale)
-
-
-def _quantities(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Linear]:
-    """Results that are linear in strategies, by the names and labels of `tables`."""
-    scenario, traffic, mcp = coupled.scenario, coupled.traffic, coupled.mcp
-    kw, trade = scenario.power_scale, scenario.station_scale(traffic.energy_reach)
-
-    def block(result: str, name: str, scale: float) -> Linear:
-        own = mcp[name]
-        labels = [", ".join(label) for label in own.labels]
-        return Linear(
-            result, labels, {name: sp.eye_array(len(own), format="csr")}, values[name], scale
-        )
-
-    for result, name, scale in (
-        ("p_kw", "dso.p_line", kw),
-        ("q_kvar", "dso.q_line", kw),
-        ("withdrawal_kw", "dso.withdrawal", kw),
-        ("tso_import_kw", "dso.p_tso", kw),
-        ("tso_reactive_kvar", "dso.q_tso", kw),
-        ("charge_kw", "cno.charge", trade),
-        ("discharge_kw", "cno.discharge", trade),
-        ("flow_veh_h", traffic.arc_key, float(mcp.scale[mcp[traffic.arc_key].start])),
-    ):
-        if name in mcp:
-            yield block(result, name, scale)
-    # near one a move of the square is twice that of the voltage
-    squared = block("voltage_pu", "dso.v_squared", scenario.voltage_scale)
-    voltage = np.sqrt(squared.start)
-    half = sp.csr_array(sp.diags_array(0.5 / voltage))
-    yield replace(squared, parts={"dso.v_squared": half}, start=voltage)
-    if traffic.shared_queues and traffic.queues:
-        stops = float(mcp.scale[mcp[traffic.queue_key].start])
-        yield block("stops_veh_h", traffic.queue_key, stops)
-    names = [str(k) for k in scenario.case.lses.index]
-    for k in names:
-        yield block("generation_kw", f"{player_name(k)}.generation", kw)
-        yield replace(block("import_kw", f"{player_name(k)}.import", kw), labels=[k])
-        for result, what, scale in (
-            ("shed_by_lse_kw", "shed", kw),
-            ("to_station_kw", "to_station", trade),
-            ("from_station_kw", "from_station", trade),
-        ):
-            if f"{player_name(k)}.{what}" in mcp:
-                own = block(result, f"{player_name(k)}.{what}", scale)
-                yield replace(own, labels=[f"{k}, {label}" for label in own.labels])
-    for result, what in (("shed_kw", "shed"), ("sales_kw", "sales")):
-        yield _by_bus(coupled, values, result, [f"{player_name(k)}.{what}" for k in names])
-    for name, demand in traffic.demand.items():
-        incidence = traffic.paths[name].arc_incidence
-        flow = traffic.flow_key(name)
-        yield Linear(
-            f"flow_{name}_veh_h",
-            list(traffic.graph.arcs),
-            {flow: incidence},
-            incidence @ values[flow],
-            float(demand.mean()) if len(demand) else 1.0,
-        )
-
-
-def _by_bus(
-    coupled: Coupled, values: Mapping[str, FloatArray], result: str, blocks: list[str]
-) -> Linear:
-    """Sum over LSEs at every bus where one of them has any."""
-    labels = list(dict.fromkeys(label[0] for b in blocks for label in coupled.mcp[b].labels))
-    place = {label: i for i, label in enumerate(labels)}
-    parts = {}
-    for name in blocks:
-        rows = [place[label[0]] for label in coupled.mcp[name].labels]
-        shape = (len(labels), len(rows))
-        parts[name] = sp.csr_array((np.ones(len(rows)), (rows, np.arange(len(rows)))), shape=shape)
-    total = sum((part @ values[name] for name, part in parts.items()), np.zeros(len(labels)))
-    return Linear(result, labels, parts, total, coupled.scenario.power_scale)

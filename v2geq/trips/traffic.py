@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.data.checks.road import arc_tolls
 from v2geq.data.model.case import DriverClass
-from v2geq.labelled import Labelled
+from v2geq.labelled import Labelled, eye
 from v2geq.roads.delay import TravelTime
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario
@@ -182,27 +182,31 @@ class Traffic:
         )
 
     def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
-        """Stops and waits at stations, flows and times of arcs, trips and their costs."""
-        flow = self.arc_flow(values)
-        arc = ("arc",)
-        yield from self._stops(self.queue_flow(values))
-        yield Labelled("flow_veh_h", arc, flow, "veh/h", "flow of all classes")
+        """Flows and times of arcs, trips and their costs, stops and waits at stations."""
+        flow, arc = self.arc_flow(values), ("arc",)
+        whole = {self.arc_key: eye(len(flow))}
+        yield Labelled("flow_veh_h", arc, flow, "veh/h", "flow of all classes", parts=whole)
         yield Labelled("time_h", arc, self.travel_time.time(flow), "h", "travel time")
         yield Labelled("toll_usd", arc, self.toll, "$/veh", "toll")
         ratio = flow / self.travel_time.capacity
         yield Labelled("volume_capacity", arc, ratio, "", "flow over capacity")
         for name in self.classes:
-            own = self.paths[name].arc_incidence @ self.path_flow(values, name)
-            yield Labelled(f"flow_{name}_veh_h", arc, own, "veh/h", f"flow of class {name}")
+            incidence, text = self.paths[name].arc_incidence, f"flow of class {name}"
+            own, part = incidence @ self.path_flow(values, name), {self.flow_key(name): incidence}
+            yield Labelled(f"flow_{name}_veh_h", arc, own, "veh/h", text, parts=part)
             od, trips, cost = (f"od_{name}",), self.demand[name], self.trip_cost(values, name)
             yield Labelled(f"trips_{name}_veh_h", od, trips, "veh/h", f"trips of class {name}")
-            yield Labelled(f"cost_{name}", od, cost, "$/veh", f"cost of a trip of class {name} (u)")
+            part = {self.demand_key(name): sp.csr_array(eye(len(cost)) / self.rescaling(name))}
+            text = f"cost of a trip of class {name} (u)"
+            yield Labelled(f"cost_{name}", od, cost, "$/veh", text, parts=part)
+        yield from self._stops(self.queue_flow(values))
 
     def _stops(self, flow: FloatArray) -> Iterator[Labelled]:
         """Stops and waits, of both directions and, where these wait apart, of each."""
         at, waits = ("station",), self.waits(flow)
         if self.shared_queues:
-            yield Labelled("stops_veh_h", at, flow, "veh/h", "vehicles that stop")
+            whole = {self.queue_key: eye(len(flow))}
+            yield Labelled("stops_veh_h", at, flow, "veh/h", "vehicles that stop", parts=whole)
             yield Labelled("wait_h", at, waits[0], "h", "waiting time per stop")
             return
         stops = flow[self.queue_of]
