@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from v2geq.data.model.case import Case
 from v2geq.errors import ConvergenceError, DataError, quoted
-from v2geq.market.own import Player, state
+from v2geq.market.own import Player, set_up
 from v2geq.market.solve import failure, solve_market
 from v2geq.results.point import Point
 from v2geq.results.uniqueness import INTERVAL, UNKNOWN, where_used
-from v2geq.scenario import resolve
 from v2geq.show import card
 from v2geq.solvers import solver
 from v2geq.solvers.protocol import Options, Status
@@ -78,12 +77,12 @@ def solve(
     for name, given, kind in (("start", start, Point), ("options", options, Options)):
         if given is not None and not isinstance(given, kind):
             raise DataError(f"{name} = {quoted(given)} is no {kind.__name__}")
-    resolved = resolve(case, scenario, v2g=v2g, changes=set)
+    resolved, own = set_up(case, scenario, v2g=v2g, changes=set, players=players)
     solution, result = solve_market(
         resolved,
         method=method,
         options=options,
-        own=state(resolved, players),
+        own=own,
         start=None if start is None else (start.coupled, start.z),
         progress=progress,
     )

@@ -18,7 +18,8 @@ from v2geq.data.case import admit
 from v2geq.data.model.case import Case
 from v2geq.data.parameters.change import with_changes
 from v2geq.errors import DataError, did_you_mean, listed, quoted
-from v2geq.grid.topology import Lines, Topology, energised
+from v2geq.grid.network import Network, network
+from v2geq.grid.topology import Lines
 from v2geq.show import card
 
 LEAST_PRICE = 1e-4
@@ -36,16 +37,14 @@ class Period(NamedTuple):
 class Scenario:
     """A case under one scenario, with or without V2G.
 
-    Arrays are by energised bus unless said otherwise; kW and kvar, three-phase totals.
+    Arrays are by energised bus; kW, three-phase totals.
 
     Attributes
     ----------
     case : with the changes applied; given : as it was given, a copy nobody else holds
-    buses : energised buses, the root first; dead_buses : buses of removed islands
-    island : island number per bus, 0 is the one of the root
+    network : what is energised, with reactive load and supply and the limits of the feeder
     firm_kw : load that must be served or shed; responsive_kw : reference quantity q0 of the
-        price-responsive demand; reactive_kvar : reactive load
-    reactive_min, reactive_max : reactive supply by sources, generators and capacitors
+        price-responsive demand
     stations : rows of the case's stations that are energised
     generators : likewise
     """
@@ -55,22 +54,41 @@ class Scenario:
     case: Case
     given: Case
     changes: Mapping[str, Any]
-    buses: tuple[str, ...]
-    dead_buses: tuple[str, ...]
-    island: IntArray
-    lines: Lines
+    network: Network
     firm_kw: FloatArray
     responsive_kw: FloatArray
-    reactive_kvar: FloatArray
-    reactive_min: FloatArray
-    reactive_max: FloatArray
     stations: pd.DataFrame
     generators: pd.DataFrame
 
     @property
+    def buses(self) -> tuple[str, ...]:
+        """Energised buses, the root first."""
+        return self.network.buses
+
+    @property
+    def dead_buses(self) -> tuple[str, ...]:
+        """Buses of removed islands."""
+        return self.network.dead_buses
+
+    @property
     def bus_position(self) -> dict[str, int]:
         """Position of every energised bus."""
-        return {b: i for i, b in enumerate(self.buses)}
+        return self.network.bus_position
+
+    @property
+    def island(self) -> IntArray:
+        """Island number per bus, 0 is the one of the root."""
+        return self.network.island
+
+    @property
+    def lines(self) -> Lines:
+        """Energised branches."""
+        return self.network.lines
+
+    @property
+    def where(self) -> str:
+        """Words for errors: the case's place and the scenario."""
+        return f"{self.case.where}: scenario {quoted(self.name)}"
 
     @property
     def load_buses(self) -> IntArray:
@@ -82,18 +100,6 @@ class Scenario:
         """Mean load of energised buses with load, at load factor one, kW (data, not solution)."""
         loads = self.case.feeder.loads["load_kw"].reindex(list(self.buses)).to_numpy(dtype=float)
         return float(loads[loads > 0].mean()) if (loads > 0).any() else 1.0
-
-    @property
-    def voltage_scale(self) -> float:
-        """Mean drop of squared voltage along a line that carries `power_scale`, pu2.
-
-        At most the range it may have, or one line of many ohms would hide the others; at least
-        1e-5, or rounding of voltages near one would show in the scaled residual.
-        """
-        ohm = float(np.mean(self.lines.r_ohm + self.lines.x_ohm)) if self.lines.names else 0.0
-        drop = 2.0 * ohm * self.power_scale / (1000.0 * self.case.feeder.base_kv**2)
-        limits = self.case.feeder_settings
-        return max(min(drop, limits.vmax**2 - limits.vmin**2), 1e-5)
 
     def station_scale(self, energy_reach: float) -> float:
         """Power per station if all vehicles charged, kW, at most `power_scale`.
@@ -123,9 +129,7 @@ class Scenario:
 
     def scale_of(self, unit: str) -> float | None:
         """Magnitude of quantities in a unit among the feeder's data; None for other units."""
-        if unit in ("kW", "kvar"):
-            return self.power_scale
-        return self.voltage_scale if unit == "pu2" else None
+        return self.power_scale if unit in ("kW", "kvar") else None
 
     @property
     def periods(self) -> tuple[Period, ...]:
@@ -148,7 +152,7 @@ class Scenario:
             "lines": len(self.lines.names),
             "household load": f"{self.firm_kw.sum() + self.responsive_kw.sum():.0f} kW, "
             f"{self.firm_kw.sum():.0f} of it firm",
-            "reactive load": f"{self.reactive_kvar.sum():.0f} kvar",
+            "reactive load": f"{self.network.reactive_kvar.sum():.0f} kvar",
             "stations, generators": f"{len(self.stations)}, {len(self.generators)}",
         }
         if self.changes:
@@ -157,7 +161,12 @@ class Scenario:
 
 
 def resolve(
-    case: Case, scenario: str, *, v2g: bool, changes: Mapping[str, Any] | None = None
+    case: Case,
+    scenario: str,
+    *,
+    v2g: bool,
+    changes: Mapping[str, Any] | None = None,
+    others_supply: bool = False,
 ) -> Scenario:
     """Resolve one scenario of `case`.
 
@@ -169,6 +178,8 @@ def resolve(
         Whether stations may buy energy from vehicles.
     changes
         Parameters to change, by name; they win over the scenario's own.
+    others_supply
+        Leave it to the caller, who knows of other suppliers, to `check_supply` of islands.
 
     Raises
     ------
@@ -195,13 +206,10 @@ def resolve(
     for table in (case.scenarios[scenario].set, changes):
         case = with_changes(case, table) if table else case
     data = case.scenarios[scenario]
-    topology = energised(case, data.outages)
-    buses = list(topology.buses)
-    loads = case.feeder.loads.reindex(buses).fillna(0.0)
-    load = loads["load_kw"].to_numpy(dtype=float) * data.load_factor
-    scales = case.feeder_settings.reactive_load_scales
-    reactive = loads["load_kvar"].to_numpy(dtype=float) * (data.load_factor if scales else 1.0)
-    low, high = _reactive_supply(case, data.reactive_sources, topology)
+    grid = network(case, data)
+    buses = list(grid.buses)
+    loads = case.feeder.loads["load_kw"].reindex(buses).fillna(0.0)
+    load = loads.to_numpy(dtype=float) * data.load_factor
     share = case.market.firm_share
     resolved = Scenario(
         name=scenario,
@@ -209,54 +217,33 @@ def resolve(
         case=case,
         given=given,
         changes=changes,
-        buses=topology.buses,
-        dead_buses=topology.dead_buses,
-        island=topology.island,
-        lines=topology.lines,
+        network=grid,
         firm_kw=share * load,
         responsive_kw=(1.0 - share) * load,
-        reactive_kvar=reactive,
-        reactive_min=low,
-        reactive_max=high,
         stations=case.stations[case.stations["bus"].isin(buses)],
         generators=case.generators[case.generators["bus"].isin(buses)],
     )
-    _check_islands(resolved)
-    _check_stiff_voltages(resolved)
+    if not others_supply:
+        check_supply(resolved)
+    grid.check(resolved.where)
     return resolved
 
 
-def _reactive_supply(
-    case: Case, sources: Mapping[str, float], topology: Topology
-) -> tuple[FloatArray, FloatArray]:
-    """Lowest and highest reactive supply per bus, kvar (the root's TSO supply not included)."""
-    at = {b: i for i, b in enumerate(topology.buses)}
-    low, high = np.zeros(len(at)), np.zeros(len(at))
-    for bus, kvar in sources.items():
-        if bus in at:
-            low[at[bus]] -= kvar
-            high[at[bus]] += kvar
-    for _, g in case.generators.iterrows():
-        if g["bus"] in at:
-            low[at[g["bus"]]] += g["min_kvar"]
-            high[at[g["bus"]]] += g["max_kvar"]
-    banks = case.feeder_settings.capacitors
-    for _, c in case.feeder.capacitors.iterrows():
-        if banks == "none" or c["bus"] not in at:
-            continue
-        i = at[c["bus"]]
-        high[i] += c["kvar"]
-        # without the TSO a fixed bank could have no sink, so there it is switched
-        if banks == "fixed" and topology.island[i] == 0:
-            low[i] += c["kvar"]
-    return low, high
+def check_supply(scenario: Scenario, extra_kw: FloatArray | None = None) -> None:
+    """Islands without the substation need supply for their load.
 
+    Parameters
+    ----------
+    extra_kw
+        What others than generators and stations could supply, by energised bus.
 
-def _check_islands(scenario: Scenario) -> None:
-    """Islands without the substation need supply for their load, real and reactive."""
-    where = f"{scenario.case.where}: scenario {quoted(scenario.name)}"
+    Raises
+    ------
+    DataError
+        Where an island has load and nothing could supply any.
+    """
     load = scenario.firm_kw + scenario.responsive_kw
-    supply = np.zeros(len(load))
+    supply = np.zeros(len(load)) if extra_kw is None else extra_kw.copy()
     at = scenario.bus_position
     for _, g in scenario.generators.iterrows():
         supply[at[g["bus"]]] += g["max_kw"]
@@ -270,44 +257,6 @@ def _check_islands(scenario: Scenario) -> None:
             raise DataError(
                 f"an island without the substation has {load[here].sum():.0f} kW of load and no "
                 f"supply (buses {names})",
-                where=where,
+                where=scenario.where,
                 advice="put a generator there, or take the outage away that cuts it off",
-            )
-        need = scenario.reactive_kvar[here].sum()
-        least, most = scenario.reactive_min[here].sum(), scenario.reactive_max[here].sum()
-        if not least - 1e-9 <= need <= most + 1e-9:
-            lack = need - most if need > most else least - need
-            kind = "no reactive source" if least == most == 0 else "too little reactive range"
-            loaded = here & (scenario.reactive_kvar != 0)
-            names = listed([scenario.buses[i] for i in np.flatnonzero(loaded)])
-            raise DataError(
-                f"an island without the substation needs {need:.0f} kvar and has {kind}: sources "
-                f"give {least:.0f} to {most:.0f} kvar, short by {lack:.0f} (buses {names})",
-                where=where,
-                advice="state a source under reactive_sources of the scenario, or give a "
-                "generator there min_kvar and max_kvar",
-            )
-
-
-def _check_stiff_voltages(scenario: Scenario) -> None:
-    """Voltages that follow from the root through branches without impedance must fit the limits."""
-    limits = scenario.case.feeder_settings
-    voltage = {0: limits.root_voltage}
-    lines = scenario.lines
-    stiff = (lines.r_ohm == 0) & (lines.x_ohm == 0)
-    grown = True
-    while grown:
-        grown = False
-        for k in np.flatnonzero(stiff):
-            i, j = int(lines.from_bus[k]), int(lines.to_bus[k])
-            if i in voltage and j not in voltage:
-                voltage[j] = voltage[i] * lines.ratio[k]
-                grown = True
-    for i, v in voltage.items():
-        if not limits.vmin - 1e-9 <= v <= limits.vmax + 1e-9:
-            raise DataError(
-                f"bus {quoted(scenario.buses[i])} is held at {v:.4f} pu by the substation voltage "
-                f"and the regulators, outside the limits {limits.vmin} to {limits.vmax}",
-                where=f"{scenario.case.where}: scenario {quoted(scenario.name)}",
-                advice="change feeder.root_voltage, feeder.regulators, or the limits",
             )

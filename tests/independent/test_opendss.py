@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import spsolve
 
 import v2geq as vg
-from v2geq.players.dso import incidence, voltage_rows
+from v2geq.grid.lindistflow import voltage_rows
 from v2geq.scenario import resolve
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "ieee123_opendss_voltages.csv"
@@ -26,12 +26,12 @@ def linear_voltages(regulators: bool) -> pd.Series:
     case = vg.load_case("ieee123_sioux_falls")
     s = resolve(case, "base", v2g=False, changes={"regulators": regulators})
     assert len(s.buses) == 130
-    a = sp.csc_array(incidence(s)[1:])  # without the root: square
+    a = sp.csc_array(s.network.incidence[1:])  # without the root: square
     p = spsolve(a, (s.firm_kw + s.responsive_kw)[1:])
-    q = spsolve(a, (s.reactive_kvar - s.reactive_max)[1:])
-    assert s.reactive_max.sum() == pytest.approx(750.0)
+    q = spsolve(a, (s.network.reactive_kvar - s.network.reactive_max)[1:])
+    assert s.network.reactive_max.sum() == pytest.approx(750.0)
     assert p[s.lines.from_bus == 0].sum() == pytest.approx(3490.0)
-    v, r, x = voltage_rows(s)
+    v, r, x = voltage_rows(s.network)
     v = sp.csc_array(v)
     squared = spsolve(sp.csc_array(v[:, 1:]), -(r @ p + x @ q) - v[:, [0]].toarray().ravel())
     return pd.Series(np.sqrt(np.r_[1.0, squared]), index=list(s.buses))

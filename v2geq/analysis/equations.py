@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable
 
+from v2geq.grid.power_flow import OPERATOR
 from v2geq.market import coupling
 from v2geq.market.coupling import Coupled
 from v2geq.mcp.program import Program
@@ -47,7 +48,11 @@ def equations_page(coupled: Coupled) -> str:
             continue
         seen.add(kind)
         title, function = _PLAYERS[kind]
-        lines += [f"## {title}", "", f"Stated in `{_place(function)}`.", ""]
+        places = [_place(function)]
+        if player == OPERATOR:
+            places.append(_place(coupled.grid.state))
+        stated = " and ".join(f"`{place}`" for place in places)
+        lines += [f"## {title}", "", f"Stated in {stated}.", ""]
         lines += _variables(program)
         lines += _rows(program)
     lines += ["## Market clearing", "", f"Stated in `{_place(coupling.markets)}`; each row is the"]
@@ -129,4 +134,4 @@ def _kind(player: str) -> str:
 def _place(function: Callable[..., object]) -> str:
     module = inspect.getmodule(function)
     assert module is not None
-    return f"{module.__name__.replace('.', '/')}.py: {function.__name__}"
+    return f"{module.__name__.replace('.', '/')}.py: {function.__qualname__}"

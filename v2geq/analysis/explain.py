@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2geq.errors import DataError, did_you_mean
-from v2geq.players.dso import rating_polygon, voltage_rows
 from v2geq.players.lse import player_name
 from v2geq.results.point import Point
 from v2geq.trips.costs import path_costs, path_terms
@@ -174,7 +173,7 @@ def _explain_price(eq: Point, bus: str) -> Explanation:
             f"bus {bus!r} is out of service in scenario {scenario.name!r}: its part of the feeder "
             "has no supply, load or station"
         )
-    table = _way_table(eq, bus)
+    table = eq.coupled.grid.way(eq.values, bus, eq.values["wheeling_price"])
     at = scenario.bus_position[bus]
     fee, energy = (
         float(eq.values["wheeling_price"][at]),
@@ -187,7 +186,7 @@ def _explain_price(eq: Point, bus: str) -> Explanation:
         _firm_text(eq, bus, fee + energy),
         _unique_text(eq, bus),
         _energy_text(eq),
-        _fee_text(eq, at, table),
+        _fee_text(eq, bus, table),
         _local_text(eq, bus, at),
     ]
     return Explanation(" ".join(p for p in parts if p), table)
@@ -221,61 +220,10 @@ def _unique_text(eq: Point, bus: str) -> str:
     return ""
 
 
-def _way_table(eq: Point, bus: str) -> pd.DataFrame:
-    """Lines from the head of the island to the bus, with what each adds to the wheeling fee.
-
-    From stationarity in a line's real flow: the fee rises by the shadow price of its rating and by
-    what its voltage drop costs.
-    """
-    import pandas as pd
-
-    scenario, values = eq.scenario, eq.values
-    lines = scenario.lines
-    entering = {int(j): k for k, j in enumerate(lines.to_bus)}
-    at, way = scenario.bus_position[bus], []
-    while at in entering:
-        k = entering[at]
-        way.append(k)
-        at = int(lines.from_bus[k])
-    _, r_rows, _ = voltage_rows(scenario)
-    voltage = -(r_rows.T @ values["dso.voltage_drop"])
-    fee = values["wheeling_price"]
-    rows = []
-    for k in reversed(way):
-        step = float(fee[lines.to_bus[k]] - fee[lines.from_bus[k]])
-        rows.append(
-            {
-                "line": lines.names[k],
-                "from_bus": scenario.buses[lines.from_bus[k]],
-                "to_bus": scenario.buses[lines.to_bus[k]],
-                "p_kw": float(values["dso.p_line"][k]),
-                "loading": float(eq.data["loading"].to_numpy()[k]),
-                "voltage_pu": float(np.sqrt(values["dso.v_squared"][lines.to_bus[k]])),
-                "rating_usd_kwh": _rating_price(eq, k, step, float(voltage[k])),
-                "voltage_usd_kwh": float(voltage[k]),
-                "fee_usd_kwh": float(fee[lines.to_bus[k]]),
-            }
-        )
-    columns = ["line", "from_bus", "to_bus", "p_kw", "loading", "voltage_pu"]
-    columns += ["rating_usd_kwh", "voltage_usd_kwh", "fee_usd_kwh"]
-    return pd.DataFrame(rows, columns=columns).set_index("line").round(9)
-
-
-def _rating_price(eq: Point, k: int, step: float, voltage: float) -> float:
-    """Shadow price of a line's rating in its real flow, $/kWh."""
-    limits = eq.scenario.case.feeder_settings
-    if limits.line_rating == "polygon":
-        cos, _, _ = rating_polygon(limits.rating_sides)
-        sides = slice(k * limits.rating_sides, (k + 1) * limits.rating_sides)
-        return float(cos @ eq.values["dso.rating"][sides])
-    # a box is a bound of the flow, its price is what the voltage does not explain
-    return step - voltage
-
-
 def _energy_text(eq: Point) -> str:
     values, scenario = eq.values, eq.scenario
     small = SMALL * scenario.power_scale
-    imported = float(values["dso.p_tso"][0])
+    imported = eq.coupled.grid.import_kw(values)
     limit = scenario.case.substation.import_max
     buying = [
         str(k) for k in scenario.case.lses.index if values[f"{player_name(k)}.import"][0] > small
@@ -290,23 +238,20 @@ def _energy_text(eq: Point) -> str:
     )
 
 
-def _fee_text(eq: Point, at: int, table: pd.DataFrame) -> str:
-    scenario = eq.scenario
-    price = SMALL * scenario.price_scale
+def _fee_text(eq: Point, bus: str, table: pd.DataFrame) -> str:
+    grid, price = eq.coupled.grid, SMALL * eq.scenario.price_scale
     texts = []
     full = table[table["rating_usd_kwh"].abs() > price]
     for line, row in full.iterrows():
         texts.append(f"line {line} is full and adds {row['rating_usd_kwh']:.4f} $/kWh")
     total = float(table["voltage_usd_kwh"].sum())
     if abs(total) > price:
-        limits = scenario.case.feeder_settings
-        v = np.sqrt(eq.values["dso.v_squared"])
-        tight = (v < limits.vmin + 1e-6) | (v > limits.vmax - 1e-6)
-        tight[0] = False
-        names = ", ".join(scenario.buses[i] for i in np.flatnonzero(tight))
+        binding = grid.binding(eq.values)
+        tight = {*binding.lowest, *binding.highest}
+        names = ", ".join(b for b in eq.scenario.buses if b in tight)
         texts.append(f"voltage limits at {names or 'other buses'} add {total:.4f} $/kWh")
-    if scenario.island[at]:
-        head = int(np.flatnonzero(scenario.island == scenario.island[at])[0])
+    head = grid.network.head(bus)
+    if head:
         own = float(eq.values["wheeling_price"][head])
         texts.insert(
             0,

@@ -19,11 +19,11 @@ from v2geq.data.parameters.targets import resolve as resolve_target
 from v2geq.data.parameters.targets import value_of
 from v2geq.errors import DataError, did_you_mean
 from v2geq.market.coupling import Coupled, couple
+from v2geq.market.own import set_up
 from v2geq.results.point import Point
 from v2geq.results.polytope import multipliers, strategies
 from v2geq.results.tables import tables
 from v2geq.results.uniqueness import changing
-from v2geq.scenario import resolve
 from v2geq.solvers.linear import PatternFactor
 from v2geq.trips.traffic import traffic
 
@@ -241,11 +241,14 @@ def _value(eq: Point, name: str) -> float:
 
 def _changed(eq: Point, name: str, value: float) -> Coupled:
     """The problem with one parameter changed, on the same paths."""
-    scenario = resolve(
+    own = eq.coupled.own
+    scenario, own = set_up(
         eq.original,
         eq.scenario.name,
         v2g=eq.scenario.v2g,
         changes={**eq.scenario.changes, name: value},
+        players=own.functions,
+        own=own,
     )
     roads = traffic(scenario, first_paths=False).over(eq.coupled.traffic.paths)
-    return couple(scenario, roads)
+    return couple(scenario, roads, own)

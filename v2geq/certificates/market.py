@@ -233,7 +233,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
     ConvergenceError
         Where a player's own problem has no solution.
     """
-    mcp, scenario, case = coupled.mcp, coupled.scenario, coupled.scenario.case
+    mcp, case = coupled.mcp, coupled.scenario.case
     values = mcp.split(z)
     book = accounts(coupled, values)
     blocks = block_residuals(coupled, z)
@@ -243,16 +243,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
 
     off, worst = row_gap(coupled, z)
 
-    limits = case.feeder_settings
-    v = np.sqrt(np.maximum(values["dso.v_squared"], 0.0))
-    voltage = max(0.0, float((limits.vmin - v).max()), float((v - limits.vmax).max()))
-    rating = 0.0
-    if limits.line_rating == "polygon":
-        apparent = np.hypot(values["dso.p_line"], values["dso.q_line"])
-        rating = float((apparent - scenario.lines.rating_kva).max(initial=0.0))
-    elif limits.line_rating == "box":
-        flows = np.abs(np.stack([values["dso.p_line"], values["dso.q_line"]]))
-        rating = float((flows - scenario.lines.rating_kva).max(initial=0.0))
+    broken = coupled.grid.violations(values)
     outside = np.maximum(mcp.lower - z, z - mcp.upper) / mcp.scale
 
     drivers = wardrop(coupled.traffic, values, exact=case.paths.method == "exact")
@@ -281,8 +272,8 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
             markets=mismatches,
             row_gap=off,
             row_worst=worst,
-            voltage_violation_pu=voltage,
-            rating_violation_kva=rating,
+            voltage_violation_pu=broken.voltage_pu,
+            rating_violation_kva=broken.rating_kva,
             bound_violation=max(0.0, float(outside.max())),
             regrets=table,
             account_gap=abs(book.identity_gap) / float(book.turnover[traders].sum()),

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from v2geq.arrays import FloatArray, IntArray
@@ -45,6 +45,33 @@ class Topology:
     dead_buses: tuple[str, ...]
     island: IntArray
     lines: Lines
+
+    @property
+    def bus_position(self) -> dict[str, int]:
+        """Position of every energised bus."""
+        return {b: i for i, b in enumerate(self.buses)}
+
+    @property
+    def incidence(self) -> csr_array:
+        """Buses x lines: +1 where a line ends, -1 where it begins."""
+        k = np.arange(len(self.lines.names))
+        ones = np.ones(len(k))
+        ends = np.r_[self.lines.to_bus, self.lines.from_bus]
+        shape = (len(self.buses), len(k))
+        return csr_array(coo_array((np.r_[ones, -ones], (ends, np.r_[k, k])), shape=shape))
+
+    def head(self, bus: str) -> int:
+        """Position of the root of a bus's island."""
+        return int(np.argmax(self.island == self.island[self.bus_position[bus]]))
+
+    def way(self, bus: str) -> list[int]:
+        """Positions of the lines from the root of a bus's island to the bus."""
+        entering = {int(j): k for k, j in enumerate(self.lines.to_bus)}
+        at, way = self.bus_position[bus], []
+        while at in entering:
+            way.append(entering[at])
+            at = int(self.lines.from_bus[way[-1]])
+        return way[::-1]
 
 
 def energised(case: Case, outages: Collection[str]) -> Topology:

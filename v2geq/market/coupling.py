@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from v2geq.grid.lindistflow import LinDistFlow
+from v2geq.grid.power_flow import PowerFlow
 from v2geq.market.own import NOBODY, Own, charged, placed, replaced, site_market
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.block import as_labels
@@ -24,7 +26,7 @@ from v2geq.trips.traffic import Traffic
 
 @dataclass(frozen=True)
 class Coupled:
-    """All players of a scenario and the problem that joins them.
+    """All players of a scenario, how power flows, and the problem that joins them.
 
     Attributes
     ----------
@@ -34,6 +36,7 @@ class Coupled:
 
     scenario: Scenario
     traffic: Traffic
+    grid: PowerFlow
     programs: dict[str, Program]
     mcp: MCP
     own: Own
@@ -115,7 +118,8 @@ def couple(scenario: Scenario, traffic: Traffic, own: Own = NOBODY) -> Coupled:
     sites = own.sites(scenario)
     energy = traffic.energy_reach
     power = power_reach(scenario, traffic) + sum(float(m.sum()) for m in own.most_kw(scenario))
-    programs = [cno(scenario, energy), dso(scenario, power)]
+    grid = LinDistFlow(scenario.network, scenario.power_scale, scenario.price_scale)
+    programs = [cno(scenario, energy), dso(scenario, grid, power)]
     programs += [lse(scenario, name, energy, power, sites) for name in scenario.case.lses.index]
     programs.append(drivers(scenario, traffic))
     listed = markets(scenario, energy)
@@ -125,4 +129,4 @@ def couple(scenario: Scenario, traffic: Traffic, own: Own = NOBODY) -> Coupled:
         listed += [site_market(scenario, sites)] if sites else []
         listed += own.markets
     mcp = MCP(programs, listed)
-    return Coupled(scenario, traffic, {p.player: p for p in mcp.programs}, mcp, own)
+    return Coupled(scenario, traffic, grid, {p.player: p for p in mcp.programs}, mcp, own)

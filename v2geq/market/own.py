@@ -17,15 +17,17 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
+from v2geq.data.model.case import Case
 from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.mcp.block import Label
 from v2geq.mcp.checks import vector
 from v2geq.mcp.coefficients import matrix_of
 from v2geq.mcp.convexity import farthest, unbounded
+from v2geq.mcp.document import program_from_document, program_to_document
 from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Offer, Sales, Variable
-from v2geq.scenario import Scenario
+from v2geq.scenario import Scenario, check_supply, resolve
 
 ENERGY = "energy"
 """Name by which players trade at the site of a bus."""
@@ -117,7 +119,37 @@ class Own:
 NOBODY = Own()
 
 
-def state(scenario: Scenario, functions: Iterable[Player]) -> Own:
+def set_up(
+    case: Case,
+    scenario: str,
+    *,
+    v2g: bool,
+    changes: Mapping[str, Any] | None = None,
+    players: Iterable[Player] = (),
+    own: Own = NOBODY,
+) -> tuple[Scenario, Own]:
+    """A scenario and the players of the user in it, from their functions or as stated before.
+
+    Raises
+    ------
+    DataError
+        As `v2geq.scenario.resolve` and `state`.
+    """
+    if isinstance(players, str) or not isinstance(players, Iterable):
+        raise DataError(f"players = {quoted(players)} is no list of functions")
+    functions = tuple(players)
+    others = bool(functions or own.programs)
+    resolved = resolve(case, scenario, v2g=v2g, changes=changes, others_supply=others)
+    if functions:
+        own = state(resolved, functions)
+    else:
+        admit(resolved, own)
+    if others:
+        check_supply(resolved, own.most_kw(resolved)[0])
+    return resolved, own
+
+
+def state(scenario: Scenario, functions: Sequence[Player]) -> Own:
     """Call the users' functions, each with the scenario, and admit what they state.
 
     Raises
@@ -125,9 +157,6 @@ def state(scenario: Scenario, functions: Iterable[Player]) -> Own:
     DataError
         What is no function, or no statement that can be used.
     """
-    if isinstance(functions, str) or not isinstance(functions, Iterable):
-        raise DataError(f"players = {quoted(functions)} is no list of functions")
-    functions = tuple(functions)
     programs: list[Program] = []
     charges: list[Charge] = []
     for function in functions:
@@ -145,7 +174,7 @@ def state(scenario: Scenario, functions: Iterable[Player]) -> Own:
                 )
             programs.append(program)
         charges += stage.charges
-    own = Own(tuple(programs), tuple(charges), functions)
+    own = Own(tuple(programs), tuple(charges), tuple(functions))
     admit(scenario, own)
     return own
 
@@ -231,6 +260,33 @@ def _at_buses(program: Program, offer: Offer) -> tuple[dict[Variable, sp.csr_arr
     what = f"energy sold by player {program.player!r}"
     matrices = {v: matrix_of(f"{what}, {v.key}", c, n, v.labels) for v, c in offer.terms.items()}
     return matrices, vector(f"the constant of {what}", offer.constant, n)
+
+
+def own_to_document(own: Own) -> dict[str, Any]:
+    """Players of the user as plain data; DataError where one cannot be written down."""
+    return {
+        "programs": [program_to_document(p) for p in own.programs],
+        "charges": [[c.market, c.pattern, _plain_factor(c.factor)] for c in own.charges],
+    }
+
+
+def own_from_document(document: Any) -> Own:
+    """Inverse of `own_to_document`; DataError for damaged data."""
+    try:
+        charges = tuple(
+            Charge(str(market), str(pattern), dict(factor) if isinstance(factor, list) else factor)
+            for market, pattern, factor in document["charges"]
+        )
+        programs = list(document["programs"])
+    except (TypeError, ValueError, LookupError) as error:
+        raise DataError(f"the players are damaged ({error!r})") from error
+    return Own(tuple(program_from_document(p) for p in programs), charges)
+
+
+def _plain_factor(factor: Any) -> Any:
+    if isinstance(factor, Mapping):
+        return [[str(label), float(c)] for label, c in factor.items()]
+    return float(factor)
 
 
 # -- sites ----------------------------------------------------------------------------------------

@@ -26,6 +26,17 @@ def formula(variable: Variable, text: str) -> Expression:
     return curve
 
 
+def inverse_demand(variable: Variable, text: str) -> Expression:
+    """A formula in x, proved to fall and to leave the seller's profit concave up to its reach."""
+    where = f"the price of {variable.key}"
+    curve = Expression.parse(text, variable="x", parameters={}, where=where)
+    far = farthest(variable)
+    if np.isinf(far).any() or (variable.lower < 0.0).any():
+        raise unbounded(variable)
+    curve.check_inverse_demand(far)
+    return curve
+
+
 def check_convex(variable: Variable, curve: Curve) -> None:
     """Raises DataError where a curve bends down somewhere on the range of its variable."""
     far = farthest(variable)

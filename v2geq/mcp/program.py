@@ -23,7 +23,14 @@ from v2geq.errors import DataError, did_you_mean
 from v2geq.mcp.block import Label, as_labels
 from v2geq.mcp.checks import positive, real_numbers, unique_labels, usable_bounds, vector
 from v2geq.mcp.coefficients import Coefficient, matrix_of
-from v2geq.mcp.convexity import check_convex, check_curve, farthest, formula, principal_parts
+from v2geq.mcp.convexity import (
+    check_convex,
+    check_curve,
+    farthest,
+    formula,
+    inverse_demand,
+    principal_parts,
+)
 from v2geq.mcp.curves import Curve, Quadratic
 from v2geq.mcp.market import Market
 from v2geq.mcp.terms import (
@@ -200,6 +207,7 @@ class Program:
         price: Any,
         *,
         times: str | None = None,
+        reach: float | FloatArray | None = None,
         name: str = "cost",
         term: str = "",
     ) -> None:
@@ -215,6 +223,8 @@ class Program:
             formula in x as text, "0.01*x**2 + exp(x/50)", or a curve of `v2geq.mcp.curves`.
         times
             Key of a rival's variable the linear cost is proportional to.
+        reach
+            Largest magnitude of a combination that holds rivals' variables.
         name
             Name of the combination, of which the problem gets a variable and a row.
         term
@@ -232,7 +242,7 @@ class Program:
                 f"a cost of player {self.player!r} names {what!r:.60}, which is no variable"
             )
         if isinstance(price, str) or hasattr(price, "second"):
-            of = self._combination(name, what) if isinstance(what, Mapping) else what
+            of = self._combination(name, what, reach) if isinstance(what, Mapping) else what
             curve = formula(of, price) if isinstance(price, str) else price
             if not isinstance(price, str):
                 check_convex(of, curve)
@@ -290,7 +300,7 @@ class Program:
         for v in parts:
             terms[v] = sp.csr_array(vectors[at : at + len(v)].T)
             at += len(v)
-        u = self._combination(name, terms, [str(k) for k in range(1, len(values) + 1)])
+        u = self._combination(name, terms, None, [str(k) for k in range(1, len(values) + 1)])
         self.separable_cost(u, Quadratic(np.zeros(len(values)), 0.5 * values), term=term)
 
     def margin(self, variable: Variable, per_unit: float | FloatArray) -> None:
@@ -302,9 +312,17 @@ class Program:
         more = vector(f"the margin on {variable.key}", per_unit, len(variable))
         self.margins[variable] = self.margins.get(variable, 0.0) + more
 
-    def cournot_revenue(self, variable: Variable, price: Curve, rivals: Sequence[str]) -> None:
-        """Add the revenue of a seller who foresees the price's answer to its own quantity."""
+    def cournot_revenue(
+        self, variable: Variable, price: Curve | str, rivals: Sequence[str] = ()
+    ) -> None:
+        """Add the revenue of a seller who foresees the price's answer to its own quantity.
+
+        `price` is the inverse demand of own and rivals' quantities together, label by label: a
+        falling curve, or a formula in x.
+        """
         self._own(variable, "a revenue")
+        if isinstance(price, str):
+            price = inverse_demand(variable, price)
         check_curve(variable, price)
         self.nonlinear.append(CournotRevenue(variable, price, tuple(rivals)))
 
@@ -312,6 +330,7 @@ class Program:
         self,
         name: str,
         terms: Mapping[Variable | str, Coefficient],
+        reach: float | FloatArray | None = None,
         labels: Sequence[str] | None = None,
     ) -> Variable:
         """A variable equal to a combination of others; a row defines it."""
@@ -336,17 +355,18 @@ class Program:
             "unit": units.pop() if len(units) == 1 else "1",
             "scale": np.where(size > 0.0, size, 1.0),
         }
-        rivals = any(isinstance(key, str) for key in terms)
+        others = {k: _negative(c) for k, c in terms.items() if isinstance(k, str)}
+        if reach is None:
+            reach = np.inf if others else far
         u = self.variable(
             name,
             dims,
             names,
             **common,
             lower=-np.inf,
-            reach=np.inf if rivals else far,
+            reach=reach,
             meaning="combination that a cost is a function of",
         )
-        others = {k: _negative(c) for k, c in terms.items() if isinstance(k, str)}
         self.equality(
             f"{name}_is",
             dims,

@@ -17,13 +17,14 @@ from v2geq.errors import DataError, did_you_mean
 from v2geq.files import as_path
 from v2geq.market.accounts import Accounts
 from v2geq.market.coupling import Coupled, couple
+from v2geq.market.own import set_up
 from v2geq.results import store
 from v2geq.results.path_flows import PathFlows, path_flows
 from v2geq.results.summary import summarise, warnings_of
 from v2geq.results.tables import path_table, tables
 from v2geq.results.uniqueness import notes_on
 from v2geq.results.uniqueness import uniqueness as uniqueness_table
-from v2geq.scenario import Scenario, resolve
+from v2geq.scenario import Scenario
 from v2geq.solvers.protocol import Iteration, Status
 from v2geq.trips.restore import restored
 from v2geq.trips.traffic import traffic
@@ -189,6 +190,7 @@ class Point:
             status=self.status,
             z=self.values,
             traffic=self.coupled.traffic,
+            own=self.coupled.own,
             log=self.log,
             seconds={**self.seconds, "rounds": self.rounds},
             tables=self.data,
@@ -209,11 +211,19 @@ class Point:
         path = as_path(path)
         where = str(path)
         saved = store.read(path)
-        resolved = resolve(saved.case, saved.scenario, v2g=saved.v2g, changes=saved.changes)
+        try:
+            resolved, own = set_up(
+                saved.case, saved.scenario, v2g=saved.v2g, changes=saved.changes, own=saved.own
+            )
+        except DataError as error:
+            raise error.at(where) from None
         # where paths are enumerated the list is made again, and the file's must be the same
         enumerated = resolved.case.paths.method == "enumerate"
         roads = restored(traffic(resolved, first_paths=enumerated), saved.paths, where)
-        coupled = couple(resolved, roads)
+        try:
+            coupled = couple(resolved, roads, own)
+        except DataError as error:
+            raise error.at(where) from None
         try:
             z = coupled.mcp.join(saved.z)
         except DataError as error:

@@ -22,6 +22,7 @@ from v2geq.data.case import case_from_document, case_to_document, with_parameter
 from v2geq.data.model.case import Case
 from v2geq.errors import DataError
 from v2geq.files import check_result, read_bytes, write_files
+from v2geq.market.own import NOBODY, Own, own_from_document, own_to_document
 from v2geq.results.vet import MOST_UNFOLDED, opens
 from v2geq.solvers.protocol import Iteration, Status
 from v2geq.trips.traffic import Traffic
@@ -62,6 +63,7 @@ class Saved:
     log: list[Iteration]
     seconds: dict[str, float]
     tables: xr.Dataset
+    own: Own
     tells_uniqueness: bool
 
 
@@ -75,6 +77,7 @@ def write(
     status: str,
     z: Mapping[str, FloatArray],
     traffic: Traffic,
+    own: Own,
     log: list[Iteration],
     seconds: Mapping[str, float],
     tables: xr.Dataset,
@@ -85,9 +88,10 @@ def write(
     Raises
     ------
     DataError
-        Where no file can be written under this name.
+        Where no file can be written under this name, or a player of the user holds Python code.
     """
     check_result(path)
+    players = own_to_document(own) if own.programs else None
     arrays = {f"z.{name}": np.asarray(values, dtype=float) for name, values in z.items()}
     for name, paths in traffic.paths.items():
         for what, array in paths.to_arrays().items():
@@ -104,6 +108,8 @@ def write(
         "log": json.dumps([asdict(entry) for entry in log]),
         "seconds": json.dumps(dict(seconds)),
     }
+    if players is not None:
+        data.attrs["players"] = json.dumps(players)
     if uniqueness is not None:
         data.attrs["uniqueness"] = uniqueness.to_json(orient="split", index=False)
     data.attrs["digests"] = json.dumps(_digests(data))
@@ -161,6 +167,13 @@ def read(path: Path) -> Saved:
         ) from error
     if texts["scenario"] not in case.scenarios:
         raise _damaged("scenario", where)
+    own = NOBODY
+    if "players" in attrs:
+        stated = {"players": _text(attrs, "players", where)}
+        try:
+            own = own_from_document(_json(stated, "players", where))
+        except DataError as error:
+            raise DataError(str(error), where=where, advice=_AGAIN) from error
     z: dict[str, FloatArray] = {}
     paths: dict[str, dict[str, np.ndarray]] = {}
     internal = []
@@ -188,6 +201,7 @@ def read(path: Path) -> Saved:
         log=log,
         seconds=seconds,
         tables=tables,
+        own=own,
         tells_uniqueness="uniqueness" in attrs,
     )
 

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 FOCUS = ("1", "20")
 """OD pair whose trip cost the summary lists, as in the study this case follows."""
 
-BINDING = 1e-6
-"""Distance (pu, share of the rating) at which a limit counts as binding."""
-
 
 def summarise(
     coupled: Coupled, data: xr.Dataset, book: Accounts, flows: PathFlows
@@ -87,25 +84,16 @@ def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatAr
         power = traffic.charger_power(name).max(initial=0.0) if kind.kind == "ev" else 0.0
         if power > 3.0 * kind.battery:
             out.append(f"charger power of class {name} is {power / kind.battery:.1f} C, above 3 C")
-    if "dso.rating" in values:
-        sides = case.feeder_settings.rating_sides
-        multipliers = values["dso.rating"].reshape(-1, sides).max(axis=1)
-        full = multipliers > BINDING * coupled.scenario.price_scale
-    else:
-        flow = np.maximum(np.abs(values["dso.p_line"]), np.abs(values["dso.q_line"]))
-        limited = case.feeder_settings.line_rating == "box"
-        full = limited & (flow >= coupled.scenario.lines.rating_kva * (1.0 - BINDING))
-    binding = [str(n) for n in data["line"].to_numpy()[full]]
-    if binding:
-        out.append(f"line ratings bind: {listed(binding)}")
-    limits = case.feeder_settings
-    v = data["voltage_pu"].to_numpy()[:]
-    buses = data["bus"].to_numpy()
-    root = buses == case.feeder.root
-    for word, bound in (("lowest", limits.vmin), ("highest", limits.vmax)):
-        tight = [str(b) for b in buses[(np.abs(v - bound) < BINDING) & ~root]]
+    binding, limits = coupled.grid.binding(values), case.feeder_settings
+    if binding.lines:
+        out.append(f"line ratings bind: {listed(binding.lines)}")
+    for word, bound, tight in (
+        ("lowest", limits.vmin, binding.lowest),
+        ("highest", limits.vmax, binding.highest),
+    ):
         if tight:
-            out.append(f"the {word} voltage {bound} pu binds at buses {listed(tight)}")
+            names = [str(b) for b in data["bus"].to_numpy() if b in tight]
+            out.append(f"the {word} voltage {bound} pu binds at buses {listed(names)}")
     at = demand_buses(coupled.scenario)
     limit = case.market.demand_range * coupled.scenario.responsive_kw[at]
     beyond = responsive_sales(coupled.scenario, values) > limit * (1.0 + 1e-9)

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
 from v2geq.labelled import Labelled, eye
@@ -80,7 +79,7 @@ def handed_out(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[L
     scenario = coupled.scenario
     yield from prices(coupled, values)
     yield from lse_results(scenario, coupled.programs, values)
-    yield from _grid(coupled, values)
+    yield from coupled.grid.results(values)
     yield from coupled.traffic.results(values)
     for program in coupled.own_programs:
         yield from _own(program, values, set(_COORDINATES))
@@ -135,48 +134,6 @@ def _spread(
     for label, value in zip(labels, values.tolist(), strict=True):
         whole[tuple(p[n] for p, n in zip(place, label, strict=True))] = value
     return result.dims, whole
-
-
-def _grid(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
-    scenario = coupled.scenario
-    out: list[Labelled] = []
-
-    def put(*result: Any) -> None:
-        out.append(Labelled(*result))
-
-    def spread(values: FloatArray) -> FloatArray:
-        return values
-
-    put("voltage_pu", ("bus",), spread(np.sqrt(values["dso.v_squared"])), "pu", "voltage")
-    put("withdrawal_kw", ("bus",), spread(values["dso.withdrawal"]), "kW", "net withdrawal")
-    put("island", ("bus",), spread(scenario.island.astype(float)), "", "island; 0 has the root")
-
-    lines = scenario.lines
-    p, q = values["dso.p_line"], values["dso.q_line"]
-    names = np.array(scenario.buses)
-    put("from_bus", ("line",), names[lines.from_bus], "", "bus nearer the root")
-    put("to_bus", ("line",), names[lines.to_bus], "", "bus farther from the root")
-    put("p_kw", ("line",), p, "kW", "real flow")
-    put("q_kvar", ("line",), q, "kvar", "reactive flow")
-    put("loading", ("line",), np.hypot(p, q) / lines.rating_kva, "", "apparent flow over rating")
-    put("tso_import_kw", (), values["dso.p_tso"][0], "kW", "bought from the TSO")
-    put("tso_reactive_kvar", (), values["dso.q_tso"][0], "kvar", "reactive supply of the TSO")
-    direct = {
-        "withdrawal_kw": "dso.withdrawal",
-        "p_kw": "dso.p_line",
-        "q_kvar": "dso.q_line",
-        "tso_import_kw": "dso.p_tso",
-        "tso_reactive_kvar": "dso.q_tso",
-    }
-    for result in out:
-        if result.name == "voltage_pu":
-            half = sp.csr_array(sp.diags_array(0.5 / np.asarray(result.values)))
-            yield result._replace(parts={"dso.v_squared": half})
-        elif result.name in direct:
-            key = direct[result.name]
-            yield result._replace(parts={key: eye(len(values[key]))})
-        else:
-            yield result
 
 
 def path_table(traffic: Traffic, values: Mapping[str, FloatArray], name: str) -> pd.DataFrame:

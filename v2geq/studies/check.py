@@ -349,7 +349,7 @@ def _scenario(
 
 
 def _islands(s: Scenario) -> list[_Island]:
-    position, tso = s.bus_position, s.case.substation
+    position, tso, grid = s.bus_position, s.case.substation, s.network
     at_station = np.array([s.island[position[b]] for b in s.stations["bus"]], dtype=np.int64)
     at_generator = np.array([s.island[position[b]] for b in s.generators["bus"]], dtype=np.int64)
     rows = []
@@ -368,9 +368,9 @@ def _islands(s: Scenario) -> list[_Island]:
                     float(s.stations["discharge_max_kw"].to_numpy()[at_station == k].sum())
                     if s.v2g
                     else 0.0,
-                    float(s.reactive_kvar[here].sum()),
-                    float(s.reactive_min[here].sum()) + (tso.reactive_min if root else 0.0),
-                    float(s.reactive_max[here].sum()) + (tso.reactive_max if root else 0.0),
+                    float(grid.reactive_kvar[here].sum()),
+                    float(grid.reactive_min[here].sum()) + (tso.reactive_min if root else 0.0),
+                    float(grid.reactive_max[here].sum()) + (tso.reactive_max if root else 0.0),
                 ),
             )
         )

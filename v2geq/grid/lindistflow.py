@@ -1,0 +1,307 @@
+"""Linearised DistFlow without losses, single-phase equivalent.
+
+model.md, 3. Real power is in kW, reactive in kvar, squared voltage in per unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from v2geq.arrays import FloatArray
+from v2geq.grid.network import Network
+from v2geq.grid.power_flow import OPERATOR, Binding, Violations
+from v2geq.grid.ratings import BINDING, Box, rating
+from v2geq.labelled import Labelled, eye
+from v2geq.mcp.program import Program
+from v2geq.mcp.terms import Variable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def voltage_rows(network: Network) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
+    """Matrices (V, R, X), lines x (buses, lines, lines), of V v + R P + X Q = 0.
+
+    v_j - ratio^2 v_i + 2 ratio^2 (r P + x Q) / (1000 kV^2) = 0 for a line from i to j.
+    """
+    lines = network.lines
+    n, k = len(network.buses), np.arange(len(lines.names))
+    squared = lines.ratio**2
+    v = sp.csr_array(
+        sp.coo_array(
+            (
+                np.r_[np.ones(len(k)), -squared],
+                (np.r_[k, k], np.r_[lines.to_bus, lines.from_bus]),
+            ),
+            shape=(len(k), n),
+        )
+    )
+    factor = 2.0 * squared / (1000.0 * network.base_kv**2)
+    return (
+        v,
+        sp.csr_array(sp.diags_array(factor * lines.r_ohm)),
+        sp.csr_array(sp.diags_array(factor * lines.x_ohm)),
+    )
+
+
+@dataclass(frozen=True)
+class LinDistFlow:
+    """Power flow by LinDistFlow; see `v2geq.grid.power_flow.PowerFlow`.
+
+    Attributes
+    ----------
+    power_scale, price_scale : kW and $/kWh that powers and prices are measured by
+    """
+
+    network: Network
+    power_scale: float
+    price_scale: float
+
+    @property
+    def rating(self) -> Box:
+        """The rating of the lines."""
+        return rating(self.network.lines.rating_kva, self.network.limits)
+
+    @property
+    def voltage_scale(self) -> float:
+        """Mean drop of squared voltage along a line that carries `power_scale`, pu2.
+
+        At most the range it may have, or one line of many ohms would hide the others; at least
+        1e-5, or rounding of voltages near one would show in the scaled residual.
+        """
+        lines, limits = self.network.lines, self.network.limits
+        ohm = float(np.mean(lines.r_ohm + lines.x_ohm)) if lines.names else 0.0
+        drop = 2.0 * ohm * self.power_scale / (1000.0 * self.network.base_kv**2)
+        return max(min(drop, limits.vmax**2 - limits.vmin**2), 1e-5)
+
+    def state(self, program: Program, reach: float) -> tuple[Variable, Variable]:
+        """Add flows, voltages, balances and limits; returns withdrawal and purchase.
+
+        The statement is the same at every bus; that only price differences are determined, and the
+        root's is set to zero, is the coupling's business. The root's voltage is fixed by its
+        bounds.
+        """
+        net, limits, buses = self.network, self.network.limits, self.network.buses
+        lines, tso, rated = net.lines, net.substation, self.rating
+        kw: dict[str, Any] = {"unit": "kW", "scale": self.power_scale}
+        kvar: dict[str, Any] = {"unit": "kvar", "scale": self.power_scale}
+        pu2: dict[str, Any] = {"unit": "pu2", "scale": self.voltage_scale}
+        # on a tree no line carries more than all reactive loads and sources together; sources with
+        # limits that stand for none have no use for more than all power there is
+        reactive_load = float(np.abs(net.reactive_kvar).sum())
+        sources = np.maximum(np.abs(net.reactive_min), np.abs(net.reactive_max))
+        sources = np.minimum(sources, reactive_load + reach)
+        reactive_reach = reactive_load + float(sources.sum())
+        at_root = np.arange(len(buses)) == 0
+        withdrawal = program.variable(
+            "withdrawal",
+            ("bus",),
+            buses,
+            **kw,
+            lower=-np.inf,
+            reach=reach,
+            meaning="net withdrawal from the grid at a bus (W)",
+        )
+        line: dict[str, Any] = {"dims": ("line",), "labels": lines.names}
+        flow: dict[str, Any] = {**line, "lower": -rated.bound, "upper": rated.bound}
+        p_line = program.variable(
+            "p_line", **flow, **kw, reach=rated.reach(reach), meaning="real flow (P)"
+        )
+        q_line = program.variable(
+            "q_line", **flow, **kvar, reach=rated.reach(reactive_reach), meaning="reactive flow (Q)"
+        )
+        v = program.variable(
+            "v_squared",
+            ("bus",),
+            buses,
+            **pu2,
+            lower=np.where(at_root, limits.root_voltage, limits.vmin) ** 2,
+            upper=np.where(at_root, limits.root_voltage, limits.vmax) ** 2,
+            start=limits.root_voltage**2,
+            meaning="squared voltage (v)",
+        )
+        purchase = program.variable(
+            "p_tso",
+            (),
+            [()],
+            **kw,
+            lower=tso.import_min,
+            upper=tso.import_max,
+            reach=reach,
+            meaning="bought from the TSO (p_TSO)",
+        )
+        q_tso = program.variable(
+            "q_tso",
+            (),
+            [()],
+            **kvar,
+            lower=tso.reactive_min,
+            upper=tso.reactive_max,
+            reach=reactive_reach,
+            meaning="reactive supply of the TSO (q_TSO)",
+        )
+        is_ranged = net.reactive_max > net.reactive_min
+        ranged = np.flatnonzero(is_ranged)
+        q_source = program.variable(
+            "q_source",
+            ("bus",),
+            [buses[i] for i in ranged],
+            **kvar,
+            lower=net.reactive_min[ranged],
+            upper=net.reactive_max[ranged],
+            reach=reactive_reach,
+            meaning="reactive supply of generators, sources and capacitors (q_DG + q_shunt)",
+        )
+
+        a = net.incidence
+        to_root = sp.csr_array(([1.0], ([0], [0])), shape=(len(buses), 1))
+        program.equality(
+            "balance",
+            ("bus",),
+            buses,
+            terms={p_line: a, purchase: to_root, withdrawal: -1.0},
+            **kw,
+            meaning="real inflow and TSO supply equal the withdrawal (mu)",
+        )
+        at_source = sp.csr_array(
+            (np.ones(len(ranged)), (ranged, np.arange(len(ranged)))),
+            shape=(len(buses), len(ranged)),
+        )
+        program.equality(
+            "reactive_balance",
+            ("bus",),
+            buses,
+            terms={q_line: a, q_tso: to_root, q_source: at_source},
+            rhs=net.reactive_kvar - np.where(is_ranged, 0.0, net.reactive_min),
+            **kvar,
+            meaning="reactive inflow and supply equal the reactive load (mu_q)",
+        )
+        v_rows, r_rows, x_rows = voltage_rows(net)
+        program.equality(
+            "voltage_drop",
+            **line,
+            terms={v: v_rows, p_line: r_rows, q_line: x_rows},
+            **pu2,
+            meaning="LinDistFlow voltage drop (eta)",
+        )
+        rated.state(program, p_line, q_line, self.power_scale)
+        return withdrawal, purchase
+
+    def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
+        """Results by energised bus and by line, and those of the substation."""
+        net, lines = self.network, self.network.lines
+        bus, line, names = ("bus",), ("line",), np.array(self.network.buses)
+        # near one a move of the square is twice that of the voltage
+        v = _voltage(values)
+        slope = sp.csr_array(sp.diags_array(0.5 / np.where(v > 0.0, v, 1.0)))
+        squared = {_key("v_squared"): slope}
+        yield Labelled("voltage_pu", bus, v, "pu", "voltage", parts=squared)
+        yield _power("withdrawal_kw", bus, "withdrawal", values, "kW", "net withdrawal")
+        yield Labelled("island", bus, net.island.astype(float), "", "island; 0 has the root")
+        yield Labelled("from_bus", line, names[lines.from_bus], "", "bus nearer the root")
+        yield Labelled("to_bus", line, names[lines.to_bus], "", "bus farther from the root")
+        yield _power("p_kw", line, "p_line", values, "kW", "real flow")
+        yield _power("q_kvar", line, "q_line", values, "kvar", "reactive flow")
+        yield Labelled("loading", line, self._loading(values), "", "apparent flow over rating")
+        yield _power("tso_import_kw", (), "p_tso", values, "kW", "bought from the TSO")
+        meaning = "reactive supply of the TSO"
+        yield _power("tso_reactive_kvar", (), "q_tso", values, "kvar", meaning)
+
+    def violations(self, values: Mapping[str, FloatArray]) -> Violations:
+        """How far limits are broken."""
+        limits, v = self.network.limits, _voltage(values)
+        above = self.rating.excess(_of(values, "p_line"), _of(values, "q_line"))
+        return Violations(
+            max(0.0, float((limits.vmin - v).max()), float((v - limits.vmax).max())),
+            float(above.max(initial=0.0)),
+        )
+
+    def binding(self, values: Mapping[str, FloatArray]) -> Binding:
+        """Which limits bind."""
+        net, limits = self.network, self.network.limits
+        full = self.rating.binds(
+            _of(values, "p_line"),
+            _of(values, "q_line"),
+            self._multipliers(values),
+            self.price_scale,
+        )
+        v = _voltage(values)[1:]
+        low, high = v < limits.vmin + BINDING, v > limits.vmax - BINDING
+        return Binding(
+            tuple(net.lines.names[k] for k in np.flatnonzero(full)),
+            tuple(net.buses[1 + i] for i in np.flatnonzero(low)),
+            tuple(net.buses[1 + i] for i in np.flatnonzero(high)),
+        )
+
+    def import_kw(self, values: Mapping[str, FloatArray]) -> float:
+        """Real power bought from the TSO, kW."""
+        return float(_of(values, "p_tso")[0])
+
+    def way(self, values: Mapping[str, FloatArray], bus: str, fee: FloatArray) -> pd.DataFrame:
+        """Lines to a bus, with what each adds to the fee.
+
+        From stationarity in a line's real flow: the fee rises by the shadow price of its rating and
+        by what its voltage drop costs.
+        """
+        import pandas as pd
+
+        net, lines, at = self.network, self.network.lines, self.network.way(bus)
+        names = np.array(net.buses, dtype=object)
+        _, r_rows, _ = voltage_rows(net)
+        voltage = -(r_rows.T @ _of(values, "voltage_drop"))
+        rest = fee[lines.to_bus] - fee[lines.from_bus] - voltage
+        columns = {
+            "from_bus": names[lines.from_bus],
+            "to_bus": names[lines.to_bus],
+            "p_kw": _of(values, "p_line"),
+            "loading": self._loading(values),
+            "voltage_pu": _voltage(values)[lines.to_bus],
+            "rating_usd_kwh": self.rating.price(self._multipliers(values), rest),
+            "voltage_usd_kwh": voltage,
+            "fee_usd_kwh": fee[lines.to_bus],
+        }
+        return pd.DataFrame(columns, index=pd.Index(lines.names, name="line")).iloc[at].round(9)
+
+    def _loading(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """Apparent flow over the rating, by line."""
+        flow: FloatArray = np.hypot(_of(values, "p_line"), _of(values, "q_line"))
+        return flow / self.network.lines.rating_kva
+
+    def _multipliers(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """(line, side) multipliers of the ratings' rows, $/kWh."""
+        sides = self.rating.sides
+        rows = _of(values, "rating") if sides else np.zeros(0)
+        return rows.reshape(len(self.network.lines.names), sides)
+
+
+def _key(name: str) -> str:
+    return f"{OPERATOR}.{name}"
+
+
+def _of(values: Mapping[str, FloatArray], name: str) -> FloatArray:
+    """One of the power flow's own blocks."""
+    return values[_key(name)]
+
+
+def _power(
+    name: str,
+    dims: tuple[str, ...],
+    block: str,
+    values: Mapping[str, FloatArray],
+    unit: str,
+    meaning: str,
+) -> Labelled:
+    """A block that is a result as it stands."""
+    power = _of(values, block)
+    whole = {_key(block): eye(len(power))}
+    return Labelled(name, dims, power if dims else power[0], unit, meaning, parts=whole)
+
+
+def _voltage(values: Mapping[str, FloatArray]) -> FloatArray:
+    """(bus,) voltage, pu; zero where the square is not positive."""
+    return np.sqrt(np.maximum(_of(values, "v_squared"), 0.0))

@@ -1,0 +1,124 @@
+"""The feeder of one hour: what is energised, reactive load and supply, and the limits to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from v2geq.arrays import FloatArray
+from v2geq.data.model.case import Case, FeederSettings, ScenarioData, SubstationSettings
+from v2geq.errors import DataError, listed, quoted
+from v2geq.grid.topology import Topology, energised
+
+
+@dataclass(frozen=True)
+class Network(Topology):
+    """What a power flow is stated on. Arrays are by energised bus; kvar, three-phase totals.
+
+    Attributes
+    ----------
+    reactive_kvar : reactive load
+    reactive_min, reactive_max : reactive supply by sources, generators and capacitors, without the
+        TSO's at the root
+    limits : of voltages and lines; substation : of what the TSO supplies at the root
+    base_kv : line-line kV the impedances refer to
+    """
+
+    reactive_kvar: FloatArray
+    reactive_min: FloatArray
+    reactive_max: FloatArray
+    limits: FeederSettings
+    substation: SubstationSettings
+    base_kv: float
+
+    def check(self, where: str) -> None:
+        """Raise DataError where no operation can serve reactive load or keep voltage limits."""
+        self._check_reactive(where)
+        self._check_stiff_voltages(where)
+
+    def _check_reactive(self, where: str) -> None:
+        """Islands without the substation need reactive supply for their load."""
+        for number in range(1, int(self.island.max()) + 1):
+            here = self.island == number
+            need = self.reactive_kvar[here].sum()
+            least, most = self.reactive_min[here].sum(), self.reactive_max[here].sum()
+            if not least - 1e-9 <= need <= most + 1e-9:
+                lack = need - most if need > most else least - need
+                kind = "no reactive source" if least == most == 0 else "too little reactive range"
+                loaded = np.flatnonzero(here & (self.reactive_kvar != 0))
+                names = listed([self.buses[i] for i in loaded])
+                raise DataError(
+                    f"an island without the substation needs {need:.0f} kvar and has {kind}: "
+                    f"sources give {least:.0f} to {most:.0f} kvar, short by {lack:.0f} (buses "
+                    f"{names})",
+                    where=where,
+                    advice="state a source under reactive_sources of the scenario, or give a "
+                    "generator there min_kvar and max_kvar",
+                )
+
+    def _check_stiff_voltages(self, where: str) -> None:
+        """Voltages that follow from the root's without impedance between must fit the limits."""
+        limits, lines = self.limits, self.lines
+        voltage = {0: limits.root_voltage}
+        stiff = (lines.r_ohm == 0) & (lines.x_ohm == 0)
+        grown = True
+        while grown:
+            grown = False
+            for k in np.flatnonzero(stiff):
+                i, j = int(lines.from_bus[k]), int(lines.to_bus[k])
+                if i in voltage and j not in voltage:
+                    voltage[j] = voltage[i] * lines.ratio[k]
+                    grown = True
+        for i, v in voltage.items():
+            if not limits.vmin - 1e-9 <= v <= limits.vmax + 1e-9:
+                raise DataError(
+                    f"bus {quoted(self.buses[i])} is held at {v:.4f} pu by the substation voltage "
+                    f"and the regulators, outside the limits {limits.vmin} to {limits.vmax}",
+                    where=where,
+                    advice="change feeder.root_voltage, feeder.regulators, or the limits",
+                )
+
+
+def network(case: Case, hour: ScenarioData) -> Network:
+    """The case's feeder with the outages, load and reactive sources of an hour."""
+    topology, limits = energised(case, hour.outages), case.feeder_settings
+    load = case.feeder.loads["load_kvar"].reindex(list(topology.buses)).fillna(0.0)
+    low, high = _reactive_supply(case, hour.reactive_sources, topology)
+    return Network(
+        **vars(topology),
+        reactive_kvar=load.to_numpy(dtype=float)
+        * (hour.load_factor if limits.reactive_load_scales else 1.0),
+        reactive_min=low,
+        reactive_max=high,
+        limits=limits,
+        substation=case.substation,
+        base_kv=case.feeder.base_kv,
+    )
+
+
+def _reactive_supply(
+    case: Case, sources: Mapping[str, float], topology: Topology
+) -> tuple[FloatArray, FloatArray]:
+    """Lowest and highest reactive supply per bus, kvar (the root's TSO supply not included)."""
+    at = topology.bus_position
+    low, high = np.zeros(len(at)), np.zeros(len(at))
+    for bus, kvar in sources.items():
+        if bus in at:
+            low[at[bus]] -= kvar
+            high[at[bus]] += kvar
+    for _, g in case.generators.iterrows():
+        if g["bus"] in at:
+            low[at[g["bus"]]] += g["min_kvar"]
+            high[at[g["bus"]]] += g["max_kvar"]
+    banks = case.feeder_settings.capacitors
+    for _, c in case.feeder.capacitors.iterrows():
+        if banks == "none" or c["bus"] not in at:
+            continue
+        i = at[c["bus"]]
+        high[i] += c["kvar"]
+        # without the TSO a fixed bank could have no sink, so there it is switched
+        if banks == "fixed" and topology.island[i] == 0:
+            low[i] += c["kvar"]
+    return low, high

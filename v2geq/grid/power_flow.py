@@ -1,0 +1,85 @@
+"""What the rest of the market asks of a power flow, whatever its formulation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from v2geq.arrays import FloatArray
+from v2geq.grid.network import Network
+from v2geq.labelled import Labelled
+from v2geq.mcp.program import Program
+from v2geq.mcp.terms import Variable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OPERATOR = "dso"
+"""Player whose program holds the power flow; prefixes its blocks."""
+
+
+class Violations(NamedTuple):
+    """Largest violation of voltage limits (pu) and of line ratings (kVA)."""
+
+    voltage_pu: float
+    rating_kva: float
+
+
+class Binding(NamedTuple):
+    """Names of lines whose rating binds and of buses, but the root, at a limit of voltage."""
+
+    lines: tuple[str, ...]
+    lowest: tuple[str, ...]
+    highest: tuple[str, ...]
+
+
+class PowerFlow(Protocol):
+    """A formulation of the power flow on a network.
+
+    It states variables and rows of the operator's program and reads what they are at a point from
+    `values`, the point by block.
+    """
+
+    @property
+    def network(self) -> Network:
+        """What it is stated on."""
+
+    def state(self, program: Program, reach: float) -> tuple[Variable, Variable]:
+        """Add flows, voltages, balances and limits to the operator's program.
+
+        Parameters
+        ----------
+        reach
+            Total load plus generation, kW: bounds unrated flows in the deviation problem.
+
+        Returns
+        -------
+        The net withdrawal by energised bus and the purchase from the TSO, both kW.
+        """
+
+    def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
+        """Results by energised bus and by line, and those of the substation."""
+
+    def violations(self, values: Mapping[str, FloatArray]) -> Violations:
+        """How far limits are broken."""
+
+    def binding(self, values: Mapping[str, FloatArray]) -> Binding:
+        """Which limits bind."""
+
+    def import_kw(self, values: Mapping[str, FloatArray]) -> float:
+        """Real power bought from the TSO, kW."""
+
+    def way(self, values: Mapping[str, FloatArray], bus: str, fee: FloatArray) -> pd.DataFrame:
+        """Lines from the root of a bus's island to the bus, with what each adds to the fee.
+
+        Parameters
+        ----------
+        fee
+            Wheeling fee by energised bus, $/kWh.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Index line; columns from_bus, to_bus, p_kw, loading, voltage_pu (of to_bus),
+            rating_usd_kwh and voltage_usd_kwh (what rating and voltage limits add), fee_usd_kwh.
+        """

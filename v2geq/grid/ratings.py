@@ -1,0 +1,117 @@
+"""Line ratings: none, a box on real and reactive flow, or a polygon inside the circle.
+
+What a rating adds to a power flow and what it says of a point is stated here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from v2geq.arrays import BoolArray, FloatArray
+from v2geq.data.model.case import FeederSettings
+from v2geq.mcp.program import Program
+from v2geq.mcp.terms import Variable
+
+BINDING = 1e-6
+"""Distance (pu, share of a rating or of the price scale) at which a limit counts as binding."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """Real and reactive flow within the rating each; no limit where the rating is infinite.
+
+    Arrays are by line: real and reactive flows `p` and `q` in kW and kvar, `multipliers` of the
+    rating's rows by line and side in $/kWh.
+
+    Attributes
+    ----------
+    kva : (line,) rating
+    sides : rows per line
+    """
+
+    kva: FloatArray
+    sides: int = 0
+
+    @property
+    def bound(self) -> FloatArray:
+        """Bound of real and of reactive flow either way, kW and kvar."""
+        return self.kva
+
+    def reach(self, most: float) -> FloatArray:
+        """Largest magnitude of a flow on a feeder that has at most `most` to carry."""
+        return np.minimum(self.kva, most)
+
+    def state(self, program: Program, p: Variable, q: Variable, scale: float) -> None:
+        """Add the rating's rows to the program of the flows: a box has none beside the bounds."""
+
+    def excess(self, p: FloatArray, q: FloatArray) -> FloatArray:
+        """Flow above the rating, kVA; negative below."""
+        return np.maximum(np.abs(p), np.abs(q)) - self.kva
+
+    def binds(
+        self, p: FloatArray, q: FloatArray, multipliers: FloatArray, price_scale: float
+    ) -> BoolArray:
+        """Whether the rating binds."""
+        return np.maximum(np.abs(p), np.abs(q)) >= self.kva * (1.0 - BINDING)
+
+    def price(self, multipliers: FloatArray, rest: FloatArray) -> FloatArray:
+        """Shadow price of the rating in real flow, $/kWh: what it adds to the fee along the line.
+
+        `rest` is the part of the fee's rise along the line that voltages do not explain; bounds
+        have no multipliers of their own.
+        """
+        return rest
+
+
+class Polygon(Box):
+    """Apparent power inside the regular polygon of `sides` inside the rating's circle."""
+
+    @property
+    def bound(self) -> FloatArray:
+        return np.full(len(self.kva), np.inf)
+
+    @property
+    def normals(self) -> tuple[FloatArray, FloatArray]:
+        """Real and reactive part (cos, sin) of the sides' normals."""
+        angle = 2.0 * np.pi * (np.arange(self.sides) + 0.5) / self.sides
+        return np.cos(angle), np.sin(angle)
+
+    def state(self, program: Program, p: Variable, q: Variable, scale: float) -> None:
+        eye = sp.eye_array(len(self.kva), format="csr")
+        apothem = float(np.cos(np.pi / self.sides))
+        program.at_least(
+            "rating",
+            ("line", "side"),
+            [(*label, str(k)) for label in p.labels for k in range(self.sides)],
+            terms={
+                flow: sp.csr_array(sp.kron(eye, -part[:, None], format="csr"))
+                for flow, part in zip((p, q), self.normals, strict=True)
+            },
+            rhs=-apothem * np.repeat(self.kva, self.sides),
+            unit="kW",
+            scale=scale,
+            meaning="apparent power inside the rating polygon (nu_S)",
+        )
+
+    def excess(self, p: FloatArray, q: FloatArray) -> FloatArray:
+        above: FloatArray = np.hypot(p, q) - self.kva
+        return above
+
+    def binds(
+        self, p: FloatArray, q: FloatArray, multipliers: FloatArray, price_scale: float
+    ) -> BoolArray:
+        largest: FloatArray = multipliers.max(axis=1)
+        return largest > BINDING * price_scale
+
+    def price(self, multipliers: FloatArray, rest: FloatArray) -> FloatArray:
+        return multipliers @ self.normals[0]
+
+
+def rating(kva: FloatArray, limits: FeederSettings) -> Box:
+    """The rating that a feeder's settings ask for."""
+    if limits.line_rating == "polygon":
+        return Polygon(kva, limits.rating_sides)
+    return Box(kva if limits.line_rating == "box" else np.full(len(kva), np.inf))
