@@ -343,6 +343,8 @@ def _untraded(
     cheapest path that would earn says at which price it would not. The CNO's prices are the
     drivers' less what a station's limits cost.
     """
+    if not idle.any():
+        return
     coupled, values = search.coupled, search.coupled.mcp.split(search.z)
     charging = quantity.result in ("charge_price", "purchase_price")
     drivers = "charge_price" if charging else "discharge_price"
