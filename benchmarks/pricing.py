@@ -21,7 +21,7 @@ import numpy as np
 
 import v2geq as vg
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.model.case import RoadNetwork
+from v2geq.data.model.road import RoadNetwork
 from v2geq.roads.graph import Graph
 from v2geq.trips.battery import EnergyRules
 from v2geq.trips.costs import Rates

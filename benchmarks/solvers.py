@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 import v2geq as vg
-from v2geq.data.model.case import Case, Feeder
+from v2geq.data.model.case import Case
+from v2geq.data.model.feeder import Feeder
 from v2geq.market.coupling import Coupled, couple
 from v2geq.scenario import resolve
 from v2geq.solvers import Options, interior_point

@@ -23,7 +23,7 @@ from typing import Any
 from pricing import pricing
 
 import v2geq as vg
-from v2geq.data.readers.trips import spread_trips
+from v2geq.data.trips import spread_trips
 
 ONE_CORE = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "AEQ_SHOW_PROGRESS": "FALSE"}
 # folder, prefix of the files, minutes per unit of length and of toll

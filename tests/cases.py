@@ -12,16 +12,13 @@ from dataclasses import fields
 from typing import Any
 
 from v2geq.data.checks.case import check_case
-from v2geq.data.model.case import (
-    SECTIONS,
-    Case,
-    DriverClass,
-    Feeder,
-    RoadNetwork,
-    ScenarioData,
-)
+from v2geq.data.model.case import Case, ScenarioData
+from v2geq.data.model.drivers import DriverClass
+from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.road import RoadNetwork
+from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
+from v2geq.data.model.settings import SECTIONS
 from v2geq.data.parameters.change import with_full_names
-from v2geq.data.parameters.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
 
 Row = Mapping[str, Any]
 

@@ -15,14 +15,20 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from v2geq.assignment import Assignment, assign
-    from v2geq.data.case import available_cases, load_case, with_parameters
-    from v2geq.data.model.case import Case, RoadNetwork
+    from v2geq.data.model.case import Case
+    from v2geq.data.model.road import RoadNetwork
+    from v2geq.data.parameters.change import with_parameters
+    from v2geq.data.readers.case import load_case
+    from v2geq.data.readers.folders import available_cases
     from v2geq.data.readers.tntp import read_tntp
     from v2geq.equilibrium import Equilibrium, load, solve
     from v2geq.errors import ConvergenceError, DataError, V2GError
+    from v2geq.mcp.market import Market
+    from v2geq.mcp.program import Program
     from v2geq.roads.classes import UserClass
     from v2geq.solvers.protocol import Options
-    from v2geq.studies.study import read_study, run_study
+    from v2geq.studies.plan import read_study
+    from v2geq.studies.run import run_study
 
 # imported on first use, so that the command line answers at once
 _HOME = {
@@ -31,19 +37,21 @@ _HOME = {
     "ConvergenceError": "v2geq.errors",
     "DataError": "v2geq.errors",
     "Equilibrium": "v2geq.equilibrium",
+    "Market": "v2geq.mcp.market",
     "Options": "v2geq.solvers.protocol",
-    "RoadNetwork": "v2geq.data.model.case",
+    "Program": "v2geq.mcp.program",
+    "RoadNetwork": "v2geq.data.model.road",
     "UserClass": "v2geq.roads.classes",
     "V2GError": "v2geq.errors",
     "assign": "v2geq.assignment",
-    "available_cases": "v2geq.data.case",
+    "available_cases": "v2geq.data.readers.folders",
     "load": "v2geq.equilibrium",
-    "load_case": "v2geq.data.case",
-    "read_study": "v2geq.studies.study",
+    "load_case": "v2geq.data.readers.case",
+    "read_study": "v2geq.studies.plan",
     "read_tntp": "v2geq.data.readers.tntp",
-    "run_study": "v2geq.studies.study",
+    "run_study": "v2geq.studies.run",
     "solve": "v2geq.equilibrium",
-    "with_parameters": "v2geq.data.case",
+    "with_parameters": "v2geq.data.parameters.change",
 }
 
 __all__ = [
@@ -52,7 +60,9 @@ __all__ = [
     "ConvergenceError",
     "DataError",
     "Equilibrium",
+    "Market",
     "Options",
+    "Program",
     "RoadNetwork",
     "UserClass",
     "V2GError",

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from v2geq.roads.assign import user_equilibrium
-from v2geq.roads.assignment import UserEquilibrium
 from v2geq.roads.classes import UserClass
+from v2geq.roads.result import UserEquilibrium
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.data.model.case import RoadNetwork
+    from v2geq.data.model.road import RoadNetwork
     from v2geq.plots.assignment import AssignmentPlots
 
 

@@ -12,6 +12,7 @@ from v2geq.errors import ConvergenceError, DataError, quoted
 from v2geq.market.own import Player, set_up
 from v2geq.market.solve import failure, solve_market
 from v2geq.results.point import Point
+from v2geq.results.summary import FIGURES
 from v2geq.results.uniqueness import INTERVAL, UNKNOWN, where_used
 from v2geq.show import card
 from v2geq.solvers import solver
@@ -141,6 +142,12 @@ class Equilibrium(Point):
 
         return explain(self, od=od, bus=bus)
 
+    def equations(self) -> str:
+        """Markdown page of the equations solved, with those of your own players."""
+        from v2geq.analysis.equations import equations_page
+
+        return equations_page(self.coupled)
+
     def sensitivity(self, *, of: str, to: str) -> xr.DataArray:
         """Derivative of result `of` with respect to parameter or column `to`.
 
@@ -163,16 +170,19 @@ class Equilibrium(Point):
 
     def _repr_html_(self) -> str:
         figures = self.summary
+        unit = {name: figure.unit for name, figure in FIGURES.items()}
         rows = {
             "status": f"{self.status}, {self.effort}",
-            "DLMP": f"{figures['dlmp_min']:.4g} to {figures['dlmp_max']:.4g} $/kWh{self._several}",
-            "load shed": f"{figures['load_shed_kw']:.1f} kW",
+            "DLMP": f"{figures['dlmp_min']:.4g} to {figures['dlmp_max']:.4g} "
+            f"{unit['dlmp_max']}{self._several}",
+            "load shed": f"{figures['load_shed_kw']:.1f} {unit['load_shed_kw']}",
             "generation, import": f"{figures['generation_kw']:.0f}, "
-            f"{figures['tso_import_kw']:.0f} kW",
-            "charge, discharge": f"{figures['charge_kw']:.0f}, {figures['discharge_kw']:.0f} kW",
+            f"{figures['tso_import_kw']:.0f} {unit['tso_import_kw']}",
+            "charge, discharge": f"{figures['charge_kw']:.0f}, {figures['discharge_kw']:.0f} "
+            f"{unit['discharge_kw']}",
             "visits, discharges": f"{figures['station_visit_share']:.1%}, "
-            f"{figures['discharge_share']:.1%} of electric trips",
-            "social cost": f"{figures['social_cost']:,.2f} $/h",
+            f"{figures['discharge_share']:.1%} {unit['discharge_share']}",
+            "social cost": f"{figures['social_cost']:,.2f} {unit['social_cost']}",
             "case": self.certificate.case,
             "certificate": "holds" if self.certificate.holds else self.certificate.failures[0],
         }

@@ -102,15 +102,24 @@ def _cut(text: str, longest: int) -> str:
     return f"{text[: longest - tail - 5]} ... {text[-tail:]}"
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Advice for a mistyped name: the closest known names, or all of a short list."""
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Advice for a mistyped name: the closest known names, else `otherwise` or a short list."""
     known = list(dict.fromkeys(map(str, known)))
     close = closest(name, known)
     if close:
         return "did you mean " + " or ".join(map(quoted, close)) + "?"
+    if otherwise:
+        return otherwise
     shown = ", ".join(_cut(k, _LONGEST_VALUE) for k in known[:12])
     shown += ", ..." if len(known) > 12 else ""
     return f"known names: {shown}" if known else "none are defined"
+
+
+def unknown_name(problem: str, name: Any, known: Iterable[str], where: str = "") -> DataError:
+    """Error about a name that is none of the known ones, to be raised by the caller."""
+    return DataError(
+        f"{problem} {quoted(name)}", where=where, advice=did_you_mean(str(name), known)
+    )
 
 
 def closest(name: str, known: Iterable[str], most: int = 3) -> list[str]:

@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.case import admit
 from v2geq.data.model.case import Case
-from v2geq.data.parameters.change import with_changes
+from v2geq.data.parameters.change import admit_case, with_changes
 from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.grid.network import Network, network
 from v2geq.grid.topology import Lines
@@ -194,7 +193,7 @@ def resolve(
             f"set = {quoted(changes)} is not a table of names and values",
             advice='write {"voll": 5.0}',
         )
-    given = case = admit(case)
+    given = case = admit_case(case)
     if not isinstance(scenario, str) or scenario not in case.scenarios:
         raise DataError(
             f"there is no scenario {quoted(scenario)}",

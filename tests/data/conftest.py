@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from v2geq.data.case import load_case, networks_folder
 from v2geq.data.model.case import Case
+from v2geq.data.readers.case import load_case
+from v2geq.data.readers.folders import networks_folder
 
 _FOLDERS = ("ieee123", "sioux_falls", "ieee123_sioux_falls_reference")
 

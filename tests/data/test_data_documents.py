@@ -9,13 +9,10 @@ from dataclasses import fields, is_dataclass, replace
 import pandas as pd
 import pytest
 
-from v2geq.data.case import (
-    available_cases,
-    case_from_document,
-    case_to_document,
-    load_case,
-    with_parameters,
-)
+from v2geq.data.parameters.change import with_parameters
+from v2geq.data.readers.case import load_case
+from v2geq.data.readers.document import case_from_document, case_to_document
+from v2geq.data.readers.folders import available_cases
 from v2geq.errors import DataError
 
 
@@ -154,3 +151,10 @@ def test_nodes_without_a_place(reference):
     case = replace(reference, road=replace(reference.road, nodes=nowhere))
     document = json.loads(json.dumps(case_to_document(case)))
     assert case_from_document(document).road.nodes["x"].isna().all()
+
+
+def test_what_a_document_may_not_hold_no_object_may(reference):
+    """Values of both are checked at one door."""
+    road = replace(reference.road, toll_unit=2)
+    with pytest.raises(DataError, match="toll_unit = 2"):
+        with_parameters(replace(reference, road=road), {})

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from v2geq.data.case import with_parameters
-from v2geq.data.readers.trips import spread_trips
+from v2geq.data.parameters.change import with_parameters
+from v2geq.data.trips import spread_trips
 from v2geq.errors import DataError
 
 

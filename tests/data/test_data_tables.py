@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from v2geq.data.parameters.schema import BRANCHES, LOADS, NO_LIMIT_KW, STATIONS, TRIPS
+from v2geq.data.model.schema import BRANCHES, LOADS, NO_LIMIT_KW, STATIONS, TRIPS
 from v2geq.data.readers.tables import read_table
 from v2geq.errors import DataError
 

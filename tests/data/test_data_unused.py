@@ -8,9 +8,9 @@ import pytest
 from cases import make_case, make_road
 
 import v2geq as vg
-from v2geq.data.case import load_case
-from v2geq.data.checks.unused import unused
 from v2geq.data.model.case import ScenarioData
+from v2geq.data.parameters.unused import unused
+from v2geq.data.readers.case import load_case
 from v2geq.errors import DataError
 
 OWN = {"ga": {"lse": "A", "bus": "a", "cost": "0.1*g"}, "gb": {"lse": "B", "bus": "b"}}

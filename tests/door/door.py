@@ -7,8 +7,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from v2geq.data.case import load_case, networks_folder
 from v2geq.data.model.case import Case
+from v2geq.data.readers.case import load_case
+from v2geq.data.readers.folders import networks_folder
 
 NAME = "ieee123_sioux_falls_reference"
 PAIRS = "origin,destination,trips_veh_h\n1,20,30\n13,6,30\n24,1,30\n"

@@ -14,8 +14,9 @@ import pytest
 from door import Answer, SmallCase, left_over
 
 import v2geq
-from v2geq import cli, equilibrium
-from v2geq.data.case import available_cases
+from v2geq import equilibrium
+from v2geq.cli.options import changes
+from v2geq.data.readers.folders import available_cases
 from v2geq.errors import ConvergenceError
 from v2geq.solvers.protocol import MCPResult, Status
 
@@ -162,13 +163,13 @@ def test_a_reader_that_stops_early_is_no_error(saved: Path) -> None:
     ],
 )
 def test_values_of_settings(text: str, value: Any) -> None:
-    got = cli._changes([f"name={text}"])["name"]
+    got = changes([f"name={text}"])["name"]
     assert got == value
     assert type(got) is type(value)
 
 
 def test_an_equals_sign_in_a_value() -> None:
-    assert cli._changes([" name = a=b "]) == {"name": "a=b"}
+    assert changes([" name = a=b "]) == {"name": "a=b"}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -187,7 +188,7 @@ def stalled(monkeypatch: pytest.MonkeyPatch) -> None:
             worst="market.tau",
         )
 
-    monkeypatch.setattr(equilibrium, "solver", lambda name: give_up)
+    monkeypatch.setattr("v2geq.market.solve.solver", lambda name: give_up)
 
 
 @pytest.mark.usefixtures("stalled")
@@ -208,7 +209,7 @@ def test_an_uncertified_solution_is_shown_and_fails(
     saved: Path, run: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        equilibrium.store, "differences", lambda *_: ["stored dlmp does not follow"]
+        "v2geq.results.store.differences", lambda *_: ["stored dlmp does not follow"]
     )
     for command in ("certify", "show"):
         answer = run(command, saved)

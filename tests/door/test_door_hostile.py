@@ -18,9 +18,9 @@ from v2geq.certificates.market import certify
 from v2geq.data.template import write_template
 from v2geq.equilibrium import Equilibrium
 from v2geq.export.gams import to_gams
-from v2geq.plots import plot_study
+from v2geq.paper.figures import plot_study
 from v2geq.solvers import solver
-from v2geq.studies.check import check
+from v2geq.studies.check import check_case_and_study
 
 CASE, LOADS, ARCS = "case.toml", "feeder/loads.csv", "road/arcs.csv"
 STATIONS, TRIPS, GENERATORS = "stations.csv", "ev_trips.csv", "generators.csv"
@@ -291,7 +291,7 @@ def test_what_is_no_path(path: Any, solved: Equilibrium) -> None:
         solved.save,
         plot_study,
         write_template,
-        check,
+        check_case_and_study,
         vg.read_tntp,
         lambda p: to_gams(solved.coupled.mcp, p),
     ]

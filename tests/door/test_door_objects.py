@@ -16,9 +16,9 @@ from cases import fuel_only, make_case, make_road
 from door import Answer, SmallCase
 
 import v2geq as vg
-from v2geq.data.case import case_to_document
 from v2geq.data.model.case import Case, ScenarioData
-from v2geq.data.parameters.targets import resolve
+from v2geq.data.parameters.targets import find_target
+from v2geq.data.readers.document import case_to_document
 
 ESCAPE = "\x1b[31mred"
 HUGE = 10**5000
@@ -386,7 +386,7 @@ def test_advice_names_what_was_meant() -> None:
     assert len(MISTYPED) >= 40
     for name, meant in MISTYPED.items():
         with pytest.raises(vg.DataError) as error:
-            resolve(case, name)
+            find_target(case, name)
         assert f"did you mean {meant!r}" in str(error.value), (name, str(error.value))
 
 

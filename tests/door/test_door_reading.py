@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 from door import Answer, SmallCase
 
-from v2geq.data.case import load_case
+from v2geq.data.readers.case import load_case
 from v2geq.data.readers.tables import read_text
 from v2geq.data.readers.tntp import read_tntp
 from v2geq.equilibrium import load
 from v2geq.errors import DataError
 from v2geq.files import MOST_BYTES, read_bytes
-from v2geq.studies.study import read_study
+from v2geq.studies.plan import read_study
 
 Edit = Callable[[Path], Any]
 

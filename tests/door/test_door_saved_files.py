@@ -17,7 +17,7 @@ from door import Answer, left_over
 
 import v2geq as vg
 from v2geq import equilibrium
-from v2geq.data.case import case_to_document
+from v2geq.data.readers.document import case_to_document
 from v2geq.equilibrium import Equilibrium, load
 from v2geq.errors import DataError
 from v2geq.market.coupling import couple

@@ -14,8 +14,9 @@ from door import Answer, SmallCase, left_over
 
 from v2geq.equilibrium import load
 from v2geq.errors import ConvergenceError, DataError
-from v2geq.studies import study as studies
-from v2geq.studies.study import read_study, run_study
+from v2geq.studies import processes
+from v2geq.studies.plan import read_study
+from v2geq.studies.run import run_study
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +24,7 @@ COLUMNS = [
     *("scenario", "v2g", "status", "natural_residual", "wardrop_gap", "load_shed_kw"),
     *("dlmp_min", "dlmp_max", "generation_kw", "tso_import_kw", "charge_kw", "discharge_kw"),
     *("station_visit_share", "discharge_share", "dwell_h", "discharge_od_pairs"),
-    *("cost_od_1_20", "social_cost", "build_seconds", "solve_seconds"),
+    *("social_cost", "build_seconds", "solve_seconds"),
 ]
 ISLAND_ROW = '135 = { value = 10000.0, unit = "kvar"'
 TWO = "[study]\nscenarios = ['base', 'island']\nv2g = [true]\n"
@@ -54,7 +55,10 @@ def test_table_and_files(small: SmallCase, run: Callable[..., Answer]) -> None:
     ]
     assert all(float(r[c]) == float(r[c]) for r in table for c in COLUMNS[3:])
     names = ["base_no_v2g", "base_v2g", "stress_no_v2g", "stress_v2g"]
-    assert left_over(out) == [*(f"{n}.nc" for n in names), "summary.csv", "uniqueness.csv"]
+    assert left_over(out) == [
+        *("base_no_v2g.nc", "base_v2g.nc", "social_cost.csv"),
+        *("stress_no_v2g.nc", "stress_v2g.nc", "summary.csv", "uniqueness.csv"),
+    ]
     # progress and notes apart from the table; each note once
     for name in names:
         assert f"{name} " in answer.err
@@ -67,6 +71,36 @@ def test_table_and_files(small: SmallCase, run: Callable[..., Answer]) -> None:
     assert len(lines) == 2 + 4
     assert len({len(line) for line in lines[2:]}) == 1
     assert run("certify", out / "stress_v2g.nc").code == 0
+
+
+def test_the_paper_is_asked_for(small: SmallCase, run: Callable[..., Answer]) -> None:
+    """Its trip, its claims in the table and on the screen; without the key none of them."""
+    whole = small.path("study.toml").read_text(encoding="utf-8")
+    asked, out = 'paper = "2605.16765"\n', small.root / "out"
+    assert asked in whole
+    small.study(whole.replace(asked, ""))
+    answer = run("study", small.folder, "--out", out, "--jobs", "1")
+    assert answer.code == 0, answer.err
+    plain, screen = rows(out), answer.out
+    assert list(plain[0]) == COLUMNS
+    assert not (out / "claims.csv").exists()
+    changes = (out / "social_cost.csv").read_text(encoding="utf-8")
+    assert changes.startswith("change by V2G ($/h),base,stress,island\n")
+    assert "claims" not in screen and "OD 1-20" not in screen
+    small.study(whole)
+    answer = run("study", small.folder, "--out", out, "--jobs", "1")
+    assert answer.code == 0, answer.err
+    at = COLUMNS.index("social_cost")
+    assert list(rows(out)[0]) == [*COLUMNS[:at], "cost_od_1_20", *COLUMNS[at:]]
+    for row, more in zip(plain, rows(out), strict=True):
+        assert float(more.pop("cost_od_1_20")) != 0.0
+        assert {k: v for k, v in row.items() if not k.endswith("seconds")} == {
+            k: v for k, v in more.items() if not k.endswith("seconds")
+        }
+    assert len((out / "claims.csv").read_text(encoding="utf-8").splitlines()) == 1 + 13
+    assert (out / "social_cost.csv").read_text(encoding="utf-8") == changes
+    assert "OD 1-20" in answer.out
+    assert "claims of the paper (arXiv 2605.16765), met here?" in answer.out
 
 
 def test_all_od(small: SmallCase, run: Callable[..., Answer]) -> None:
@@ -201,16 +235,16 @@ def test_a_file_that_cannot_be_saved(small: SmallCase, run: Callable[..., Answer
 
 DYING = """
 import os
-from v2geq.studies import study
+from v2geq.studies import processes
 
-real = study.solve_run
+real = processes.solve_run
 
 
-def solve_run(case, run, out):
+def solve_run(study, run, out):
     if run.scenario == "stress":
         # in the middle of writing
         os.fsync = lambda _: os._exit(9)
-    return real(case, run, out)
+    return real(study, run, out)
 """
 
 
@@ -221,7 +255,7 @@ def test_a_process_that_dies(
     monkeypatch.syspath_prepend(small.root)
     import dying_process
 
-    monkeypatch.setattr(studies, "solve_run", dying_process.solve_run)
+    monkeypatch.setattr(processes, "solve_run", dying_process.solve_run)
     try:
         small.study("[study]\nscenarios = ['stress', 'base']\nv2g = [true]\n")
         out = small.root / "out"
@@ -303,6 +337,11 @@ BAD = {
     ),
     "unknown key": (HEAD + "scenario = ['base']\n", ["'scenario'", "did you mean 'scenarios'"]),
     "key outside": ("jobs = 2\n" + HEAD, ["line 1", "unknown key 'jobs'"]),
+    "unknown paper": (
+        HEAD + "paper = '2605.16756'\n",
+        ["line 3, [study]", "no paper '2605.16756'", "did you mean '2605.16765'"],
+    ),
+    "number for a paper": (HEAD + "paper = 2605.16765\n", ["line 3", "must be text"]),
     "text for a list": (HEAD + "scenarios = 'base'\n", ["'base' is not a list"]),
     "text for a truth": (HEAD + "v2g = ['yes']\n", ["'yes' is text", "true or false"]),
     "scenario twice": (
@@ -401,7 +440,7 @@ def test_an_interrupt_is_told_without_a_traceback(
         raise KeyboardInterrupt
 
     small.study(TWO)
-    monkeypatch.setattr(studies, "solve_run", interrupt)
+    monkeypatch.setattr(processes, "solve_run", interrupt)
     answer = run("study", small.folder, "--out", small.root / "out", "--jobs", "1")
     assert answer.code == 130
     assert answer.err.endswith("interrupted; what was saved before is complete\n")

@@ -25,7 +25,8 @@ from v2geq.errors import DataError
 from v2geq.export.gams import to_gams
 from v2geq.files import locked, write_files
 from v2geq.plots import save as save_figure
-from v2geq.studies.study import read_study, run_study
+from v2geq.studies.plan import read_study
+from v2geq.studies.run import run_study
 
 ROOT = Path(v2geq.__file__).parents[1]
 TNTP = (
@@ -340,16 +341,16 @@ def test_a_smaller_study_into_an_old_folder(
 
 SLEEPING = """
 import os, time
-from v2geq.studies import study
+from v2geq.studies import processes
 
 
-def solve_run(case, run, out):
+def solve_run(study, run, out):
     open(os.path.join(out, f"{os.getpid()}.pid"), "w").close()
     time.sleep(300)
 
 
 if __name__ != "__mp_main__":
-    study.solve_run = solve_run
+    processes.solve_run = solve_run
 """
 
 

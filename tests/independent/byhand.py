@@ -539,7 +539,7 @@ def fleet_energy(f: Facts) -> float:
 
 
 def cno_problem(f: Facts, price) -> Direct:
-    """Section 1."""
+    """model.md, 1."""
     s = len(f.stations)
     c, d = variable(s, nonneg=True), variable(s, nonneg=True)
     most = fleet_energy(f)
@@ -556,7 +556,7 @@ def cno_problem(f: Facts, price) -> Direct:
 
 
 def dso_problem(f: Facts, price) -> Direct:
-    """Section 3."""
+    """model.md, 3."""
     grid = Grid(f)
     profit = price["fee"] @ grid.withdrawal
     profit = profit + (price["tau"] - f.case.substation.price) * grid.import_kw
@@ -564,7 +564,7 @@ def dso_problem(f: Facts, price) -> Direct:
 
 
 def lse_problem(f: Facts, name: str, price, rivals: np.ndarray) -> Direct:
-    """Section 4; `rivals` is the rivals' total sales at buses with responsive demand."""
+    """model.md, 4; `rivals` is the rivals' total sales at buses with responsive demand."""
     k = Retailer(f, name)
     fee_s = f.place(f.stations["bus"]).T @ price["fee"]
     place_g = f.place(k.own["bus"]).T @ price["fee"]
@@ -590,7 +590,7 @@ def lse_problem(f: Facts, name: str, price, rivals: np.ndarray) -> Direct:
 
 
 def driver_problem(f: Facts, paths, price) -> Direct:
-    """Section 2 with one value of time: Beckmann's program, energy prices fixed."""
+    """model.md, 2 with one value of time: Beckmann's program, energy prices fixed."""
     trips = Trips(f, paths)
     cost = trips.time_and_money
     if len(f.stations):
@@ -599,7 +599,7 @@ def driver_problem(f: Facts, paths, price) -> Direct:
 
 
 class Potential:
-    """The convex program of section 6, all players' constraints together.
+    """The convex program of model.md, 6, all players' constraints together.
 
     With all players in one program the cones of the time integrals stop Clarabel early, so these
     enter by their second-order expansion, and the quadratic program is solved again at its own

@@ -12,7 +12,7 @@ import v2geq as vg
 
 
 def own_costs(eq: vg.Equilibrium, name: str) -> np.ndarray:
-    """C_p by the formula of section 2 from times, waits and prices by hand, $/veh."""
+    """C_p by the formula of model.md, 2 from times, waits and prices by hand, $/veh."""
     f = byhand.facts(eq.original, eq.scenario.name, eq.scenario.v2g)
     kind = eq.original.drivers[name]
     paths = byhand.path_lists(eq)
@@ -99,7 +99,7 @@ def test_spec_canonical_prices() -> None:
 
 @pytest.mark.parametrize("changes", [{}, TWO_CLASSES])
 def test_spec_social_cost(changes) -> None:
-    """Section 8: every term by hand, and the identity of social cost and what players keep."""
+    """model.md, 8: every term by hand, and the identity of social cost and what players keep."""
     eq = vg.solve(busy(**changes))
     case, f = eq.original, byhand.facts(eq.original, "base", True)
     book = eq.accounts.social_cost

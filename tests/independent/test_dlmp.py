@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import byhand
 import numpy as np
@@ -169,3 +170,28 @@ def test_firm_price_is_the_dlmp_where_load_is_served(solved) -> None:
     # where some is shed and some is not, both are the value of lost load
     eq = solved("ieee123_sioux_falls", "stress", False)
     assert float(eq.firm_price.sel(bus="114")) == pytest.approx(20.0, rel=1e-9)
+
+
+@pytest.mark.parametrize(("scenario", "bus"), [("stress", "76"), ("island", "65")])
+def test_injection_of_a_player_moves_the_potential_by_the_price_at_its_site(
+    scenario: str, bus: str
+) -> None:
+    """One more kW that somebody sells at a bus is worth the DLMP, and that is what it earns."""
+
+    def run(kw: float) -> vg.Equilibrium:
+        def source(s: Any) -> vg.Program:
+            p = vg.Program("source", s)
+            p.sell("energy", kw, at=bus)
+            return p
+
+        case = vg.load_case("ieee123_sioux_falls")
+        return vg.solve(case, scenario, players=[source], options=Options(tolerance=1e-11))
+
+    eq, h = run(20.0), 0.05
+    value = []
+    for moved in (run(20.0 - h), run(20.0 + h)):
+        f, paths = byhand.facts(moved.original, scenario, True), byhand.path_lists(moved)
+        value.append(byhand.potential_value(moved.values, moved.coupled.mcp, f, paths))
+    price = float(eq.dlmp.sel(bus=bus))
+    assert (value[0] - value[1]) / (2 * h) == pytest.approx(price, rel=1e-5)
+    assert eq.accounts.profit["source"] == pytest.approx(20.0 * price)

@@ -24,7 +24,7 @@ import v2geq as vg
 from v2geq.certificates.market import certify
 from v2geq.data.model.case import Case
 from v2geq.market.coupling import couple
-from v2geq.plots.tables import path_terms
+from v2geq.plots.tables import trip_terms
 from v2geq.solvers.interior_point import interior_point
 
 EQUAL, DIFFERENT = (12.0, 12.0, 12.0), (12.0, 25.0, 40.0)
@@ -106,7 +106,7 @@ def test_spec_social_cost_and_dwell_of_a_fleet(solved_fleet, queue: str) -> None
         cost = own_costs(eq, name)
         np.testing.assert_allclose(cost, eq.paths(name)["cost_usd"][: len(cost)], rtol=1e-10)
         if kind.kind == "ev":
-            terms = path_terms(eq, name).sum(axis=1)[: len(cost)]
+            terms = trip_terms(eq, name).sum(axis=1)[: len(cost)]
             np.testing.assert_allclose(cost, terms, rtol=1e-10)
         paid = float(cost @ flow)
         if kind.kind == "ev":

@@ -320,7 +320,7 @@ def test_spec_equations_symbolic(line_rating: str, v2g: bool) -> None:
 
 @pytest.mark.parametrize("v2g", [False, True])
 def test_spec_bounds(v2g: bool) -> None:
-    """Bounds of the problem, block by block, as in the specification."""
+    """Bounds of the problem, block by block, as in model.md."""
     case = the_case("polygon")
     mcp = problem(case, v2g).mcp
     free = (-np.inf, np.inf)

@@ -18,7 +18,8 @@ if str(TESTS) not in sys.path:
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> Path:
     """Folder of the study in which limits bind, so that prices differ between buses."""
-    from v2geq.studies.study import read_study, run_study
+    from v2geq.studies.plan import read_study
+    from v2geq.studies.run import run_study
 
     out = tmp_path_factory.mktemp("study")
     assert all(o.ok for o in run_study(read_study("ieee123_sioux_falls_binding"), out, jobs=1))

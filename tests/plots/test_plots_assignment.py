@@ -15,7 +15,7 @@ from matplotlib.patches import FancyArrowPatch, Wedge
 
 import v2geq as vg
 from v2geq.analysis.validation import braess
-from v2geq.data.model.case import RoadNetwork
+from v2geq.data.model.road import RoadNetwork
 from v2geq.errors import DataError
 from v2geq.plots import COLUMN_MM, PAGE_MM
 from v2geq.plots.assignment import ENDS

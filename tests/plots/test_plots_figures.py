@@ -15,12 +15,14 @@ from matplotlib.patches import Rectangle
 
 import v2geq as vg
 from v2geq.errors import DataError
-from v2geq.plots import COLUMN_MM, FIGURES, PAGE_MM, draw, load_runs, plot_study, save, tables
+from v2geq.paper.figures import FIGURES, draw, plot_study
+from v2geq.plots import COLUMN_MM, PAGE_MM, load_runs, save, tables
 from v2geq.plots.api import Plots
 from v2geq.plots.feeder import feeder_table
 from v2geq.plots.positions import spread
 from v2geq.plots.prices import prices
-from v2geq.plots.routes import routes
+from v2geq.plots.routes import electric_trips, routes
+from v2geq.plots.runs import as_runs
 from v2geq.plots.social_cost import social_cost
 from v2geq.plots.station_use import station_use
 from v2geq.plots.style import number
@@ -123,8 +125,28 @@ def test_waterfall_ends_at_the_total(runs):
 
 def test_routes_name_both_runs(runs):
     shown = texts(routes(runs))
+    assert "a  island without V2G" in shown
+    assert "b  island with V2G" in shown
+    # all pairs have as many trips: the first of the table
+    assert any("of trips 1-13" in text for text in shown)
+
+
+def test_the_paper_s_routes_are_those_of_its_pair_in_stress(runs):
+    shown = texts(draw(runs, 9))
     assert "a  stress without V2G" in shown
     assert "b  stress with V2G" in shown
+    assert any("of trips 1-20" in text for text in shown)
+
+
+def test_another_study_s_routes_are_those_with_the_most_trips():
+    case = make_case(trips={"ev": {"1-2": 3.0, "1-3": 10.0}})
+    both = as_runs([vg.solve(case, "base", v2g=v2g) for v2g in (False, True)])
+    assert electric_trips(both.first) == {("1", "2"): 3.0, ("1", "3"): 10.0}
+    for k in FIGURES:
+        draw(both, k).draw_without_rendering()
+    shown = texts(draw(both, 9))
+    assert "b  base with V2G" in shown
+    assert any("of trips 1-3" in text for text in shown)
 
 
 def test_routes_of_a_pair_nobody_travels(runs):
@@ -253,8 +275,8 @@ def test_importing_the_package_leaves_matplotlib_alone():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_equilibrium_has_its_figures(runs):
-    eq = runs.get("base", True)
+def test_equilibrium_has_its_figures(folder):
+    eq = vg.load(folder / "base_v2g.nc")
     assert eq.plot.names() == Plots(eq).names()
 
 

@@ -71,7 +71,7 @@ def test_terms_of_a_trip_add_up_to_its_cost(runs):
 def test_terms_of_a_path_add_up_to_its_cost(runs):
     for _, eq in runs:
         flows = eq.path_flows
-        terms = tables.path_terms(eq, "ev").sum(axis=1)
+        terms = tables.trip_terms(eq, "ev").sum(axis=1)
         np.testing.assert_allclose(
             terms, path_costs(flows.coupled.traffic, flows.values, "ev"), rtol=1e-12
         )

@@ -14,7 +14,10 @@ from drivers_byhand import Legs, reachable
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from v2geq.data.model.case import Case, DriverClass, Feeder, RoadNetwork, ScenarioData
+from v2geq.data.model.case import Case, ScenarioData
+from v2geq.data.model.drivers import DriverClass
+from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.road import RoadNetwork
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from cases import make_road
 
 import v2geq as vg
 from v2geq.analysis.validation import best_known_sioux_falls, braess
-from v2geq.data.model.case import RoadNetwork
+from v2geq.data.model.road import RoadNetwork
 from v2geq.data.readers.folders import networks_folder
 from v2geq.data.readers.road import read_road
 from v2geq.roads.assign import _empty_pool, _pool_of
@@ -168,7 +168,7 @@ def test_times_and_slopes_follow_every_step() -> None:
         np.testing.assert_allclose(state.time, time, rtol=1e-12)
         np.testing.assert_allclose(state.slope, slope, rtol=1e-12)
         flow = np.zeros_like(state.flow)
-        kernels.load(problem.roads, problem.trips, pool, flow)
+        kernels.load_paths(problem.roads, problem.trips, pool, flow)
         np.testing.assert_allclose(state.flow, flow, atol=1e-10)
 
 
@@ -435,7 +435,7 @@ def test_one_sweep_leaves_all_dearer_routes_of_constant_cost() -> None:
     problem = AssignmentProblem.build(road, {"all": vg.UserClass(trips)})
     pool = _pool_of(problem, shared)
     work = (problem.roads, problem.trips)
-    kernels.load(*work, pool, problem.state.flow)
+    kernels.load_paths(*work, pool, problem.state.flow)
     excess = kernels.rebalance(*work, problem.delay, pool, problem.state)
     assert excess == pytest.approx(3 * flow["a-b"] + flow["a-m"])
     np.testing.assert_allclose(problem.by_arc(problem.state.flow), [0, 0, 0, 9, 9], atol=1e-12)

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from v2geq.arrays import IntArray
-from v2geq.data.model.case import DriverClass, RoadNetwork
+from v2geq.data.model.drivers import DriverClass
+from v2geq.data.model.road import RoadNetwork
 from v2geq.errors import DataError
 from v2geq.roads.graph import Graph, shortest_tree
 from v2geq.roads.routes import k_shortest_routes

@@ -1,1 +1,1 @@
-"""What equilibria say: claims compared, prices and routes explained."""
+"""What equilibria say: prices and routes explained, derivatives, equations, validation."""

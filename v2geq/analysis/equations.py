@@ -17,11 +17,11 @@ from v2geq.mcp.terms import CournotRevenue, Variable
 from v2geq.players import cno, drivers, dso, lse
 
 _SYMBOL = re.compile(r"^(?P<text>.*?)\s*\((?P<symbol>[^()]*)\)$")
-_PLAYERS: dict[str, tuple[str, Callable[..., Program]]] = {
-    "cno": ("Charging network operator", cno.cno),
-    "dso": ("Distribution system operator", dso.dso),
-    "lse": ("Load serving entity", lse.lse),
-    "drivers": ("Drivers", drivers.drivers),
+_STATED: dict[str, Callable[..., Program]] = {
+    "cno": cno.cno,
+    "dso": dso.dso,
+    "lse": lse.lse,
+    "drivers": drivers.drivers,
 }
 
 
@@ -39,6 +39,7 @@ def equations_page(coupled: Coupled) -> str:
         "stationarity row, a constraint with its multiplier, a price with the clearing of its",
         "market. The stationarity row of a variable holds the marginal cost of the terms listed,",
         "less the multipliers of the rows and the prices of the markets it appears in.",
+        "What the players want, and why these rows: [model.md](model.md).",
         "",
     ]
     seen = set()
@@ -47,12 +48,13 @@ def equations_page(coupled: Coupled) -> str:
         if kind in seen:
             continue
         seen.add(kind)
-        title, function = _PLAYERS[kind]
-        places = [_place(function)]
-        if player == OPERATOR:
-            places.append(_place(coupled.grid.state))
-        stated = " and ".join(f"`{place}`" for place in places)
-        lines += [f"## {title}", "", f"Stated in {stated}.", ""]
+        stated = "by a player of the user"
+        if kind in _STATED:
+            places = [_place(_STATED[kind])]
+            if player == OPERATOR:
+                places.append(_place(coupled.grid.state))
+            stated = "in " + " and ".join(f"`{place}`" for place in places)
+        lines += [f"## {program.title}", "", f"Stated {stated}.", ""]
         lines += _variables(program)
         lines += _rows(program)
     lines += ["## Market clearing", "", f"Stated in `{_place(coupling.markets)}`; each row is the"]
@@ -75,6 +77,9 @@ def equations_page(coupled: Coupled) -> str:
 
 
 def _variables(program: Program) -> list[str]:
+    fixed = [s.market for s in program.sales if s.constant.any()]
+    if not program.variables:
+        return [f"Trades fixed quantities in {', '.join(f'*{m}*' for m in fixed)}.", ""]
     lines = ["| variable | symbol | meaning | by | unit | bounds | its row: cost, rows, markets |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for v in program.variables:
@@ -93,7 +98,7 @@ def _rows(program: Program) -> list[str]:
     lines += ["|---|---|---|---|---|---|---|"]
     for c in program.constraints:
         text, symbol = _split(c.meaning)
-        names = ", ".join(f"`{v.name}`" for v in c.terms)
+        names = ", ".join(f"`{name}`" for name in [*(v.name for v in c.terms), *c.rivals])
         lines.append(
             f"| `{c.name}` | {symbol} | {text} | {', '.join(c.dims) or '-'} | {c.unit} | "
             f"{'= 0' if c.equality else '>= 0'} | {names} |"
@@ -105,6 +110,9 @@ def _terms(program: Program, v: Variable) -> str:
     parts = []
     if v in program.linear:
         parts.append("linear cost")
+    if v in program.margins:
+        parts.append("margin")
+    parts += [f"cost by `{x.rival}`" for x in program.products if x.variable is v]
     for term in program.nonlinear:
         if term.variable is v:
             cournot = isinstance(term, CournotRevenue)

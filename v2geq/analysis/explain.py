@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2geq.errors import DataError, did_you_mean
+from v2geq.market.own import energy_sold
 from v2geq.players.lse import player_name
 from v2geq.results.point import Point
 from v2geq.trips.costs import path_costs, path_terms
@@ -290,6 +291,14 @@ def _local_text(eq: Point, bus: str, at: int) -> str:
     if sellers:
         total = float(data["discharge_kw"].sel(station=sellers).sum())
         texts.append(f"vehicles discharge {total:.0f} kW at {', '.join(sellers)}")
+    for program in eq.coupled.own.programs:
+        sold = {b: kw for b, kw in energy_sold(program, eq.values).items() if b in here}
+        for word, kw in (
+            ("sells", sum(x for x in sold.values() if x > 0.0)),
+            ("buys", -sum(x for x in sold.values() if x < 0.0)),
+        ):
+            if kw > small:
+                texts.append(f"{program.player} {word} {kw:.0f} kW at {', '.join(sold)}")
     shed = float(data["shed_kw"].sel(bus=sorted(here)).sum())
     if shed > small:
         own = float(data["shed_kw"].sel(bus=bus))

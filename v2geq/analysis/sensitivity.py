@@ -15,8 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray
-from v2geq.data.parameters.targets import resolve as resolve_target
-from v2geq.data.parameters.targets import value_of
+from v2geq.data.parameters.targets import find_target, value_of
 from v2geq.errors import DataError, did_you_mean
 from v2geq.market.coupling import Coupled, couple
 from v2geq.market.own import set_up
@@ -120,7 +119,7 @@ def sensitivity(eq: Point, *, of: str, to: str) -> xr.DataArray:
 def _targets(eq: Point, to: str) -> tuple[dict[str, str], str | None]:
     """Parameters asked for, by label, and the dimension of a column."""
     if to not in COLUMNS:
-        return {to: resolve_target(eq.scenario.case, to).name}, None
+        return {to: find_target(eq.scenario.case, to).name}, None
     table, dimension = COLUMNS[to]
     scenario = eq.scenario
     rows = {
@@ -233,7 +232,7 @@ def _difference(a: FloatArray, b: FloatArray) -> FloatArray:
 
 def _value(eq: Point, name: str) -> float:
     case = eq.scenario.case
-    value: Any = value_of(case, resolve_target(case, name))
+    value: Any = value_of(case, find_target(case, name))
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
         raise DataError(f"{name} = {value!r} is not a number")
     return float(value)

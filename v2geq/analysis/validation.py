@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.data.model.case import RoadNetwork
+from v2geq.data.model.road import RoadNetwork
 from v2geq.data.readers.folders import networks_folder
 from v2geq.data.readers.road import read_road
 from v2geq.data.readers.tntp import read_tntp, read_tntp_flows
@@ -22,7 +22,7 @@ from v2geq.roads.assign import user_equilibrium
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.roads.assignment import UserEquilibrium
+    from v2geq.roads.result import UserEquilibrium
 
 GAP = 1e-12
 """Relative gap of the solutions compared."""

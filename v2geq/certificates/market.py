@@ -1,6 +1,6 @@
 """The certificate: every reason to believe a point is an equilibrium, recomputed from the point.
 
-spec section 7. Nothing here comes from the solver.
+model.md, 7. Nothing here comes from the solver.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Readers and frozen data: feeders, road networks, cases."""
+"""Data: frozen tables, what makes them unusable, parameters by name, readers of files."""

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from v2geq.data.case import load_case
 from v2geq.data.model.case import Case
-from v2geq.data.parameters.schema import (
+from v2geq.data.model.schema import (
     CASE_TABLES,
     FEEDER_TABLES,
     ROAD_TABLES,
@@ -18,6 +17,7 @@ from v2geq.data.parameters.schema import (
     TableSchema,
     row_name,
 )
+from v2geq.data.readers.case import load_case
 from v2geq.data.readers.document import document_of
 from v2geq.data.readers.folders import available_cases
 from v2geq.errors import quoted
@@ -78,11 +78,11 @@ def provenance(case: Case, changes: Mapping[str, Any]) -> Provenance:
     contents, shipped = fingerprint(case), case.name in available_cases()
     known = load_case(case.name) if shipped else case
     same = fingerprint(known) == contents
-    found = () if same else tuple(differences(case, known))
+    found = () if same else tuple(_differences(case, known))
     return Provenance(case.name, contents, shipped, found, changes)
 
 
-def differences(case: Case, shipped: Case) -> Iterator[str]:
+def _differences(case: Case, shipped: Case) -> Iterator[str]:
     """What two cases hold differently, each value by name."""
     mine, theirs = _entries(document_of(case)), _entries(document_of(shipped))
     for key in dict.fromkeys([*theirs, *mine]):

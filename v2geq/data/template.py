@@ -16,22 +16,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from v2geq.data.checks.case import EV_SETTINGS
-from v2geq.data.model.case import SECTIONS, DriverClass, ScenarioData
-from v2geq.data.parameters.schema import (
-    CASE_TABLES,
-    FEEDER_TABLES,
-    ROAD_TABLES,
-    TRIPS,
-    TableSchema,
-)
-from v2geq.data.parameters.values import BASES, ValueSpec, setting_specs
+from v2geq.data.model.case import ScenarioData
+from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
+from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.model.values import BASES, ValueSpec, setting_specs
 from v2geq.errors import DataError
 from v2geq.files import as_path, make_folder, write_files
 
-Rows = Sequence[Sequence[str | float | bool]]
+_Rows = Sequence[Sequence[str | float | bool]]
 
-SETTINGS: Mapping[str, Mapping[str, Any]] = {
+_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "feeder": {
         "vmin": 0.95,
         "vmax": 1.05,
@@ -56,7 +51,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
 }
 """Values of the sections' settings; those left out keep their default."""
 
-DRIVERS: Mapping[str, Mapping[str, Any]] = {
+_DRIVERS: Mapping[str, Mapping[str, Any]] = {
     "ev": {
         "kind": "ev",
         "value_of_time": 15.0,
@@ -72,7 +67,7 @@ DRIVERS: Mapping[str, Mapping[str, Any]] = {
     "fv": {"kind": "fv", "value_of_time": 15.0, "trips": "fv_trips.csv"},
 }
 
-SCENARIOS: Mapping[str, Mapping[str, Any]] = {
+_SCENARIOS: Mapping[str, Mapping[str, Any]] = {
     "base": {"load_factor": 1.0, "outages": [], "reactive_sources": {}, "set": {}},
     "peak": {"load_factor": 1.6, "outages": [], "reactive_sources": {}, "set": {}},
     "island": {
@@ -83,7 +78,7 @@ SCENARIOS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 
-FEEDER: Mapping[str, Rows] = {
+_FEEDER: Mapping[str, _Rows] = {
     "buses": [
         ("sub", "abc", 0, 0, 4.16),
         ("b1", "abc", 1, 0, 4.16),
@@ -111,7 +106,7 @@ FEEDER: Mapping[str, Rows] = {
 }
 
 _KM = {"1-2": 35, "1-3": 55, "2-4": 45, "3-4": 30, "3-5": 45, "4-6": 50, "5-6": 35}
-ROAD: Mapping[str, Rows] = {
+_ROAD: Mapping[str, _Rows] = {
     "nodes": [
         ("1", 0, 1, True),
         ("2", 1, 2, True),
@@ -126,7 +121,7 @@ ROAD: Mapping[str, Rows] = {
         for ends in (name.split("-"), name.split("-")[::-1])
     ],
 }
-TABLES: Mapping[str, Rows] = {
+_TABLES: Mapping[str, _Rows] = {
     "stations": [
         ("s3", "3", "b3", 800, 800, 20, 0.02, 0.02, 150, 20),
         ("s4", "4", "b5", 800, 800, 20, 0.02, 0.02, 50, 20),
@@ -137,7 +132,7 @@ TABLES: Mapping[str, Rows] = {
         ("g2", "B", "b5", 0, 250, 0.14, 1e-4, "", -100, 100),
     ],
 }
-TRIP_TABLES: Mapping[str, Rows] = {
+_TRIP_TABLES: Mapping[str, _Rows] = {
     "ev_trips": [("1", "6", 40), ("6", "1", 30), ("1", "5", 25), ("2", "6", 20)],
     "fv_trips": [("1", "6", 300), ("6", "1", 250), ("2", "5", 150)],
 }
@@ -177,7 +172,7 @@ _WORDS = {
 def template_files(name: str) -> dict[str, str]:
     """Text of every file of the template, by path in its folder; `name` is the case's name."""
     schemas = _schemas()
-    rows: dict[str, Rows] = {**FEEDER, **ROAD, **TABLES, **TRIP_TABLES}
+    rows: dict[str, _Rows] = {**_FEEDER, **_ROAD, **_TABLES, **_TRIP_TABLES}
     files = {_FILES[table]: _csv(schemas[table], rows[table]) for table in _FILES}
     files["feeder/feeder.toml"] = (
         'name = "small feeder"\n'
@@ -226,11 +221,11 @@ def write_template(folder: str | Path) -> list[str]:
 
 
 def _schemas() -> dict[str, TableSchema]:
-    trips = {name: TRIPS for name in TRIP_TABLES}
+    trips = {name: TRIPS for name in _TRIP_TABLES}
     return {**FEEDER_TABLES, **ROAD_TABLES, **CASE_TABLES, **trips}
 
 
-def _csv(schema: TableSchema, rows: Rows) -> str:
+def _csv(schema: TableSchema, rows: _Rows) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     # optional columns at the end may be left out
@@ -262,12 +257,12 @@ def _case_toml(name: str) -> str:
         'road = "road"',
     ]
     for section, (_, cls) in SECTIONS.items():
-        lines += ["", *_summary(cls), f"[{section}]", *_settings(cls, SETTINGS[section])]
-    for key, driver in DRIVERS.items():
+        lines += ["", *_summary(cls), f"[{section}]", *_settings(cls, _SETTINGS[section])]
+    for key, driver in _DRIVERS.items():
         skip = EV_SETTINGS if driver["kind"] == "fv" else ()
         lines += ["", *_summary(DriverClass), f"[drivers.{key}]"]
         lines += _settings(DriverClass, driver, skip)
-    for key, scenario in SCENARIOS.items():
+    for key, scenario in _SCENARIOS.items():
         lines += ["", *(_summary(ScenarioData) if key == "base" else []), f"[scenario.{key}]"]
         for setting, value in scenario.items():
             comment = _comment(ScenarioData, setting)

@@ -35,7 +35,7 @@ from v2geq.mcp.parse import (
     NUMBER,
     POWER,
     RAISE,
-    Program,
+    Code,
     parse,
 )
 from v2geq.mcp.terms import CournotRevenue, SeparableCost
@@ -259,7 +259,7 @@ def _gradient(formula: Formula, cournot: bool) -> Any:
     return -read(formula.value).subs(x, total) - first.subs(x, total) * x
 
 
-def _symbolic(program: Program, names: Mapping[str, Any]) -> Any:
+def _symbolic(code: Code, names: Mapping[str, Any]) -> Any:
     """sympy expression of a formula; numbers stay doubles, so that powers of them stay small."""
     import sympy
 
@@ -275,7 +275,7 @@ def _symbolic(program: Program, names: Mapping[str, Any]) -> Any:
         MAX: sympy.Max,
     }
     stack: list[Any] = []
-    for what, operand in program:
+    for what, operand in code:
         if what == NUMBER:
             stack.append(number(float(operand)))
         elif what == NAME:

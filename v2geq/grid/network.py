@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.data.model.case import Case, FeederSettings, ScenarioData, SubstationSettings
+from v2geq.data.model.case import Case, ScenarioData
+from v2geq.data.model.settings import FeederSettings, SubstationSettings
 from v2geq.errors import DataError, listed, quoted
 from v2geq.grid.topology import Topology, energised
 

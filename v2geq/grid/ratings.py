@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray
-from v2geq.data.model.case import FeederSettings
+from v2geq.data.model.settings import FeederSettings
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
 

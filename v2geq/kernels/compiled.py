@@ -62,7 +62,7 @@ def floats(size: int) -> FloatArray:
 
 
 @inner
-def fill(values: NDArray[N], value: float) -> None:
+def set_all(values: NDArray[N], value: float) -> None:
     """Set all of an array to one value."""
     for i in range(values.size):
         values[i] = value

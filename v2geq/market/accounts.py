@@ -1,6 +1,6 @@
 """Players' accounts, social cost by term and the identity that ties them together.
 
-spec section 8. All amounts are $/h; receipts are positive, payments negative.
+model.md, 8. All amounts are $/h; receipts are positive, payments negative.
 """
 
 from __future__ import annotations

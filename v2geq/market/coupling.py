@@ -1,6 +1,6 @@
 """Market clearing joins the players into one complementarity problem.
 
-spec section 5. Each market's price is paired with the sum of all players' net sales, so a price
+model.md, 5. Each market's price is paired with the sum of all players' net sales, so a price
 rises where more is bought than sold.
 """
 

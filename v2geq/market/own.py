@@ -289,6 +289,17 @@ def _plain_factor(factor: Any) -> Any:
     return float(factor)
 
 
+def energy_sold(program: Program, values: Mapping[str, FloatArray]) -> dict[str, float]:
+    """Bus -> energy the player sells there (negative: buys), kW, at strategies by key."""
+    out: dict[str, float] = {}
+    for offer in _energy(program):
+        matrices, constant = _at_buses(program, offer)
+        quantity = sum((m @ values[v.key] for v, m in matrices.items()), constant)
+        for bus, kw in zip(_buses(offer), quantity.tolist(), strict=True):
+            out[bus] = out.get(bus, 0.0) + kw
+    return out
+
+
 # -- sites ----------------------------------------------------------------------------------------
 
 

@@ -63,6 +63,11 @@ def find_block(blocks: Sequence[Block], position: int) -> Block:
 
 def paired_unit(unit: str) -> str:
     """Unit of the partner of a quantity in `unit`: together they make $/h."""
-    known = {"kW": "$/kWh", "kvar": "$/kvarh", "veh/h": "$/veh", "kWh/h": "$/kWh", "pu2": "$/h/pu2"}
+    known = {"kW": "$/kWh", "kvar": "$/kvarh", "pu2": "$/h/pu2"}
     reverse = {b: a for a, b in known.items()}
-    return known.get(unit) or reverse.get(unit) or f"$/h per {unit}"
+    if unit in known or unit in reverse:
+        return known.get(unit) or reverse[unit]
+    # a rate has the price of what flows, and a price the rate of what it is paid for
+    if unit.endswith("/h"):
+        return f"$/{unit.removesuffix('/h')}"
+    return f"{unit.removeprefix('$/')}/h" if unit.startswith("$/") else f"$/h per {unit}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from v2geq.mcp.interval import Interval
-from v2geq.mcp.parse import ABS, ADD, EXP, LOG, MULTIPLY, NAME, NUMBER, POWER, RAISE, Program
+from v2geq.mcp.parse import ABS, ADD, EXP, LOG, MULTIPLY, NAME, NUMBER, POWER, RAISE, Code
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class _Shape:
         return float(self.values.low) if self.values.low == self.values.high else None
 
 
-def convex_by_rules(program: Program, low: float, high: float) -> bool:
+def convex_by_rules(code: Code, low: float, high: float) -> bool:
     """Whether the rules show a formula in one name to be convex on [low, high]."""
     stack: list[_Shape] = []
-    for what, operand in program:
+    for what, operand in code:
         if what == NUMBER:
             stack.append(_constant(float(operand)))
         elif what == NAME:

@@ -9,11 +9,11 @@ from functools import lru_cache
 import numpy as np
 
 from v2geq.arrays import BoolArray, FloatArray
-from v2geq.errors import DataError
+from v2geq.errors import DataError, quoted
 from v2geq.mcp.curvature import convex_by_rules
 from v2geq.mcp.curves import Formula
 from v2geq.mcp.jet import Jet, entry, jet, times
-from v2geq.mcp.parse import Program, parse, quoted
+from v2geq.mcp.parse import Code, parse
 from v2geq.mcp.proof import Condition, Conditions, Doubt, prove
 
 #: what counts as rounding, as a fraction of the slope
@@ -29,14 +29,14 @@ class Expression:
     text : the expression; variable : its argument
     parameters : named arrays, one value per entry of the argument
     where : origin, for messages
-    program : the expression as read
+    code : the expression as read
     """
 
     text: str
     variable: str
     parameters: Mapping[str, FloatArray]
     where: str
-    program: Program
+    code: Code
 
     @staticmethod
     def parse(
@@ -49,15 +49,15 @@ class Expression:
         DataError
             Unknown names or characters, or text that is not one expression, or too long a one.
         """
-        program = parse(text, (variable, *parameters), where)
-        return Expression(text, variable, dict(parameters), where, program)
+        code = parse(text, (variable, *parameters), where)
+        return Expression(text, variable, dict(parameters), where, code)
 
     def derivatives(self, x: FloatArray, order: int) -> list[FloatArray]:
         """Value and derivatives up to `order`, each of the shape of `x`."""
         names: dict[str, Jet] = {name: [values] for name, values in self.parameters.items()}
         names[self.variable] = [x, 1.0]
         with np.errstate(all="ignore"):
-            found = jet(self.program, names, order)
+            found = jet(self.code, names, order)
         return [np.array(np.broadcast_to(_filled(found, k), x.shape)) for k in range(order + 1)]
 
     def value(self, x: FloatArray) -> FloatArray:
@@ -90,7 +90,7 @@ class Expression:
         start, end = np.array([float(low)]), np.array([float(high)])
         slack = np.array([ROUNDING / (high - low if high > low else 1.0)])
         x, first, second = self._sampled(start, end)
-        conditions = _smooth if convex_by_rules(self.program, low, high) else _convex
+        conditions = _smooth if convex_by_rules(self.code, low, high) else _convex
         self._require(
             self._first_broken(x, second < -slack * np.abs(first))
             or self._doubt(conditions, (start, end, slack, _least_slope(first))),
@@ -168,7 +168,7 @@ class Expression:
     ) -> Doubt | None:
         names = tuple((n, v.tobytes()) for n, v in self.parameters.items())
         keys = tuple(a.tobytes() for a in arrays)
-        return _proved(self.program, self.variable, names, keys, conditions, order)
+        return _proved(self.code, self.variable, names, keys, conditions, order)
 
 
 def _least_slope(first: FloatArray) -> FloatArray:
@@ -184,7 +184,7 @@ def _filled(of: Jet, k: int) -> FloatArray | float:
 
 @lru_cache(maxsize=256)
 def _proved(
-    program: Program,
+    code: Code,
     variable: str,
     parameters: tuple[tuple[str, bytes], ...],
     arrays: tuple[bytes, ...],
@@ -194,7 +194,7 @@ def _proved(
     """`prove`; a formula is checked each time a problem is built."""
     values = {name: np.frombuffer(v) for name, v in parameters}
     low, high, slack, floor = (np.frombuffer(a) for a in arrays)
-    return prove(program, variable, values, low, high, conditions, order, slack, floor)
+    return prove(code, variable, values, low, high, conditions, order, slack, floor)
 
 
 def _rising(x: Jet, f: Jet) -> list[Condition]:

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from v2geq.mcp.interval import Interval
-from v2geq.mcp.parse import ABS, ADD, EXP, MULTIPLY, NAME, NUMBER, POWER, RAISE, Program
+from v2geq.mcp.parse import ABS, ADD, EXP, MULTIPLY, NAME, NUMBER, POWER, RAISE, Code
 
 Jet = Sequence[Any]
 
 
-def jet(program: Program, names: Mapping[str, Jet], order: int) -> Jet:
+def jet(code: Code, names: Mapping[str, Jet], order: int) -> Jet:
     """Jet of a formula up to `order` (at most 4), given those of its names.
 
     Names that do not depend on the argument have jets of one entry.
     """
     stack: list[Jet] = []
-    for what, operand in program:
+    for what, operand in code:
         if what == NUMBER:
             stack.append([operand])
         elif what == NAME:

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from v2geq.errors import DataError
+from v2geq.errors import DataError, quoted
 
 FUNCTIONS = ("exp", "log", "sqrt")
 
@@ -24,13 +24,12 @@ FUNCTIONS = ("exp", "log", "sqrt")
 LONGEST, MOST_TOKENS, DEEPEST = 1000, 400, 40
 #: largest constant exponent, of either sign
 LARGEST_POWER = 1000.0
-_QUOTED = 60
 
 # instructions: push a number or the value of a name, or replace the top one or two of the stack
 NUMBER, NAME, ADD, MULTIPLY, POWER, RAISE, EXP, LOG, ABS, MAX = range(10)
 Instruction = tuple[int, float | str]
 #: instructions in postfix order; POWER has its constant exponent with it, RAISE both on the stack
-Program = tuple[Instruction, ...]
+Code = tuple[Instruction, ...]
 
 _TOKEN = re.compile(
     r"\s+|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<word>[A-Za-z_]\w*)"
@@ -39,13 +38,8 @@ _TOKEN = re.compile(
 )
 
 
-def quoted(text: str) -> str:
-    """The beginning of a text in quotes, without control characters, for messages."""
-    return repr(text if len(text) <= _QUOTED else text[: _QUOTED - 3] + "...")
-
-
 @lru_cache(maxsize=512)
-def parse(text: str, names: tuple[str, ...], where: str = "", *, own: bool = False) -> Program:
+def parse(text: str, names: tuple[str, ...], where: str = "", *, own: bool = False) -> Code:
     """Read `text`, an expression in `names`.
 
     Parameters
@@ -60,11 +54,11 @@ def parse(text: str, names: tuple[str, ...], where: str = "", *, own: bool = Fal
         Text that is too long or nested too deeply, unknown names or characters, what is not one
         expression, constants that are not finite real numbers.
     """
-    return _Parser(text, names, where, own).program()
+    return _Parser(text, names, where, own).code()
 
 
 class _Parser:
-    """Recursive descent; each rule returns the program of what it has read."""
+    """Recursive descent; each rule returns the code of what it has read."""
 
     def __init__(self, text: str, names: tuple[str, ...], where: str, own: bool) -> None:
         self.text, self.names, self.where = text, names, where
@@ -86,7 +80,7 @@ class _Parser:
                 f"use at most {MOST_TOKENS} numbers, names and operators",
             )
 
-    def program(self) -> Program:
+    def code(self) -> Code:
         out = self._sum()
         if self.tokens[self.next][0] != "end":
             self._unexpected("an operator")
@@ -139,21 +133,21 @@ class _Parser:
 
     # -- grammar ----------------------------------------------------------------------------------
 
-    def _sum(self) -> Program:
+    def _sum(self) -> Code:
         out = self._product()
         while sign := self._take("+", "-"):
             other = self._product()
             out = self._apply(ADD, out, other if sign == "+" else self._negative(other))
         return out
 
-    def _product(self) -> Program:
+    def _product(self) -> Code:
         out = self._signed()
         while sign := self._take("*", "/"):
             other = self._signed()
             out = self._apply(MULTIPLY, out, other if sign == "*" else self._power(other, -1.0))
         return out
 
-    def _signed(self) -> Program:
+    def _signed(self) -> Code:
         negative = False
         while sign := self._take("+", "-"):
             negative ^= sign == "-"
@@ -167,7 +161,7 @@ class _Parser:
         self.depth -= 1
         return self._negative(out) if negative else out
 
-    def _raised(self) -> Program:
+    def _raised(self) -> Code:
         out = self._atom()
         if not self._take("**"):
             return out
@@ -175,7 +169,7 @@ class _Parser:
         constant = _constant(exponent)
         return self._apply(RAISE, out, exponent) if constant is None else self._power(out, constant)
 
-    def _atom(self) -> Program:
+    def _atom(self) -> Code:
         kind, token, _ = self.tokens[self.next]
         if kind == "number":
             self.next += 1
@@ -189,7 +183,7 @@ class _Parser:
             return out
         self._unexpected("a number, a name or '('")
 
-    def _word(self, word: str) -> Program:
+    def _word(self, word: str) -> Code:
         called = self.tokens[self.next][1] == "("
         if word in self.names:
             if called:
@@ -215,13 +209,13 @@ class _Parser:
 
     # -- instructions -----------------------------------------------------------------------------
 
-    def _apply(self, what: int, *parts: Program) -> Program:
+    def _apply(self, what: int, *parts: Code) -> Code:
         numbers = [_constant(part) for part in parts]
         if any(n is None for n in numbers):
             return (*(i for part in parts for i in part), (what, 0.0))
         return self._number(_WORKED_OUT[what](*numbers))
 
-    def _power(self, base: Program, exponent: float) -> Program:
+    def _power(self, base: Code, exponent: float) -> Code:
         if abs(exponent) > LARGEST_POWER:
             self._refuse(
                 f"the expression {quoted(self.text)} has the exponent {exponent:g}",
@@ -237,10 +231,10 @@ class _Parser:
         with np.errstate(all="ignore"):
             return self._number(float(np.float64(number) ** exponent))
 
-    def _negative(self, part: Program) -> Program:
+    def _negative(self, part: Code) -> Code:
         return self._apply(MULTIPLY, self._number(-1.0), part)
 
-    def _number(self, value: float) -> Program:
+    def _number(self, value: float) -> Code:
         if not math.isfinite(value):
             self._refuse(
                 f"a constant of {quoted(self.text)} is not a real number, or too large",
@@ -249,8 +243,8 @@ class _Parser:
         return ((NUMBER, value),)
 
 
-def _constant(part: Program) -> float | None:
-    """The number a program consists of."""
+def _constant(part: Code) -> float | None:
+    """The number a code consists of."""
     return float(part[0][1]) if len(part) == 1 and part[0][0] == NUMBER else None
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.mcp.interval import Interval
 from v2geq.mcp.jet import Jet, entry, jet
-from v2geq.mcp.parse import Program
+from v2geq.mcp.parse import Code
 
 #: pieces times instructions that are evaluated before a proof is given up; pieces of each entry
 #: that are evaluated in any case; pieces that take as long as one
@@ -47,7 +47,7 @@ class Doubt:
 
 
 def prove(
-    program: Program,
+    code: Code,
     variable: str,
     parameters: Mapping[str, FloatArray],
     low: FloatArray,
@@ -61,7 +61,7 @@ def prove(
 
     Parameters
     ----------
-    program, variable, parameters
+    code, variable, parameters
         The formula; `parameters` hold one value per entry.
     low, high
         Range of the argument, by entry.
@@ -72,16 +72,16 @@ def prove(
     cuts = [low + (high - low) * (k / pieces) for k in range(1, pieces)]
     left, right = np.concatenate([low, *cuts]), np.concatenate([*cuts, high])
     at = np.tile(np.arange(low.size), pieces)
-    work = max(_WORK, _PIECES * low.size * len(program))
+    work = max(_WORK, _PIECES * low.size * len(code))
     while True:
-        work -= max(left.size, _OVERHEAD) * len(program)
+        work -= max(left.size, _OVERHEAD) * len(code)
         if work < 0:
             return _widest(at, left, right)
         own = {name: values[at] for name, values in parameters.items()}
         middle = left + 0.5 * (right - left)
         with np.errstate(all="ignore"):
             proved, broken = _judge(
-                program,
+                code,
                 variable,
                 own,
                 (left, middle, right),
@@ -109,7 +109,7 @@ def _widest(at: IntArray, left: FloatArray, right: FloatArray) -> Doubt:
 
 
 def _judge(
-    program: Program,
+    code: Code,
     variable: str,
     parameters: Mapping[str, FloatArray],
     ends: tuple[FloatArray, FloatArray, FloatArray],
@@ -124,7 +124,7 @@ def _judge(
 
     def evaluated(x: Interval) -> tuple[Jet, list[Condition]]:
         argument: Jet = [x, 1.0]
-        f = jet(program, {**constant, variable: argument}, order + 2)
+        f = jet(code, {**constant, variable: argument}, order + 2)
         return f, conditions(argument, f)
 
     piece, point = Interval(left, right), Interval(middle, middle)

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from v2geq.errors import DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SCENARIOS = ("base", "stress", "island")
 NORMAL_PRICE = 3.0
@@ -82,30 +79,6 @@ def check_claims(facts: Facts) -> list[Claim]:
         view.social_cost(),
         view.sources_of_saving(),
     ]
-
-
-def claims_table(claims: list[Claim]) -> pd.DataFrame:
-    """Claims as a table: index number; columns claim, paper, here, met, reason."""
-    import pandas as pd
-
-    return pd.DataFrame([vars(c) for c in claims]).set_index("number")
-
-
-def social_cost_changes(facts: Facts) -> pd.DataFrame:
-    """Change of the social cost by V2G, $/h: terms x scenarios, totals with and without travel."""
-    import pandas as pd
-
-    columns = {}
-    for scenario in SCENARIOS:
-        before = facts[scenario, False]["social_cost_terms"]
-        after = facts[scenario, True]["social_cost_terms"]
-        columns[scenario] = {k: after.get(k, 0.0) - before.get(k, 0.0) for k in {**before, **after}}
-    table = pd.DataFrame(columns)
-    travel = [k for k in table.index if str(k).startswith("travel")]
-    table.loc["total"] = table.sum()
-    table.loc["total without travel"] = table.loc["total"] - table.loc[travel].sum()
-    table.index.name = "change by V2G ($/h)"
-    return table
 
 
 def _word(met: bool, direction: bool = False) -> str:

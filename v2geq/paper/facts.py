@@ -1,26 +1,59 @@
-"""The few figures of an equilibrium that comparisons between runs need, as plain data."""
+"""The paper's favourite trip, and the few figures of an equilibrium that its claims compare."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from v2geq.equilibrium import Equilibrium
-from v2geq.results.summary import FOCUS
+from v2geq.results.summary import FIGURES, Figure, Results
+
+if TYPE_CHECKING:
+    from v2geq.results.point import Point
+
+ARXIV = "2605.16765"
+"""The paper: J. Hou, Y. Li, J.-S. Pang, arXiv 2605.16765 (2026)."""
+
+FOCUS = ("1", "20")
+"""OD pair whose trips the paper follows."""
 
 
-def facts(eq: Equilibrium) -> dict[str, Any]:
+def _trip_cost(eq: Results) -> float:
+    traffic = eq.coupled.traffic
+    for name, kind in traffic.classes.items():
+        if kind.kind == "ev" and FOCUS in traffic.od_names(name):
+            return float(eq.data[f"cost_{name}"].sel({f"od_{name}": "-".join(FOCUS)}))
+    return float("nan")
+
+
+TRIP_COST = Figure(
+    "cost_od_1_20",
+    "cost of an electric trip of OD pair 1-20",
+    _trip_cost,
+    "$ per trip",
+    ("OD 1-20", "$"),
+    "{:.2f}",
+)
+
+PAPER_FIGURES: Mapping[str, Figure] = {
+    figure.name: figure
+    for general in FIGURES.values()
+    for figure in ([TRIP_COST, general] if general.name == "social_cost" else [general])
+}
+"""The figures of a summary with the cost of the paper's trip, by name, in the order of a row."""
+
+
+def facts(eq: Point) -> dict[str, Any]:
     """Summary, net load of stations (kW), social cost by term ($/h), dominant path of OD 1-20.
 
-    Keys beyond the summary's: `stations_net_kw`, `social_cost_terms`, `reference_price`, `voll`,
+    Keys beyond `PAPER_FIGURES`: `stations_net_kw`, `social_cost_terms`, `reference_price`,
     `focus_route` (with stops), `focus_nodes`, `focus_km`, `focus_discharges_at` (station or '').
     """
-    market = eq.scenario.case.market
     out: dict[str, Any] = {
         **eq.summary,
+        TRIP_COST.name: TRIP_COST.of(eq),
         "stations_net_kw": float(eq.data["charge_kw"].sum() - eq.data["discharge_kw"].sum()),
         "social_cost_terms": {str(k): float(v) for k, v in eq.accounts.social_cost.items()},
-        "reference_price": market.reference_price,
-        "voll": market.voll,
+        "reference_price": eq.scenario.case.market.reference_price,
         "focus_route": "",
         "focus_nodes": "",
         "focus_km": float("nan"),

@@ -1,6 +1,6 @@
 """Charging network operator (CNO): trades energy between load serving entities and vehicles.
 
-spec section 1: maximise (rho+ - pi+) c+ - (rho- - pi-) c- within the stations' net limits.
+model.md, 1: maximise (rho+ - pi+) c+ - (rho- - pi-) c- within the stations' net limits.
 """
 
 from __future__ import annotations

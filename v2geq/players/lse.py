@@ -1,6 +1,6 @@
 """Load serving entities (LSE): serve firm load, sell to responsive demand as Cournot rivals.
 
-spec section 4.
+model.md, 4.
 """
 
 from __future__ import annotations

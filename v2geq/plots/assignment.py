@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from v2geq.arrays import FloatArray
     from v2geq.plots.positions import Place
-    from v2geq.roads.assignment import UserEquilibrium
+    from v2geq.roads.result import UserEquilibrium
 
 ENDS = (COLOURS["travel"], COLOURS["waiting"])
 """Colours of origins and destinations."""

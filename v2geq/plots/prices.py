@@ -1,4 +1,4 @@
-"""DLMPs at the load buses and load not served (figure 6)."""
+"""DLMPs at the load buses and load not served."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def prices(
     order: str = "value",
     width_mm: float = PAGE_MM,
 ) -> Figure:
-    """DLMPs at the load buses of every scenario and load not served (figure 6).
+    """DLMPs at the load buses of every scenario and load not served.
 
     The text in a panel is the highest DLMP without V2G and, after the arrow, with it.
 

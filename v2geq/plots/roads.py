@@ -31,7 +31,7 @@ from v2geq.plots.style import (
 from v2geq.roads.graph import Graph
 
 if TYPE_CHECKING:
-    from v2geq.data.model.case import RoadNetwork
+    from v2geq.data.model.road import RoadNetwork
     from v2geq.results.point import Point
 
 SIDE = 0.008

@@ -1,4 +1,4 @@
-"""Routes of one OD pair on the map, and the battery along the way (figure 9)."""
+"""Routes of one OD pair on the map, and the battery along the way."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ from v2geq.plots.style import (
     new_figure,
     style,
 )
-from v2geq.results.summary import FOCUS
 
 if TYPE_CHECKING:
     from v2geq.results.point import Point
@@ -40,12 +39,13 @@ STOPS = {"C": ("charge", "^"), "D": ("discharge", "v")}
 """Kind of a stop -> quantity, marker."""
 
 
-def default_pair(eq: Point) -> tuple[str, str]:
-    """The OD pair of the summary if electric vehicles travel it, else their first."""
-    pairs = [od for name in _electric(eq) for od in eq.coupled.traffic.od_names(name)]
-    if not pairs:
-        raise DataError("there are no electric trips", advice="draw another figure")
-    return FOCUS if FOCUS in pairs else pairs[0]
+def electric_trips(eq: Point) -> dict[tuple[str, str], float]:
+    """Trips of electric vehicles by OD pair, veh/h."""
+    traffic, trips = eq.coupled.traffic, dict[tuple[str, str], float]()
+    for name in _electric(eq):
+        for od, flow in zip(traffic.od_names(name), traffic.demand[name], strict=True):
+            trips[od] = trips.get(od, 0.0) + float(flow)
+    return trips
 
 
 def route_table(eq: Point, origin: str, destination: str) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def route_table(eq: Point, origin: str, destination: str) -> pd.DataFrame:
         own = (table["origin"] == wanted[0]) & (table["destination"] == wanted[1])
         parts.append(table[own])
     if not parts:
-        pairs_known = ["-".join(od) for n in _electric(eq) for od in eq.coupled.traffic.od_names(n)]
+        pairs_known = ["-".join(od) for od in electric_trips(eq)]
         raise DataError(
             f"no electric vehicles travel {'-'.join(wanted)}",
             advice=did_you_mean("-".join(wanted), pairs_known),
@@ -134,7 +134,7 @@ def route(
 ) -> Figure:
     """Route with the most electric vehicles of an OD pair, and the battery along it.
 
-    Other routes in use are drawn thin. Without a pair given, the one of the summary.
+    Other routes in use are drawn thin. Without a pair given, the one with the most electric trips.
 
     Raises
     ------
@@ -157,14 +157,14 @@ def routes(
     destination: str | None = None,
     width_mm: float = PAGE_MM,
 ) -> Figure:
-    """Dominant routes of an OD pair without and with V2G, side by side (figure 9).
+    """Dominant routes of an OD pair without and with V2G, side by side.
 
     Parameters
     ----------
     scenario
-        By default 'stress' where the case has it, else the last one with both runs.
+        By default the last one with both runs.
     origin, destination
-        By default the OD pair of the summary.
+        By default the OD pair with the most electric trips.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def routes(
     """
     runs = as_runs(equilibria)
     if scenario is None:
-        scenario = "stress" if "stress" in runs.first.original.scenarios else runs.pairs()[-1]
+        scenario = runs.pairs()[-1]
     pair_of = [runs.get(scenario, v2g) for v2g in STATES]
     pair = _pair(pair_of[0], origin, destination)
     wide = is_wide(width_mm)
@@ -205,9 +205,13 @@ def _electric(eq: Point) -> list[str]:
 def _pair(eq: Point, origin: str | None, destination: str | None) -> tuple[str, str]:
     if (origin is None) != (destination is None):
         raise DataError("an OD pair has two ends", advice="give origin and destination, or neither")
-    if origin is None or destination is None:
-        return default_pair(eq)
-    return str(origin), str(destination)
+    if origin is not None and destination is not None:
+        return str(origin), str(destination)
+    trips = electric_trips(eq)
+    if not trips:
+        raise DataError("there are no electric trips", advice="draw another figure")
+    # of pairs with equal trips the first
+    return max(trips, key=lambda od: trips[od])
 
 
 def _draw(upper: Axes, lower: Axes, eq: Point, pair: tuple[str, str], heading: str) -> None:

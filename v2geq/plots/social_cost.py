@@ -1,4 +1,4 @@
-"""Change of the social cost from without to with V2G, by term (figure 10)."""
+"""Change of the social cost from without to with V2G, by term."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def social_cost(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE_MM) -> Figure:
-    """Change of the social cost from without to with V2G, by term (figure 10).
+    """Change of the social cost from without to with V2G, by term.
 
     Scenarios without both runs are left out.
 

@@ -1,4 +1,4 @@
-"""Trips that stop, energies, dwell time and OD pairs that discharge (figure 7)."""
+"""Trips that stop, energies, dwell time and OD pairs that discharge."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def station_use(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE_MM) -> Figure:
-    """Trips that stop, energies, dwell time and OD pairs that discharge (figure 7).
+    """Trips that stop, energies, dwell time and OD pairs that discharge.
 
     Whiskers are the range over all equilibrium path flows.
     """

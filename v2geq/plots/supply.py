@@ -1,4 +1,4 @@
-"""Supply of the feeder and energy of the stations (figure 5)."""
+"""Supply of the feeder and energy of the stations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def supply(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE_MM) -> Figure:
-    """Supply of the feeder and energy of the stations, in pairs without and with V2G (figure 5)."""
+    """Supply of the feeder and energy of the stations, in pairs without and with V2G."""
     runs = as_runs(equilibria)
     table = tables.supply_table(runs)
     wide = is_wide(width_mm)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from v2geq.market.accounts import accounts
 from v2geq.plots.runs import Runs, as_runs
-from v2geq.results.summary import summarise
+from v2geq.results.summary import FIGURES
 from v2geq.trips import costs
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ TRIP_TERMS = {
 }
 """Columns of the cost of an electric trip, $, and their terms; what is earned is negative."""
 
+SUPPLY = ("tso_import_kw", "generation_kw", "discharge_kw", "charge_kw", "load_shed_kw")
+
 USED = 1e-6
 """Share of an OD pair's trips from which a path counts as used."""
 
@@ -37,21 +39,12 @@ USED = 1e-6
 def supply_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
     """Supply of the feeder, station energy and load not served by run, kW.
 
-    Columns tso_import_kw, generation_kw, discharge_kw, charge_kw, net_station_kw (charge less
-    discharge: below zero the stations inject), load_shed_kw.
+    Columns `SUPPLY` and net_station_kw (charge less discharge: below zero the stations inject).
     """
     rows = {}
     for key, eq in as_runs(equilibria):
-        data = eq.data
-        charge, discharge = float(data["charge_kw"].sum()), float(data["discharge_kw"].sum())
-        rows[key] = {
-            "tso_import_kw": float(data["tso_import_kw"]),
-            "generation_kw": float(data["generation_kw"].sum()),
-            "discharge_kw": discharge,
-            "charge_kw": charge,
-            "net_station_kw": charge - discharge,
-            "load_shed_kw": float(data["shed_kw"].sum()),
-        }
+        found = {name: FIGURES[name].of(eq) for name in SUPPLY}
+        rows[key] = {**found, "net_station_kw": found["charge_kw"] - found["discharge_kw"]}
     return _by_run(rows)
 
 
@@ -85,10 +78,8 @@ def trips_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
     """
     rows: dict[Any, dict[str, float]] = {}
     for key, eq in as_runs(equilibria):
-        # the summary of the equilibrium without its certificate, which takes longer than the rest
         flows = eq.path_flows
-        summary = summarise(eq.coupled, eq.data, accounts(eq.coupled, eq.values), flows)
-        row = {name: float(summary[name]) for name in ("charge_kw", "discharge_kw", "dwell_h")}
+        row = {name: FIGURES[name].of(eq) for name in ("charge_kw", "discharge_kw", "dwell_h")}
         for name, value in {
             "visit_share": flows.visit_share,
             "discharge_share": flows.discharge_share,
@@ -115,7 +106,7 @@ def trip_cost_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
     return table.set_index(["scenario", "v2g", "class", "od"])
 
 
-def path_terms(eq: Point, name: str) -> pd.DataFrame:
+def trip_terms(eq: Point, name: str) -> pd.DataFrame:
     """`TRIP_TERMS` of every path of electric class `name`, $ per vehicle; index path position."""
     flows = eq.path_flows
     terms = costs.path_terms(flows.coupled.traffic, flows.values, name)
@@ -135,7 +126,7 @@ def _trip_costs(eq: Point) -> pd.DataFrame:
         pairs = [f"{o}-{d}" for o, d in traffic.od_names(name)]
         flow = np.where(flow > USED * traffic.demand[name][paths.od], flow, 0.0)
         weight = pd.Series(flow).groupby(paths.od).sum()
-        mean = path_terms(eq, name).mul(flow, axis=0).groupby(paths.od).sum().div(weight, axis=0)
+        mean = trip_terms(eq, name).mul(flow, axis=0).groupby(paths.od).sum().div(weight, axis=0)
         mean.insert(0, "trips_veh_h", traffic.demand[name])
         mean["total_usd"] = mean[list(TRIP_TERMS)].sum(axis=1)
         mean.index = pd.MultiIndex.from_product([[name], pairs], names=["class", "od"])

@@ -1,4 +1,4 @@
-"""Cost of an electric trip by term, for every OD pair and run (figure 8)."""
+"""Cost of an electric trip by term, for every OD pair and run."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def trip_costs(
     most: int = MOST_PAIRS,
     width_mm: float = PAGE_MM,
 ) -> Figure:
-    """Stacked cost of an electric trip of every OD pair, one panel per run (figure 8).
+    """Stacked cost of an electric trip of every OD pair, one panel per run.
 
     Panels share one axis; those that reach much further than the others have their own and say so.
 

@@ -20,10 +20,11 @@ from v2geq.market.coupling import Coupled, couple
 from v2geq.market.own import set_up
 from v2geq.results import store
 from v2geq.results.path_flows import PathFlows, path_flows
-from v2geq.results.summary import summarise, warnings_of
+from v2geq.results.summary import FIGURES
 from v2geq.results.tables import path_table, tables
 from v2geq.results.uniqueness import notes_on
 from v2geq.results.uniqueness import uniqueness as uniqueness_table
+from v2geq.results.warnings import warnings_of
 from v2geq.scenario import Scenario
 from v2geq.solvers.protocol import Iteration, Status
 from v2geq.trips.restore import restored
@@ -161,17 +162,8 @@ class Point:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """The figures of one row of a study's table."""
-        return {
-            "scenario": self.scenario.name,
-            "v2g": self.scenario.v2g,
-            "status": self.status,
-            "natural_residual": self.certificate.natural_residual,
-            "wardrop_gap": self.certificate.wardrop_gap,
-            **summarise(self.coupled, self.data, self.accounts, self.path_flows),
-            "build_seconds": self.seconds["build"],
-            "solve_seconds": self.seconds["solve"],
-        }
+        """The figures of one row of a study's table; see `v2geq.results.summary.FIGURES`."""
+        return {name: figure.of(self) for name, figure in FIGURES.items()}
 
     @cached_property
     def warnings(self) -> list[str]:

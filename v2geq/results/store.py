@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.data.case import case_from_document, case_to_document, with_parameters
 from v2geq.data.model.case import Case
+from v2geq.data.parameters.change import with_parameters
+from v2geq.data.readers.document import case_from_document, case_to_document
 from v2geq.errors import DataError
 from v2geq.files import check_result, read_bytes, write_files
 from v2geq.market.own import NOBODY, Own, own_from_document, own_to_document

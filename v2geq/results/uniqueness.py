@@ -1,6 +1,6 @@
 """Whether a result is the only one an equilibrium allows, or one of an interval.
 
-Section 5: where limits are tight without need, and where nothing is traded, prices are intervals,
+model.md, 5: where limits are tight without need, and where nothing is traded, prices are intervals,
 and solvers return different points of them. Every quantity is compared with what can move without
 leaving the equilibrium (`v2geq.results.polytope`); ends are by linear programs, to which paths are
 added that prices at the ends would make the cheapest.

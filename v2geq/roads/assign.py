@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.parameters.values import ValueSpec
+from v2geq.data.model.values import ValueSpec
 from v2geq.errors import ConvergenceError, DataError, listed, quoted
-from v2geq.roads.assignment import Search, UserEquilibrium
 from v2geq.roads.classes import UserClass
 from v2geq.roads.problem import AssignmentProblem
+from v2geq.roads.result import Search, UserEquilibrium
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.data.model.case import RoadNetwork
+    from v2geq.data.model.road import RoadNetwork
     from v2geq.roads.kernels.assignment import Pool
 
 _GAP = ValueSpec("gap", "float", lower=0.0, strict=True, least=0.0)
@@ -65,7 +65,7 @@ def user_equilibrium(
     kernels.gap(roads, trips, pool, state, order, cost)
     _refuse_unreachable(problem, cost)
     if start is not None:
-        kernels.load(roads, trips, pool, state.flow)
+        kernels.load_paths(roads, trips, pool, state.flow)
         problem.retime()
 
     log: list[Search] = []
@@ -82,7 +82,7 @@ def user_equilibrium(
         judged = relative <= gap or last
         if judged:
             # so far costs were taken before and after steps: judge one point, with fresh sums
-            kernels.load(roads, trips, pool, state.flow)
+            kernels.load_paths(roads, trips, pool, state.flow)
             problem.retime()
             excess, total = kernels.gap(roads, trips, pool, state, order, cost)
             relative = _relative(excess, total)

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.parameters.values import NAME_LENGTH, ValueSpec
+from v2geq.data.model.values import NAME_LENGTH, ValueSpec
 from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.roads.graph import Graph
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from v2geq.data.model.case import RoadNetwork
+    from v2geq.data.model.road import RoadNetwork
 
 TRIP_COLUMNS = ("origin", "destination", "trips_veh_h")
-MOST = sys.float_info.max
+_LARGEST = sys.float_info.max
 
 
 _CLASS = ValueSpec("name of a user class", "text", longest=NAME_LENGTH)
@@ -59,9 +59,9 @@ class UserClass:
         """
         for what, strict, most, advice in (
             ("value_of_time", True, inf, "above 0"),
-            ("pce", True, MOST, "above 0 and finite"),
-            ("distance_cost", False, MOST, "not negative and finite"),
-            ("toll_share", False, MOST, "not negative and finite"),
+            ("pce", True, _LARGEST, "above 0 and finite"),
+            ("distance_cost", False, _LARGEST, "not negative and finite"),
+            ("toll_share", False, _LARGEST, "not negative and finite"),
         ):
             value = getattr(self, what)
             if not (

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.checks.delay import DELAY_NAMES, check_delays, delay_texts
-from v2geq.data.model.case import RoadNetwork
+from v2geq.data.checks.delay import check_delays
+from v2geq.data.model.road import DELAY_NAMES, RoadNetwork, delay_texts
 from v2geq.mcp.curves import Formula
 from v2geq.mcp.parse import (
     ABS,
@@ -35,7 +35,7 @@ from v2geq.mcp.parse import (
     NUMBER,
     POWER,
     RAISE,
-    Program,
+    Code,
     parse,
 )
 
@@ -83,8 +83,8 @@ def delay_arrays(road: RoadNetwork) -> DelayArrays:
     )
 
 
-def _instructions(read: Program) -> Iterator[tuple[int, float]]:
-    """Program for the compiled loops: (instruction, operand) pairs."""
+def _instructions(read: Code) -> Iterator[tuple[int, float]]:
+    """Code for the compiled loops: (instruction, operand) pairs."""
     from v2geq.roads.kernels import delay as kernels
 
     codes = (

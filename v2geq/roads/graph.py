@@ -17,7 +17,7 @@ from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError
 
 if TYPE_CHECKING:
-    from v2geq.data.model.case import RoadNetwork
+    from v2geq.data.model.road import RoadNetwork
     from v2geq.roads.kernels.trees import Star
 
 

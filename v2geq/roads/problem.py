@@ -16,7 +16,7 @@ from v2geq.roads.delay import delay_arrays
 from v2geq.roads.graph import Graph
 
 if TYPE_CHECKING:
-    from v2geq.data.model.case import RoadNetwork
+    from v2geq.data.model.road import RoadNetwork
     from v2geq.roads.kernels.assignment import Roads, State, Trips
     from v2geq.roads.kernels.delay import DelayArrays
 

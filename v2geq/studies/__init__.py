@@ -1,1 +1,1 @@
-"""Scenario studies: a study file, its runs, their store and summary table."""
+"""Scenario studies: a study file, its runs in processes, their files and tables."""

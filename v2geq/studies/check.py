@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from v2geq.data.case import available_cases, load_case, networks_folder
-from v2geq.data.checks.unused import unused, unused_changes
 from v2geq.data.model.case import Case
-from v2geq.data.parameters.values import BASES
+from v2geq.data.model.values import BASES
+from v2geq.data.parameters.unused import unused, unused_changes
+from v2geq.data.readers.case import load_case
+from v2geq.data.readers.folders import available_cases, networks_folder
 from v2geq.data.readers.tables import read_text
 from v2geq.errors import DataError, listed
 from v2geq.files import as_path
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario, resolve
-from v2geq.studies.study import Study, read_study
+from v2geq.studies.plan import Study, read_study
 from v2geq.trips.battery import EnergyRules
 from v2geq.trips.reach import reach
 from v2geq.trips.traffic import traffic
@@ -66,7 +67,7 @@ class Report:
             self.warnings.append(text)
 
 
-def check(path: str | Path) -> Report:
+def check_case_and_study(path: str | Path) -> Report:
     """Check a case folder with its study file, a case.toml, a study.toml, or a shipped case.
 
     Raises

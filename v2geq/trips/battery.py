@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from v2geq.errors import DataError
 
 if TYPE_CHECKING:
-    from v2geq.data.model.case import DriverClass
+    from v2geq.data.model.drivers import DriverClass
 
 CHARGE, DISCHARGE = "C", "D"
 #: stop patterns of a path; the last three need V2G

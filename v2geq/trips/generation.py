@@ -13,8 +13,8 @@ import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.roads.assign import user_equilibrium
-from v2geq.roads.assignment import UserEquilibrium
 from v2geq.roads.classes import UserClass
+from v2geq.roads.result import UserEquilibrium
 from v2geq.scenario import Scenario
 from v2geq.trips.battery import DISCHARGE, EnergyRules
 from v2geq.trips.costs import Rates, rates

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.data.checks.road import arc_tolls
-from v2geq.data.model.case import DriverClass
+from v2geq.data.model.drivers import DriverClass
 from v2geq.labelled import Labelled, eye
 from v2geq.roads.delay import TravelTime
 from v2geq.roads.graph import Graph

@@ -6,22 +6,12 @@ import math
 
 from v2geq.data.checks.feeder import check_feeder
 from v2geq.data.checks.road import arc_tolls, check_road, check_trips
-from v2geq.data.model.case import Case, DriverClass
-from v2geq.data.parameters.values import setting_specs
-from v2geq.data.readers.origin import NO_ORIGIN, Origin
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.data.model.case import Case
+from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
+from v2geq.data.model.origin import NO_ORIGIN, Origin
+from v2geq.data.model.values import setting_specs
+from v2geq.errors import DataError, quoted, unknown_name
 
-EV_SETTINGS = (
-    "battery",
-    "consumption",
-    "discharge_level",
-    "reserve",
-    "start_level",
-    "v2g",
-    "energy_value",
-    "charger_power",
-    "degradation",
-)
 _PORTION_TOLERANCE = 1e-9
 _NOT_IN_NAMES = '/\\:*?"<>|'
 
@@ -119,22 +109,17 @@ def _check_settings(case: Case, origin: Origin) -> None:
 def _check_players(case: Case, origin: Origin) -> None:
     buses, nodes = case.feeder.buses.index, case.road.nodes.index
     links = (
-        ("stations", "road_node", nodes, "road node"),
-        ("stations", "bus", buses, "bus"),
-        ("generators", "bus", buses, "bus"),
-        ("generators", "lse", case.lses.index, "LSE"),
+        ("stations", "road_node", nodes, "is at unknown road node"),
+        ("stations", "bus", buses, "is at unknown bus"),
+        ("generators", "bus", buses, "is at unknown bus"),
+        ("generators", "lse", case.lses.index, "belongs to unknown LSE"),
     )
-    for table, column, known, kind in links:
+    for table, column, known, words in links:
         frame = getattr(case, table)
         for key, name in zip(frame.index, frame[column], strict=True):
             if name not in known:
-                raise DataError(
-                    f"{table[:-1]} {quoted(key)} is at unknown {kind} {quoted(name)}"
-                    if column != "lse"
-                    else f"generator {quoted(key)} belongs to unknown LSE {quoted(name)}",
-                    where=origin.at(table, key, column),
-                    advice=did_you_mean(name, known),
-                )
+                problem = f"{table[:-1]} {quoted(key)} {words}"
+                raise unknown_name(problem, name, known, origin.at(table, key, column))
     generators = case.generators
     for low, high in (("min_kw", "max_kw"), ("min_kvar", "max_kvar")):
         for key, least, most in zip(
@@ -230,15 +215,13 @@ def _check_scenarios(case: Case, origin: Origin) -> None:
             where=origin.place("scenario"),
             advice="add [scenario.base]",
         )
+    branches, buses = case.feeder.branches.index, case.feeder.buses.index
     for name, scenario in case.scenarios.items():
+        place = origin.place(f"scenario.{name}.outages")
         for position, branch in enumerate(scenario.outages):
-            place = origin.place(f"scenario.{name}.outages")
-            if branch not in case.feeder.branches.index:
-                raise DataError(
-                    f"scenario {quoted(name)} takes out unknown branch {quoted(branch)}",
-                    where=place,
-                    advice=did_you_mean(branch, case.feeder.branches.index),
-                )
+            if branch not in branches:
+                problem = f"scenario {quoted(name)} takes out unknown branch"
+                raise unknown_name(problem, branch, branches, place)
             if branch in scenario.outages[:position]:
                 raise DataError(
                     f"scenario {quoted(name)} takes out branch {quoted(branch)} twice",
@@ -246,9 +229,7 @@ def _check_scenarios(case: Case, origin: Origin) -> None:
                     advice="name it once",
                 )
         for bus in scenario.reactive_sources:
-            if bus not in case.feeder.buses.index:
-                raise DataError(
-                    f"scenario {quoted(name)} has a reactive source at unknown bus {quoted(bus)}",
-                    where=origin.place(f"scenario.{name}.reactive_sources.{bus}"),
-                    advice=did_you_mean(bus, case.feeder.buses.index),
-                )
+            if bus not in buses:
+                problem = f"scenario {quoted(name)} has a reactive source at unknown bus"
+                place = origin.place(f"scenario.{name}.reactive_sources.{bus}")
+                raise unknown_name(problem, bus, buses, place)

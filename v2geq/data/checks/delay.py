@@ -5,36 +5,14 @@ from __future__ import annotations
 from typing import NoReturn
 
 import numpy as np
-import pandas as pd
 
 from v2geq.arrays import BoolArray
-from v2geq.data.model.case import RoadNetwork
-from v2geq.data.readers.origin import NO_ORIGIN, Origin
-from v2geq.errors import DataError
+from v2geq.data.model.origin import NO_ORIGIN, Origin
+from v2geq.data.model.road import DELAY_NAMES, RoadNetwork, delay_texts
+from v2geq.errors import DataError, quoted
 
-#: names in a delay expression besides the flow x (veh/h), and the columns they stand for
-DELAY_NAMES = {
-    "t0": "free_flow_min",
-    "c": "capacity_veh_h",
-    "b": "bpr_b",
-    "p": "bpr_power",
-    "l": "length_km",
-}
 #: an expression is checked for flows up to this multiple of the capacity
 CHECKED_RATIO = 10.0
-
-
-def delay_texts(road: RoadNetwork) -> pd.Series:
-    """(arc,) 'bpr', 'conical' or an expression; 'bpr' where the column `delay` says nothing."""
-    if "delay" in road.arcs:
-        return road.arcs["delay"].fillna("bpr").astype(str)
-    return pd.Series("bpr", index=road.arcs.index, dtype=str)
-
-
-def delay_text(road: RoadNetwork, arc: str) -> str:
-    """`delay_texts` of one arc."""
-    text = road.arcs.loc[arc, "delay"] if "delay" in road.arcs else None
-    return text if isinstance(text, str) else "bpr"
 
 
 def check_delays(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> None:
@@ -85,7 +63,6 @@ def _require(road: RoadNetwork, origin: Origin, column: str, good: BoolArray, ad
 def _check_expression(road: RoadNetwork, origin: Origin, text: str, own: BoolArray) -> None:
     """Raise DataError unless `text` is a travel time for the arcs `own`."""
     from v2geq.mcp.expression import Expression
-    from v2geq.mcp.parse import quoted
 
     arcs = road.arcs[own]
     named = {n: arcs[column].to_numpy(dtype=float) for n, column in DELAY_NAMES.items()}

@@ -16,17 +16,21 @@ import pandas as pd
 
 from v2geq.data.checks.case import check_case
 from v2geq.data.checks.road import check_arcs
-from v2geq.data.model.case import SECTIONS, Case, DriverClass, Feeder, RoadNetwork, ScenarioData
-from v2geq.data.parameters.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS
-from v2geq.data.parameters.values import BASES, LARGEST, NAME_LENGTH, ValueSpec, setting_specs
-from v2geq.data.readers.trips import class_trips, travelling
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.data.model.case import REACTIVE_SOURCE, Case, ScenarioData
+from v2geq.data.model.drivers import DriverClass
+from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.road import RoadNetwork
+from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.model.values import BASES, LARGEST, NAME_LENGTH, ValueSpec, setting_specs
+from v2geq.data.trips import class_trips, travelling
+from v2geq.errors import DataError, quoted, unknown_name
 
-REACTIVE_SOURCE = ValueSpec("reactive_sources", "float", "kvar", lower=0.0)
 _NAME = ValueSpec("name", "text", longest=NAME_LENGTH)
 _TITLE = ValueSpec("title", "text", longest=300)
 _SOURCE = ValueSpec("source", "text")
 _NOTE = ValueSpec("note", "text")
+_TOLL_UNIT = ValueSpec("toll_unit", "text")
 
 
 def checked_copy(given: Any) -> Case:
@@ -76,7 +80,7 @@ def admit_road(road: Any, *, as_case: bool = False) -> RoadNetwork:
         raise DataError(
             f"{quoted(road)} is not a road network", advice="read it with v2geq.read_tntp"
         )
-    for spec in (_NAME, _SOURCE):
+    for spec in (_NAME, _SOURCE, _TOLL_UNIT):
         spec.check(getattr(road, spec.name), f"road.{spec.name}")
     largest = LARGEST if as_case else sys.float_info.max
     frames: dict[str, Any] = {
@@ -112,7 +116,7 @@ def _settings(settings: Any, cls: Any, where: str) -> Any:
         raise DataError(
             f"{quoted(settings)} is not a {cls.__name__}",
             where=where,
-            advice=f"give a v2geq.data.model.case.{cls.__name__}",
+            advice=f"give a {cls.__module__}.{cls.__name__}",
         )
     specs = setting_specs(cls)
     return replace(
@@ -136,11 +140,7 @@ def _trips(case: Case, which: str) -> dict[str, pd.DataFrame]:
     )
     for name in tables:
         if name not in case.drivers:
-            raise DataError(
-                f"trips of unknown driver class {quoted(name)}",
-                where=which,
-                advice=did_you_mean(name, case.drivers),
-            )
+            raise unknown_name("trips of unknown driver class", name, case.drivers, which)
     for name in case.drivers if which == "trips" else ():
         if name not in tables or tables[name].empty:
             raise DataError(
@@ -163,9 +163,7 @@ def _check_agreement(case: Case) -> None:
                 advice="add it to trip_tables",
             )
         found = case.trips[name]
-        wanted = class_trips(
-            name, case.drivers, case.trip_tables, case.road.trips, f"drivers.{name}"
-        )
+        wanted = class_trips(case, name)
         if _same_trips(found, wanted):
             continue
         both = found.merge(wanted, "outer", ["origin", "destination"], suffixes=("", "_table"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from v2geq.data.model.case import Feeder
-from v2geq.data.readers.origin import NO_ORIGIN, Origin
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.origin import NO_ORIGIN, Origin
+from v2geq.errors import DataError, did_you_mean, quoted, unknown_name
 
 
 def check_feeder(feeder: Feeder, origin: Origin = NO_ORIGIN) -> None:
@@ -29,18 +29,12 @@ def check_feeder(feeder: Feeder, origin: Origin = NO_ORIGIN) -> None:
         for column in columns:
             for key, bus in zip(frame.index, frame[column], strict=True):
                 if bus not in buses:
-                    raise DataError(
-                        f"unknown bus {quoted(bus)}",
-                        where=origin.at(f"feeder.{table}", key, column),
-                        advice=did_you_mean(bus, buses),
-                    )
+                    place = origin.at(f"feeder.{table}", key, column)
+                    raise unknown_name("unknown bus", bus, buses, place)
     for bus in feeder.loads.index:
         if bus not in buses:
-            raise DataError(
-                f"load at unknown bus {quoted(bus)}",
-                where=origin.at("feeder.loads", bus, "bus"),
-                advice=did_you_mean(bus, buses),
-            )
+            place = origin.at("feeder.loads", bus, "bus")
+            raise unknown_name("load at unknown bus", bus, buses, place)
     _check_tree(feeder, origin)
 
 

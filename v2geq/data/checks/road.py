@@ -9,10 +9,10 @@ import pandas as pd
 
 from v2geq.arrays import FloatArray
 from v2geq.data.checks.delay import check_delays
-from v2geq.data.model.case import RoadNetwork
-from v2geq.data.parameters.schema import TOLL_UNIT
-from v2geq.data.readers.origin import NO_ORIGIN, Origin
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.data.model.origin import NO_ORIGIN, Origin
+from v2geq.data.model.road import RoadNetwork
+from v2geq.data.model.schema import TOLL_UNIT
+from v2geq.errors import DataError, quoted, unknown_name
 
 
 def check_road(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> None:
@@ -29,11 +29,8 @@ def check_arcs(road: RoadNetwork, origin: Origin = NO_ORIGIN, *, parallel: bool 
     for arc, start, end in zip(arcs.index, arcs["from_node"], arcs["to_node"], strict=True):
         for column, node in (("from_node", start), ("to_node", end)):
             if node not in nodes:
-                raise DataError(
-                    f"arc {quoted(arc)} has an unknown node {quoted(node)}",
-                    where=origin.at("road.arcs", arc, column),
-                    advice=did_you_mean(node, nodes),
-                )
+                place = origin.at("road.arcs", arc, column)
+                raise unknown_name(f"arc {quoted(arc)} has an unknown node", node, nodes, place)
         if start == end:
             raise DataError(
                 f"arc {quoted(arc)} joins node {quoted(start)} to itself",
@@ -103,11 +100,8 @@ def check_trips(road: RoadNetwork, trips: pd.DataFrame, table: str, origin: Orig
         key = f"{start}-{end}"
         for column, node in (("origin", start), ("destination", end)):
             if node not in after:
-                raise DataError(
-                    f"trips at unknown node {quoted(node)}",
-                    where=origin.at(table, key, column),
-                    advice=did_you_mean(node, after),
-                )
+                place = origin.at(table, key, column)
+                raise unknown_name("trips at unknown node", node, after, place)
         if start not in reached:
             reached[start] = _reached(after, through, start)
         if end not in reached[start]:

@@ -1,1 +1,1 @@
-"""Frozen tables of a case."""
+"""Frozen data: what values, tables, settings, networks and cases look like."""

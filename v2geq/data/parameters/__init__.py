@@ -1,1 +1,1 @@
-"""What a parameter is: name, unit, range, basis, target."""
+"""What a parameter's name points at, and how it is given, changed, or left unused."""

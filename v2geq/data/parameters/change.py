@@ -9,17 +9,18 @@ from typing import Any
 import pandas as pd
 
 from v2geq.data.checks.case import check_case
-from v2geq.data.checks.door import REACTIVE_SOURCE, checked_copy
-from v2geq.data.model.case import SECTIONS, Case, DriverClass
-from v2geq.data.parameters.schema import DESCRIPTIONS
-from v2geq.data.parameters.settings import parameter
-from v2geq.data.parameters.targets import TABLES, Target, resolve, table_frame
-from v2geq.data.parameters.values import ValueSpec, Where, in_words, setting_specs
-from v2geq.data.readers.origin import NO_ORIGIN, Origin
-from v2geq.data.readers.trips import class_trips
+from v2geq.data.checks.door import checked_copy
+from v2geq.data.model.case import REACTIVE_SOURCE, Case, ScenarioData
+from v2geq.data.model.drivers import DriverClass
+from v2geq.data.model.origin import NO_ORIGIN, Origin
+from v2geq.data.model.schema import DESCRIPTIONS
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.model.values import ValueSpec, Where, in_words, setting_specs
+from v2geq.data.parameters.form import parameter
+from v2geq.data.parameters.targets import TABLES, Target, find_target, table_frame
+from v2geq.data.trips import class_trips
 from v2geq.errors import DataError, quoted
 
-_LOAD_FACTOR = ValueSpec("load_factor", "float", lower=0.0)
 _TRIP_FIELDS = ("trips_factor", "trips_of", "trips_spread")
 _OUTAGE = ValueSpec("outages", "text")
 
@@ -45,10 +46,10 @@ def with_parameters(case: Case, changes: Mapping[str, Any]) -> Case:
         Unknown or ambiguous name, wrong type, value out of range, or a case that no longer fits
         together.
     """
-    return with_changes(admit(case), changes)
+    return with_changes(admit_case(case), changes)
 
 
-def admit(case: Any) -> Case:
+def admit_case(case: Any) -> Case:
     """Checked copy of a case, whoever made it; its scenarios name parameters in full.
 
     The one way from a case to a problem or a file. Tables may have been edited in place since the
@@ -108,7 +109,7 @@ def check_scenario_set(
                     f"{quoted(name)} is a parameter of a scenario",
                     advice="a scenario changes only the other parameters",
                 )
-            target = resolve(case, name)
+            target = find_target(case, name)
             plain[target.name] = _checked(case, target, raw, f"parameter {quoted(name)}")[0]
         bare = replace(case.scenarios[scenario], set={})
         with_changes(replace(case, scenarios={scenario: bare}), plain)
@@ -123,7 +124,7 @@ def apply_changes(
     """Case with changed values, not yet checked as a whole, and the classes whose trips change."""
     touched: list[str] = []
     for name, raw in changes.items():
-        target = resolve(case, name, where(name))
+        target = find_target(case, name, where(name))
         if target.kind == "table" and (target.owner, target.field) in DESCRIPTIONS:
             raise DataError(
                 f"{target.name} enters no equation",
@@ -164,7 +165,7 @@ def _checked(case: Case, target: Target, raw: Any, where: Where) -> tuple[Any, t
 
 def _checked_scenario(target: Target, raw: Any, where: Where) -> tuple[Any, tuple[str, str]]:
     if target.field == "load_factor":
-        return parameter(_LOAD_FACTOR, raw, where)
+        return parameter(setting_specs(ScenarioData)["load_factor"], raw, where)
     if target.field == "reactive_sources" and target.key:
         return parameter(REACTIVE_SOURCE, raw, where)
     if target.field == "outages":
@@ -220,18 +221,4 @@ def _trips(case: Case, name: str) -> pd.DataFrame:
             where=f"drivers.{name}",
             advice=f"load the case from its folder to change {', '.join(_TRIP_FIELDS)}",
         )
-    return class_trips(name, case.drivers, case.trip_tables, case.road.trips, f"drivers.{name}")
-
-
-def case_trips(case: Case, origin: Origin) -> dict[str, pd.DataFrame]:
-    """Trips of every class of `case` from its trip tables; see `class_trips`."""
-    return {
-        name: class_trips(
-            name,
-            case.drivers,
-            case.trip_tables,
-            case.road.trips,
-            origin.place(f"drivers.{name}.trips"),
-        )
-        for name in case.drivers
-    }
+    return class_trips(case, name)

@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.checks.case import EV_SETTINGS
-from v2geq.data.model.case import SECTIONS, Case, DriverClass
-from v2geq.data.parameters.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TableSchema
-from v2geq.data.parameters.values import setting_specs
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.data.model.case import Case
+from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
+from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TableSchema
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.model.values import setting_specs
+from v2geq.errors import DataError, did_you_mean, quoted, unknown_name
 
 _SCENARIO_FIELDS = ("load_factor", "outages", "reactive_sources", "set")
 
@@ -59,7 +60,7 @@ def value_of(case: Case, target: Target) -> Any:
     return getattr(getattr(case, SECTIONS[target.owner][0]), target.field)
 
 
-def resolve(case: Case, name: str, where: str = "") -> Target:
+def find_target(case: Case, name: str, where: str = "") -> Target:
     """Target of a parameter name.
 
     Raises
@@ -92,11 +93,7 @@ def resolve(case: Case, name: str, where: str = "") -> Target:
                 continue
             if entry := _table_target(case, prefix, name[len(prefix) + 1 :], where):
                 return entry
-    raise DataError(
-        f"unknown parameter {quoted(name)}",
-        where=where,
-        advice=did_you_mean(name, _known_names(case, settings)),
-    )
+    raise unknown_name("unknown parameter", name, _known_names(case, settings), where)
 
 
 def _known_names(case: Case, settings: list[Target]) -> list[str]:
@@ -147,11 +144,7 @@ def _scenario_target(case: Case, rest: str, where: str) -> Target:
                 )
             return Target("scenario", scenario, field, key)
     scenario = rest.partition(".")[0]
-    raise DataError(
-        f"unknown scenario {quoted(scenario)}",
-        where=where,
-        advice=did_you_mean(scenario, case.scenarios),
-    )
+    raise unknown_name("unknown scenario", scenario, case.scenarios, where)
 
 
 def _table_target(case: Case, prefix: str, rest: str, where: str) -> Target | None:
@@ -160,16 +153,10 @@ def _table_target(case: Case, prefix: str, rest: str, where: str) -> Target | No
         return None
     schema = TABLES[prefix][2]
     if column not in schema.value_columns:
-        raise DataError(
-            f"{prefix} has no column {quoted(column)}",
-            where=where,
-            advice=did_you_mean(column, schema.value_columns),
-        )
+        raise unknown_name(f"{prefix} has no column", column, schema.value_columns, where)
     rows = table_frame(case, prefix).index
     if key not in rows:
-        raise DataError(
-            f"{prefix} has no row {quoted(key)}", where=where, advice=did_you_mean(key, rows)
-        )
+        raise unknown_name(f"{prefix} has no row", key, rows, where)
     return Target("table", prefix, column, key)
 
 

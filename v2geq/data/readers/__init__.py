@@ -1,1 +1,1 @@
-"""One reader per format."""
+"""One reader for each format, with file and line in every error."""

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from typing import Any, get_type_hints
+from typing import Any
 
 import pandas as pd
 
-from v2geq.data.checks.door import REACTIVE_SOURCE
-from v2geq.data.model.case import SECTIONS, Case, DriverClass, Feeder, RoadNetwork, ScenarioData
-from v2geq.data.parameters.change import admit
-from v2geq.data.parameters.schema import (
-    CASE_TABLES,
-    FEEDER_TABLES,
-    ROAD_TABLES,
-    TRIPS,
-    TableSchema,
-    row_name,
-)
-from v2geq.data.parameters.values import BASES, ValueSpec, setting_specs
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.data.model.case import Case, ScenarioData
+from v2geq.data.model.drivers import DriverClass
+from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.road import RoadNetwork
+from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.model.values import setting_specs
+from v2geq.data.parameters.change import admit_case
+from v2geq.errors import DataError, quoted, unknown_name
 
 FORMAT, VERSION = "v2geq-case", 1
 _NETWORKS: dict[str, tuple[type, dict[str, TableSchema]]] = {
@@ -38,7 +34,7 @@ def case_to_document(case: Case) -> dict[str, Any]:
     DataError
         If it is not a case that could be read from files.
     """
-    return document_of(admit(case))
+    return document_of(admit_case(case))
 
 
 def document_of(case: Case) -> dict[str, Any]:
@@ -115,26 +111,26 @@ def case_from_document(document: Mapping[str, Any]) -> Case:
     _check_keys(document, expected, "document")
     settings = _mapping(document, "settings", "document")
     _check_keys(settings, list(SECTIONS), "settings")
-    scenarios = _mapping(document, "scenarios", "document")
-    parts: dict[str, Any] = {name: _text(document, name, "document") for name in _TEXTS}
+    parts: dict[str, Any] = {name: document[name] for name in _TEXTS}
     parts |= {part: _network(document, part) for part in _NETWORKS}
     parts |= {name: _table(document, name, schema, name) for name, schema in CASE_TABLES.items()}
     parts |= {
-        attribute: _settings(_mapping(settings, section, "settings"), cls, section)
+        attribute: _fields(settings[section], cls, section)
         for section, (attribute, cls) in SECTIONS.items()
     }
-    case = Case(
-        **parts,
-        drivers={
-            str(name): _settings(entry, DriverClass, f"drivers.{name}")
-            for name, entry in _mapping(document, "drivers", "document").items()
-        },
-        trips=_trip_tables(document, "trips"),
-        trip_tables=_trip_tables(document, "trip_tables"),
-        scenarios={str(name): _scenario(entry, str(name)) for name, entry in scenarios.items()},
-        basis=_basis(_mapping(document, "basis", "document")),
-    )
-    return admit(case)
+    for part, cls, label in (
+        ("drivers", DriverClass, "drivers"),
+        ("scenarios", ScenarioData, "scenario"),
+    ):
+        entries = _mapping(document, part, "document")
+        parts[part] = {
+            str(name): _fields(entry, cls, f"{label}.{name}") for name, entry in entries.items()
+        }
+    for part in ("trips", "trip_tables"):
+        holder = _mapping(document, part, "document")
+        parts[part] = {str(k): _table(holder, k, TRIPS, f"{part}.{k}") for k in holder}
+    # the door checks the values
+    return admit_case(Case(**parts, basis=_mapping(document, "basis", "document")))
 
 
 def _settings_to_document(settings: Any) -> dict[str, Any]:
@@ -165,11 +161,6 @@ def _table(holder: Mapping[str, Any], name: str, schema: TableSchema, where: str
         lengths = ", ".join(f"{name} {len(column)}" for name, column in values.items())
         raise DataError(f"columns of different length: {lengths}", where=where)
     schema.complete(values, len(values[schema.key[0]]))
-    seen: set[tuple[Any, ...]] = set()
-    for key in zip(*(values[name] for name in schema.key), strict=True):
-        if key in seen:
-            raise DataError(f"{quoted(row_name(key))} appears twice", where=where)
-        seen.add(key)
     return schema.frame(values)
 
 
@@ -178,63 +169,20 @@ def _network(document: Mapping[str, Any], part: str) -> Any:
     holder = _mapping(document, part, "document")
     own = [f for f in fields(cls) if f.name in holder or f.default is MISSING]
     _check_keys(holder, [f.name for f in own], part)
-    hints = get_type_hints(cls)
-    kinds = {str: "text", float: "float"}
-    values = {
-        f.name: ValueSpec(f.name, kinds[hints[f.name]]).check(holder[f.name], part)
-        for f in own
-        if f.name not in tables
-    }
+    values = {f.name: holder[f.name] for f in own if f.name not in tables}
     frames = {
         name: _table(holder, name, schema, f"{part}.{name}") for name, schema in tables.items()
     }
     return cls(**values, **frames)
 
 
-def _trip_tables(document: Mapping[str, Any], key: str) -> dict[str, pd.DataFrame]:
-    holder = _mapping(document, key, "document")
-    return {str(name): _table(holder, name, TRIPS, f"{key}.{name}") for name in holder}
-
-
-def _settings(entry: Any, cls: type, where: str) -> Any:
-    specs = setting_specs(cls)
+def _fields(entry: Any, cls: type, where: str) -> Any:
+    """Instance of a dataclass of settings, all of them given."""
     if not isinstance(entry, Mapping):
-        raise DataError(f"{quoted(entry)} is not a table of settings", where=where)
-    _check_keys(entry, list(specs), where)
-    return cls(**{name: spec.check(entry[name], f"{where}.{name}") for name, spec in specs.items()})
-
-
-def _scenario(entry: Any, name: str) -> ScenarioData:
-    where = f"scenario.{name}"
-    if not isinstance(entry, Mapping):
-        raise DataError(f"{quoted(entry)} is not a scenario", where=where)
-    _check_keys(entry, [f.name for f in fields(ScenarioData)], where)
-    outages = entry["outages"]
-    if not isinstance(outages, (list, tuple)):
-        raise DataError(f"outages = {quoted(outages)} is not a list", where=where)
-    load_factor = setting_specs(ScenarioData)["load_factor"]
-    sources = _mapping(entry, "reactive_sources", where)
-    return ScenarioData(
-        load_factor=load_factor.check(entry["load_factor"], where),
-        outages=tuple(ValueSpec("outages", "text").check(b, where) for b in outages),
-        reactive_sources={
-            str(bus): REACTIVE_SOURCE.check(kvar, where) for bus, kvar in sources.items()
-        },
-        set=dict(_mapping(entry, "set", where)),
-    )
-
-
-def _basis(entries: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    basis: dict[str, tuple[str, str]] = {}
-    for name, pair in entries.items():
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or pair[0] not in BASES:
-            raise DataError(
-                f"basis of {quoted(name)} is {quoted(pair)}",
-                where="basis",
-                advice=f"write [one of {', '.join(BASES)}, note]",
-            )
-        basis[str(name)] = (str(pair[0]), str(pair[1]))
-    return basis
+        what = "scenario" if cls is ScenarioData else "table of settings"
+        raise DataError(f"{quoted(entry)} is not a {what}", where=where)
+    _check_keys(entry, [f.name for f in fields(cls)], where)
+    return cls(**entry)
 
 
 def _mapping(holder: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
@@ -244,16 +192,10 @@ def _mapping(holder: Mapping[str, Any], key: str, where: str) -> Mapping[str, An
     return value
 
 
-def _text(holder: Mapping[str, Any], key: str, where: str) -> str:
-    return str(ValueSpec(key, "text").check(holder[key], where))
-
-
 def _check_keys(given: Mapping[str, Any], expected: list[str], where: str) -> None:
     for key in given:
         if key not in expected:
-            raise DataError(
-                f"unknown key {quoted(key)}", where=where, advice=did_you_mean(str(key), expected)
-            )
+            raise unknown_name("unknown key", key, expected, where)
     missing = [key for key in expected if key not in given]
     if missing:
         raise DataError(f"missing key {', '.join(map(repr, missing))}", where=where)

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 from v2geq.data.checks.feeder import check_feeder
-from v2geq.data.model.case import Feeder
-from v2geq.data.parameters.schema import CAPACITORS, FEEDER_TABLES
+from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.origin import Origin
+from v2geq.data.model.schema import CAPACITORS, FEEDER_TABLES
 from v2geq.data.readers.folders import discreet
-from v2geq.data.readers.origin import Origin
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import read_toml
 from v2geq.files import as_path

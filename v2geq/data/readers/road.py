@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from v2geq.data.checks.road import check_road
-from v2geq.data.model.case import RoadNetwork
-from v2geq.data.parameters.schema import ARCS, NODES, TRIPS, TableSchema
+from v2geq.data.model.origin import Origin, TableOrigin
+from v2geq.data.model.road import RoadNetwork
+from v2geq.data.model.schema import ARCS, NODES, TRIPS, TableSchema
 from v2geq.data.readers.folders import discreet
-from v2geq.data.readers.origin import Origin, TableOrigin
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import read_toml
-from v2geq.data.readers.trips import travelling
+from v2geq.data.trips import travelling
 from v2geq.files import as_path
 
 

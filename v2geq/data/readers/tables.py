@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.parameters.schema import MAY_BE_EMPTY, TableSchema, row_name
+from v2geq.data.model.origin import TableOrigin
+from v2geq.data.model.schema import MAY_BE_EMPTY, TableSchema, row_name
 from v2geq.data.readers.folders import discreet
-from v2geq.data.readers.origin import TableOrigin
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.errors import DataError, did_you_mean, quoted, unknown_name
 from v2geq.files import MOST_BYTES, read_bytes
 
 
@@ -149,9 +149,7 @@ def _check_header(header: list[str], schema: TableSchema, where: str) -> None:
         )
     for position, name in enumerate(header):
         if name not in known:
-            raise DataError(
-                f"unknown column {quoted(name)}", where=where, advice=did_you_mean(name, known)
-            )
+            raise unknown_name("unknown column", name, known, where)
         if name in header[:position]:
             raise DataError(
                 f"column {quoted(name)} appears twice", where=where, advice="remove one"

@@ -9,48 +9,18 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from v2geq.arrays import BoolArray, FloatArray
-from v2geq.data.model.case import RoadNetwork
-from v2geq.data.parameters.schema import ARCS, NODES, TOLL_UNIT, TRIPS
-from v2geq.data.readers.tables import read_text
-from v2geq.errors import DataError, did_you_mean, quoted
-
-_COLUMNS = (
-    "init node",
-    "term node",
-    "capacity",
-    "length",
-    "free flow time",
-    "B",
-    "power",
-    "speed",
-    "toll",
-    "link type",
-)
-_MINUTES = {"min": 1.0, "h": 60.0, "0.01h": 0.6, "s": 1.0 / 60.0}
-_KM = {"km": 1.0, "mi": 1.609344, "ft": 0.0003048, "m": 0.001}
-# how headers write the units
-_SPELLINGS = {
-    "min": ("min", "mins", "minute", "minutes"),
-    "h": ("h", "hr", "hrs", "hour", "hours"),
-    "0.01h": ("0.01h", "0.01hr", "0.01hour", "0.01hours"),
-    "s": ("s", "sec", "secs", "second", "seconds"),
-    "km": ("km", "kilometer", "kilometers", "kilometre", "kilometres"),
-    "mi": ("mi", "mile", "miles"),
-    "ft": ("ft", "feet", "foot"),
-    "m": ("m", "meter", "meters", "metre", "metres"),
-}
-_UNIT_OF = {spelling: unit for unit, all_ in _SPELLINGS.items() for spelling in all_}
-_MOST_NODES = 10_000_000
-_METADATA = re.compile(r"\s*<\s*([^<>]*?)\s*>(.*)")
+from v2geq.data.model.road import RoadNetwork
+from v2geq.data.model.schema import NODES, TOLL_UNIT, TRIPS
+from v2geq.data.readers.tntp_file import TntpFile
+from v2geq.data.readers.tntp_network import arc_names, read_links
+from v2geq.errors import DataError, quoted
 
 
 def read_tntp(
@@ -101,8 +71,8 @@ def read_tntp(
     DataError
         A file is missing or malformed, or a value out of range: with file and line.
     """
-    links = _File.read(net, "network")
-    arcs, zones, count, first_through = _read_links(
+    links = TntpFile.read(net, "network")
+    arcs, zones, count, first_through = read_links(
         links, distance_factor, toll_factor, time_unit, length_unit
     )
     demand = (
@@ -140,7 +110,7 @@ def read_tntp_flows(path: str | Path) -> pd.DataFrame:
     DataError
         The file is missing or malformed.
     """
-    file = _File(_path(path), {}, _lines(_path(path)))
+    file = TntpFile.plain(path)
     ends: list[tuple[int, int]] = []
     rows: list[tuple[float, float]] = []
     for line, text in file.rows:
@@ -153,249 +123,13 @@ def read_tntp_flows(path: str | Path) -> pd.DataFrame:
             continue
         ends.append((file.whole(line, "from", cells[0]), file.whole(line, "to", cells[1])))
         rows.append((file.number(line, "volume", cells[2]), file.number(line, "cost", cells[3])))
-    index = pd.Index(_arc_names(ends), dtype="str", name="arc")
+    index = pd.Index(arc_names(ends), dtype="str", name="arc")
     return pd.DataFrame(rows, index=index, columns=["volume", "cost"], dtype=float)
-
-
-# ---------------------------------------------------------------------------------------------
-# Lines, metadata, numbers
-
-
-@dataclass(frozen=True)
-class _File:
-    """Metadata by name, each with its line, and the rows that hold more than a comment."""
-
-    path: Path
-    metadata: dict[str, tuple[int, str]]
-    rows: list[tuple[int, str]]
-
-    @classmethod
-    def read(cls, path: str | Path, what: str) -> _File:
-        """A 'network' or 'trip table' (`what`); one in the place of the other is told."""
-        path = _path(path)
-        lines = _lines(path, keep="<")
-        metadata: dict[str, tuple[int, str]] = {}
-        rest = iter(lines)
-        for line, text in rest:
-            found = _METADATA.match(text)
-            if not found:
-                raise DataError(
-                    f"{quoted(text.strip()[:40])} before <END OF METADATA>",
-                    where=f"{path}, line {line}",
-                    advice=f"a {what} file begins with lines such as <NUMBER OF ZONES> 24",
-                )
-            key = " ".join(found[1].upper().split())
-            if key == "END OF METADATA":
-                break
-            value = found[2].strip()
-            if metadata.get(key, (line, value))[1] != value:
-                raise DataError(
-                    f"<{key}> says something else than in line {metadata[key][0]}",
-                    where=f"{path}, line {line}",
-                    advice="keep one of the lines",
-                )
-            metadata[key] = (line, value)
-        else:
-            raise DataError(
-                "<END OF METADATA> is missing",
-                where=str(path),
-                advice=f"is this a TNTP {what} file, and complete?",
-            )
-        is_network = "NUMBER OF LINKS" in metadata
-        if is_network != (what == "network") and (is_network or "TOTAL OD FLOW" in metadata):
-            raise DataError(
-                f"this is a {'network' if is_network else 'trip table'}, not a {what}",
-                where=str(path),
-                advice="give the network file first, then the trip table",
-            )
-        return cls(path, metadata, _stripped(list(rest)))
-
-    def error(self, line: int | None, problem: str, advice: str) -> DataError:
-        at = f", line {line}" if line else ""
-        return DataError(problem, where=f"{self.path}{at}", advice=advice)
-
-    def whole(self, line: int, name: str, text: str) -> int:
-        """A whole number of digits only."""
-        if not (text.isascii() and text.isdigit() and len(text) <= 18):
-            raise self.error(
-                line,
-                f"{name} = {quoted(text[:40])} is no whole number",
-                "write digits only, at most 18",
-            )
-        return int(text)
-
-    def number(self, line: int, name: str, text: str) -> float:
-        """A finite number."""
-        try:
-            value = math.nan if "_" in text or not text.isascii() else float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise self.error(line, f"{name} = {quoted(text)} is no number", "write a finite number")
-        return value
-
-    def count(self, key: str) -> int:
-        """Whole number of the metadata."""
-        if key not in self.metadata:
-            raise self.error(None, f"<{key}> is missing", did_you_mean(key, self.metadata))
-        line, text = self.metadata[key]
-        return self.whole(line, f"<{key}>", text.partition("~")[0].rstrip(" \t;"))
-
-
-def _path(path: Any) -> Path:
-    if not isinstance(path, (str, Path)):
-        raise DataError(f"{quoted(path)} is not the path of a file")
-    return Path(path)
-
-
-def _lines(path: Path, keep: str = "") -> list[tuple[int, str]]:
-    """Numbered lines with content; comments are dropped, but in lines that begin with `keep`."""
-    lines = list(enumerate(read_text(path).splitlines(), 1))
-    return _stripped(lines, keep)
-
-
-def _stripped(lines: Sequence[tuple[int, str]], keep: str = "") -> list[tuple[int, str]]:
-    out = []
-    for line, text in lines:
-        if not (keep and text.lstrip().startswith(keep)):
-            text = text.partition("~")[0]
-        text = text.strip()
-        if text and text != ";":
-            out.append((line, text))
-    return out
-
-
-# ---------------------------------------------------------------------------------------------
-# Network
-
-
-def _read_links(
-    file: _File,
-    distance_factor: float,
-    toll_factor: float,
-    time_unit: str | None,
-    length_unit: str | None,
-) -> tuple[pd.DataFrame, int, int, int]:
-    """Arc table, number of zones and of nodes, first node that may be passed."""
-    for name, factor in (("distance_factor", distance_factor), ("toll_factor", toll_factor)):
-        if not (math.isfinite(factor) and factor >= 0.0):
-            raise DataError(f"{name} = {quoted(factor)}", advice="give a number >= 0")
-    zones, count = file.count("NUMBER OF ZONES"), file.count("NUMBER OF NODES")
-    first_through, expected = file.count("FIRST THRU NODE"), file.count("NUMBER OF LINKS")
-    if count > _MOST_NODES:
-        line = file.metadata["NUMBER OF NODES"][0]
-        raise file.error(line, f"{count} nodes", f"give at most {_MOST_NODES}")
-    if zones > count:
-        line = file.metadata["NUMBER OF ZONES"][0]
-        raise file.error(line, f"{zones} zones, but {count} nodes", "zones are the first nodes")
-    if first_through > count:
-        line = file.metadata["FIRST THRU NODE"][0]
-        raise file.error(line, f"no route may pass any of {count} nodes", "correct FIRST THRU NODE")
-    minutes, km = _units(file, time_unit, length_unit)
-    ends: list[tuple[int, int]] = []
-    values: list[tuple[float, ...]] = []
-    for line, text in file.rows:
-        cells = text.replace(";", " ").split()
-        if len(cells) != len(_COLUMNS):
-            raise file.error(
-                line,
-                f"{len(cells)} values for {len(_COLUMNS)} columns",
-                f"the columns are {', '.join(_COLUMNS)}",
-            )
-        tail, head = (file.whole(line, _COLUMNS[k], cells[k]) for k in (0, 1))
-        for k, node in enumerate((tail, head)):
-            if not 1 <= node <= count:
-                raise file.error(
-                    line, f"{_COLUMNS[k]} {node} is no node", f"nodes are numbered 1 to {count}"
-                )
-        if tail == head:
-            raise file.error(line, f"the link joins node {tail} to itself", "remove it")
-        row = tuple(file.number(line, _COLUMNS[k], cells[k]) for k in range(2, 9))
-        _check_link(file, line, f"{tail}-{head}", row)
-        ends.append((tail, head))
-        values.append(row)
-    if len(ends) != expected:
-        line = file.metadata["NUMBER OF LINKS"][0]
-        raise file.error(line, f"{expected} links announced, {len(ends)} found", "correct one")
-    capacity, length, time, b, power, _, toll = np.array(values).reshape(-1, 7).T
-    arcs = ARCS.frame(
-        {
-            "arc": _arc_names(ends),
-            "from_node": [str(tail) for tail, _ in ends],
-            "to_node": [str(head) for _, head in ends],
-            "capacity_veh_h": capacity,
-            "length_km": length * km,
-            "free_flow_min": time * minutes,
-            "bpr_b": b,
-            "bpr_power": power,
-            "toll": toll,
-            "fixed_min": (distance_factor * length + toll_factor * toll) * minutes,
-            "conical_alpha": np.zeros(len(ends)),
-            "delay": ["bpr"] * len(ends),
-        }
-    )
-    return arcs, zones, count, first_through
-
-
-def _check_link(file: _File, line: int, arc: str, row: tuple[float, ...]) -> None:
-    for name, value in zip(_COLUMNS[2:9], row, strict=True):
-        if name == "capacity" and value <= 0.0:
-            raise file.error(line, f"capacity = {value:g} of link {arc}", "give a number above 0")
-        if value < 0.0:
-            raise file.error(line, f"{name} = {value:g} of link {arc}", "give a number >= 0")
-        if name == "power" and 0.0 < value < 1.0:
-            raise file.error(
-                line,
-                f"power = {value:g} of link {arc} leaves no slope at zero flow",
-                "use 0 (constant time) or at least 1",
-            )
-
-
-def _units(file: _File, time_unit: str | None, length_unit: str | None) -> tuple[float, float]:
-    """Minutes per unit of time and km per unit of length."""
-    for name, given, known in (
-        ("time_unit", time_unit, _MINUTES),
-        ("length_unit", length_unit, _KM),
-    ):
-        if given is not None and given not in known:
-            raise DataError(f"{name} = {quoted(given)}", advice=did_you_mean(given, known))
-    return (
-        _MINUTES[time_unit or _written_unit(file, r"time|fftt", _MINUTES, "time_unit", "min")],
-        _KM[length_unit or _written_unit(file, "length", _KM, "length_unit", "km")],
-    )
-
-
-def _written_unit(
-    file: _File, heading: str, known: dict[str, float], argument: str, default: str
-) -> str:
-    """Unit in brackets behind a heading of the line ORIGINAL HEADER."""
-    line, header = file.metadata.get("ORIGINAL HEADER", (0, ""))
-    found = re.search(rf"(?:{heading})[^\t(]*\(([^)]*)\)", header, re.IGNORECASE)
-    if not found:
-        return default
-    unit = _UNIT_OF.get("".join(found[1].lower().split()), "")
-    if unit in known:
-        return unit
-    warnings.warn(
-        f"{file.path}, line {line}: unit {quoted(found[1])} is not known, the numbers are taken as "
-        f"{default}; say {argument}",
-        stacklevel=2,
-    )
-    return default
-
-
-def _arc_names(ends: Sequence[tuple[int, int]]) -> list[str]:
-    seen: dict[tuple[int, int], int] = {}
-    names = []
-    for tail, head in ends:
-        seen[tail, head] = again = seen.get((tail, head), 0) + 1
-        names.append(f"{tail}-{head}" + (f"#{again}" if again > 1 else ""))
-    return names
 
 
 def _read_nodes(path: str | Path, count: int) -> FloatArray:
     """(node, 2) coordinates."""
-    file = _File(_path(path), {}, _lines(_path(path)))
+    file = TntpFile.plain(path)
     xy = np.full((count, 2), np.nan)
     for k, (line, text) in enumerate(file.rows):
         cells = text.replace(";", " ").split()
@@ -415,12 +149,8 @@ def _read_nodes(path: str | Path, count: int) -> FloatArray:
     return xy
 
 
-# ---------------------------------------------------------------------------------------------
-# Trips
-
-
 def _read_trips(path: str | Path, zones: int, net: Path) -> pd.DataFrame:
-    file = _File.read(path, "trip table")
+    file = TntpFile.read(path, "trip table")
     own = file.count("NUMBER OF ZONES")
     if own != zones:
         line = file.metadata["NUMBER OF ZONES"][0]
@@ -471,7 +201,7 @@ def _read_trips(path: str | Path, zones: int, net: Path) -> pd.DataFrame:
     )
 
 
-def _entries(file: _File, zones: int) -> tuple[list[int], list[int], list[float], list[int]]:
+def _entries(file: TntpFile, zones: int) -> tuple[list[int], list[int], list[float], list[int]]:
     """Origin, destination, trips and line of every entry `destination : trips;`."""
     origins: list[int] = []
     destinations: list[int] = []

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from v2geq.data.parameters.values import ValueSpec
+from v2geq.data.model.values import ValueSpec
 from v2geq.data.readers.tables import read_text
 from v2geq.errors import DataError, did_you_mean, quoted
 
@@ -74,10 +74,9 @@ class TomlTable:
         if default is _REQUIRED:
             # a key that means something else is not a mistyped one
             near = [k for k in self.data if k not in self._asked and k not in self.known]
-            close = did_you_mean(key, near) if near else ""
             raise self.error(
                 f"missing key {quoted(key)}",
-                advice=close if "did you mean" in close else f"add {key} = ...",
+                advice=did_you_mean(key, near, f"add {key} = ..."),
             )
         return default
 
@@ -112,10 +111,10 @@ class TomlTable:
     def table(self, key: str, default: Any = _REQUIRED) -> TomlTable:
         """Table of `key`; pass `{}` as the default of an optional one."""
         if key not in self.data and default is _REQUIRED:
-            section, close = ".".join((*self.keys, key)), did_you_mean(key, self.data)
+            section = ".".join((*self.keys, key))
             raise self.error(
                 f"missing section [{section}]",
-                advice=close if "did you mean" in close else f"add [{section}]",
+                advice=did_you_mean(key, self.data, f"add [{section}]"),
             )
         value = self.raw(key, default)
         if not isinstance(value, Mapping):

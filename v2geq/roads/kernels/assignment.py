@@ -80,16 +80,16 @@ class State(NamedTuple):
     sign: FloatArray
 
 
-def load(roads: Roads, trips: Trips, pool: Pool, arc_flow: FloatArray) -> None:
+def load_paths(roads: Roads, trips: Trips, pool: Pool, arc_flow: FloatArray) -> None:
     """Path flows scaled to the demand, and arc flows summed from them.
 
     Loses the rounding of many small steps.
     """
-    _load(roads.pce, trips, pool, arc_flow)
+    _load_paths(roads.pce, trips, pool, arc_flow)
 
 
 @compiled
-def _load(pce: FloatArray, trips: Trips, pool: Pool, arc_flow: FloatArray) -> None:
+def _load_paths(pce: FloatArray, trips: Trips, pool: Pool, arc_flow: FloatArray) -> None:
     first, after, start, size = pool.first, pool.next, pool.start, pool.size
     flow, arcs = pool.flow, pool.arc
     for arc in range(arc_flow.size):

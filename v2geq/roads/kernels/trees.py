@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
-from v2geq.kernels.compiled import compiled, fill, ints
+from v2geq.kernels.compiled import compiled, ints, set_all
 
 
 class Star(NamedTuple):
@@ -43,9 +43,9 @@ def first_tree(
     n = distance.size
     heap_node = ints(n)
     place = ints(n)  # in the heap; -2 once settled
-    fill(place, -1)
-    fill(distance, np.inf)
-    fill(by, -1)
+    set_all(place, -1)
+    set_all(distance, np.inf)
+    set_all(by, -1)
     distance[source] = 0.0
     heap_node[0], place[source], size = source, 0, 1
     settled = 0
@@ -117,13 +117,13 @@ def next_tree(
     out_start, head, through = star.out_start, star.head, star.through
     n = distance.size
     scanned = ints(n)
-    fill(distance, np.inf)
-    fill(by, -1)
+    set_all(distance, np.inf)
+    set_all(by, -1)
     distance[source] = 0.0
     again = True
     while again:
         again = False
-        fill(scanned, 0)
+        set_all(scanned, 0)
         for i in range(n):
             node = order[i]
             scanned[node] = 1

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.kernels.compiled import compiled, fill, floats, inner, ints, longer
+from v2geq.kernels.compiled import compiled, floats, inner, ints, longer, set_all
 from v2geq.roads.kernels.trees import Star
 
 
@@ -85,9 +85,9 @@ def _grow(
     """
     out_start, _, heads, arcs, through = star
     node_of, time_of, energy_of, before, by, entry, chain, heap, heap_time, heap_energy = tree
-    fill(newest, -1)
-    fill(least, np.inf)
-    fill(last, -1)
+    set_all(newest, -1)
+    set_all(least, np.inf)
+    set_all(last, -1)
     entries, labels, waiting = 0, 1, 1
     node_of[0], time_of[0], energy_of[0], before[0], by[0] = source, 0.0, 0.0, -1, -1
     heap[0], heap_time[0], heap_energy[0] = 0, 0.0, 0.0

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from v2geq.data.model.case import Case, DriverClass
+from v2geq.data.model.case import Case
 from v2geq.errors import DataError, did_you_mean, quoted
 
 _PAIR = ["origin", "destination"]
@@ -34,25 +33,10 @@ def travelling(table: pd.DataFrame, where: str) -> pd.DataFrame:
     return table if kept.all() else table[kept].reset_index(drop=True)
 
 
-def class_trips(
-    name: str,
-    drivers: Mapping[str, DriverClass],
-    tables: Mapping[str, pd.DataFrame],
-    road_trips: pd.DataFrame,
-    where: str,
-) -> pd.DataFrame:
-    """Trips of class `name`: columns origin, destination, trips_veh_h (veh/h), factor applied.
+def class_trips(case: Case, name: str, where: str = "") -> pd.DataFrame:
+    """Trips of a class from its trip table: columns as there (veh/h), factor applied.
 
-    Parameters
-    ----------
-    name, drivers
-        Class and all classes.
-    tables
-        Class name -> trip table as read.
-    road_trips
-        Trip table of the road network, over which `trips_spread` spreads.
-    where
-        Place of the class, for messages.
+    `where` is the place of the class, for messages.
 
     Raises
     ------
@@ -60,9 +44,10 @@ def class_trips(
         If `trips_of` names no other class with a table of its own, trips are to be spread over no
         table, or no trips are left.
     """
-    driver, table = drivers[name], tables[name]
+    where = where or f"drivers.{name}"
+    driver, table, road_trips = case.drivers[name], case.trip_tables[name], case.road.trips
     if driver.trips_of:
-        pairs = _pairs_of(name, drivers, tables, where)
+        pairs = _pairs_of(case, name, where)
         mine = pd.MultiIndex.from_frame(table[_PAIR])
         table = table[mine.isin(pairs)]
     total = driver.trips_factor * float(table["trips_veh_h"].sum())
@@ -88,13 +73,9 @@ def class_trips(
     return trips
 
 
-def _pairs_of(
-    name: str,
-    drivers: Mapping[str, DriverClass],
-    tables: Mapping[str, pd.DataFrame],
-    where: str,
-) -> pd.MultiIndex:
+def _pairs_of(case: Case, name: str, where: str) -> pd.MultiIndex:
     """OD pairs of the class that `trips_of` of class `name` points at."""
+    drivers = case.drivers
     other = drivers[name].trips_of
     if other not in drivers or other == name:
         raise DataError(
@@ -116,7 +97,7 @@ def _pairs_of(
             advice="leave one of them out",
         )
     # its table's pairs, also where its trips are spread over others
-    return pd.MultiIndex.from_frame(tables[other][_PAIR])
+    return pd.MultiIndex.from_frame(case.trip_tables[other][_PAIR])
 
 
 def spread_trips(case: Case) -> dict[str, bool]:

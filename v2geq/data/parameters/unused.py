@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from v2geq.arrays import BoolArray
-from v2geq.data.checks.delay import DELAY_NAMES, delay_text
-from v2geq.data.model.case import SECTIONS, Case
-from v2geq.data.parameters.targets import Target, resolve, table_frame
-from v2geq.data.parameters.values import setting_specs
+from v2geq.data.model.case import Case
+from v2geq.data.model.road import DELAY_NAMES, delay_text
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.model.values import setting_specs
+from v2geq.data.parameters.targets import Target, find_target, table_frame
 from v2geq.errors import listed
 
 
@@ -36,7 +37,7 @@ def unused_changes(case: Case, scenario: str, names: Iterable[str]) -> list[str]
     """Of the parameters changed for a run of a scenario those that nothing uses, in words."""
     out = []
     for name in names:
-        target = resolve(case, name)
+        target = find_target(case, name)
         why = why_unused(case, target)
         if target.kind == "scenario" and target.owner != scenario:
             why = f"the scenario is {scenario}"

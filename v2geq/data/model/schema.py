@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from v2geq.data.parameters.values import BASES, LARGEST, NAME_LENGTH, ValueSpec
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.data.model.values import BASES, LARGEST, NAME_LENGTH, ValueSpec
+from v2geq.errors import DataError, quoted, unknown_name
 
 TOLL_UNIT = "$/veh"
 """Unit of the tolls of a case."""
@@ -128,11 +128,7 @@ class TableSchema:
             )
         for position, column in enumerate(frame.columns):
             if not isinstance(column, str) or column not in self.value_columns:
-                raise DataError(
-                    f"unknown column {quoted(column)}",
-                    where=name,
-                    advice=did_you_mean(str(column), self.value_columns),
-                )
+                raise unknown_name("unknown column", column, self.value_columns, name)
             if column in frame.columns[:position]:
                 raise DataError(
                     f"column {quoted(column)} appears twice", where=name, advice="remove one"
@@ -214,43 +210,43 @@ def _refuse_blank(spec: ValueSpec, value: str, where: str) -> None:
         )
 
 
-def text(name: str, **more: Any) -> ValueSpec:
+def _text(name: str, **more: Any) -> ValueSpec:
     """Text column."""
     return ValueSpec(name, "text", longest=NAME_LENGTH, **more)
 
 
-def number(name: str, unit: str = "", **more: Any) -> ValueSpec:
+def _number(name: str, unit: str = "", **more: Any) -> ValueSpec:
     """Number column."""
     return ValueSpec(name, "float", unit, **more)
 
 
 def _positive(name: str, unit: str = "", **more: Any) -> ValueSpec:
-    return number(name, unit, lower=0.0, strict=True, **more)
+    return _number(name, unit, lower=0.0, strict=True, **more)
 
 
 def _not_negative(name: str, unit: str = "", **more: Any) -> ValueSpec:
-    return number(name, unit, lower=0.0, **more)
+    return _number(name, unit, lower=0.0, **more)
 
 
 _PROVENANCE = (
-    text("basis", choices=BASES, required=False, default="assumed"),
+    _text("basis", choices=BASES, required=False, default="assumed"),
     ValueSpec("note", "text", required=False, default=""),
 )
 
 BUSES = TableSchema(
     "feeder.buses",
     ("bus",),
-    (text("bus"), text("phases"), number("x"), number("y"), _positive("base_kv", "kV")),
+    (_text("bus"), _text("phases"), _number("x"), _number("y"), _positive("base_kv", "kV")),
 )
 BRANCHES = TableSchema(
     "feeder.branches",
     ("branch",),
     (
-        text("branch"),
-        text("from_bus"),
-        text("to_bus"),
-        text("kind", choices=("line", "switch", "regulator", "transformer")),
-        text("phases"),
+        _text("branch"),
+        _text("from_bus"),
+        _text("to_bus"),
+        _text("kind", choices=("line", "switch", "regulator", "transformer")),
+        _text("phases"),
         _not_negative("length_km", "km"),
         _not_negative("r_ohm", "ohm"),
         _not_negative("x_ohm", "ohm"),
@@ -262,20 +258,20 @@ BRANCHES = TableSchema(
 LOADS = TableSchema(
     "feeder.loads",
     ("bus",),
-    (text("bus"), _not_negative("load_kw", "kW"), number("load_kvar", "kvar")),
+    (_text("bus"), _not_negative("load_kw", "kW"), _number("load_kvar", "kvar")),
 )
 CAPACITORS = TableSchema(
     "feeder.capacitors",
     ("capacitor",),
-    (text("capacitor"), text("bus"), _not_negative("kvar", "kvar")),
+    (_text("capacitor"), _text("bus"), _not_negative("kvar", "kvar")),
 )
 NODES = TableSchema(
     "road.nodes",
     ("node",),
     (
-        text("node"),
-        number("x", unknown=True),
-        number("y", unknown=True),
+        _text("node"),
+        _number("x", unknown=True),
+        _number("y", unknown=True),
         ValueSpec("through", "bool", required=False, default=True),
     ),
 )
@@ -283,9 +279,9 @@ ARCS = TableSchema(
     "road.arcs",
     ("arc",),
     (
-        text("arc"),
-        text("from_node"),
-        text("to_node"),
+        _text("arc"),
+        _text("from_node"),
+        _text("to_node"),
         _positive("capacity_veh_h", "veh/h"),
         _not_negative("length_km", "km"),
         _not_negative("free_flow_min", "min"),
@@ -300,16 +296,16 @@ ARCS = TableSchema(
 TRIPS = TableSchema(
     "road.trips",
     ("origin", "destination"),
-    (text("origin"), text("destination"), _not_negative("trips_veh_h", "veh/h")),
+    (_text("origin"), _text("destination"), _not_negative("trips_veh_h", "veh/h")),
     indexed=False,
 )
 STATIONS = TableSchema(
     "stations",
     ("station",),
     (
-        text("station"),
-        text("road_node"),
-        text("bus"),
+        _text("station"),
+        _text("road_node"),
+        _text("bus"),
         _not_negative("charge_max_kw", "kW"),
         _not_negative("discharge_max_kw", "kW"),
         _positive("piles"),
@@ -322,22 +318,22 @@ STATIONS = TableSchema(
 LSES = TableSchema(
     "lses",
     ("lse",),
-    (text("lse"), number("portion", lower=0.0, upper=1.0)),
+    (_text("lse"), _number("portion", lower=0.0, upper=1.0)),
 )
 GENERATORS = TableSchema(
     "generators",
     ("generator",),
     (
-        text("generator"),
-        text("lse"),
-        text("bus"),
+        _text("generator"),
+        _text("lse"),
+        _text("bus"),
         _not_negative("min_kw", "kW", required=False, default=0.0),
         _not_negative("max_kw", "kW"),
-        number("cost_linear", "$/kWh"),
+        _number("cost_linear", "$/kWh"),
         _not_negative("cost_quadratic", "$/kW2h"),
         ValueSpec("cost", "text", required=False, default=""),
-        number("min_kvar", "kvar", required=False, default=0.0),
-        number("max_kvar", "kvar", required=False, default=0.0),
+        _number("min_kvar", "kvar", required=False, default=0.0),
+        _number("max_kvar", "kvar", required=False, default=0.0),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Cases: read from a folder, by name or path; changed by parameter; as documents."""
+"""Reader of a case folder: case.toml, stations.csv, lses.csv, generators.csv, trip tables."""
 
 from __future__ import annotations
 
@@ -10,36 +10,22 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.checks.case import EV_SETTINGS, check_case
-from v2geq.data.checks.door import REACTIVE_SOURCE
-from v2geq.data.model.case import SECTIONS, Case, DriverClass, ScenarioData
-from v2geq.data.parameters.change import (
-    admit,
-    apply_changes,
-    case_trips,
-    with_full_names,
-    with_parameters,
-)
-from v2geq.data.parameters.schema import CASE_TABLES, TRIPS, with_provenance
-from v2geq.data.parameters.settings import Basis, flatten, parameter, read_settings
-from v2geq.data.readers.document import case_from_document, case_to_document
+from v2geq.data.checks.case import check_case
+from v2geq.data.model.case import REACTIVE_SOURCE, Case, ScenarioData
+from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
+from v2geq.data.model.origin import Origin, TableOrigin
+from v2geq.data.model.schema import CASE_TABLES, TRIPS, with_provenance
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.model.values import setting_specs
+from v2geq.data.parameters.change import apply_changes, with_full_names
+from v2geq.data.parameters.form import Basis, flatten, parameter
 from v2geq.data.readers.feeder import read_feeder_with_origin
 from v2geq.data.readers.folders import available_cases, discreet, networks_folder
-from v2geq.data.readers.origin import Origin, TableOrigin
 from v2geq.data.readers.road import read_road_with_origin, read_trips
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import TomlTable, read_toml
+from v2geq.data.trips import class_trips
 from v2geq.errors import DataError, did_you_mean, quoted
-
-__all__ = [
-    "admit",
-    "available_cases",
-    "case_from_document",
-    "case_to_document",
-    "load_case",
-    "networks_folder",
-    "with_parameters",
-]
 
 
 def load_case(name_or_path: str | Path) -> Case:
@@ -77,11 +63,9 @@ def _case_file(name_or_path: str | Path) -> Path:
     if os.path.isfile(path) and path.suffix == ".toml":
         return path
     shipped = available_cases()
-    close = did_you_mean(str(name_or_path), shipped)
-    advice = close if "did you mean" in close else f"shipped cases: {', '.join(shipped)}"
     raise DataError(
         f"no case {quoted(str(name_or_path))}: neither a shipped case nor a folder with case.toml",
-        advice=advice,
+        advice=did_you_mean(str(name_or_path), shipped, f"shipped cases: {', '.join(shipped)}"),
     )
 
 
@@ -93,10 +77,26 @@ class _Parts:
         self.places: dict[str, str] = {}
         self.tables: dict[str, TableOrigin] = {}
 
+    def values(self, table: TomlTable, cls: type, prefix: str) -> dict[str, Any]:
+        """Checked scalar settings of the attribute table `cls` by name, defaults filled in.
+
+        Keys it does not know are left to `table.finish`.
+        """
+        values: dict[str, Any] = {}
+        specs = table.known = setting_specs(cls)
+        for name, spec in specs.items():
+            dotted = f"{prefix}.{name}"
+            self.places[dotted] = table.where(name)
+            if name not in table and not spec.required:
+                table.raw(name, None)
+                values[name], self.basis[dotted] = spec.default, ("assumed", "default")
+                continue
+            values[name], self.basis[dotted] = parameter(spec, table.raw(name), self.places[dotted])
+        return values
+
     def settings(self, table: TomlTable, cls: type, prefix: str) -> Any:
-        values, basis, places = read_settings(table, cls, prefix)
-        self.basis |= basis
-        self.places |= places
+        """Instance of the attribute table `cls`, all keys known."""
+        values = self.values(table, cls, prefix)
         table.finish()
         return cls(**values)
 
@@ -148,7 +148,8 @@ def _read_case(path: Path) -> Case:
     )
     case, _ = apply_changes(case, changes, places.__getitem__)
     origin = feeder_origin | road_origin | Origin(parts.tables, parts.places)
-    case = replace(case, trips=case_trips(case, origin))
+    trips = {k: class_trips(case, k, origin.place(f"drivers.{k}.trips")) for k in case.drivers}
+    case = replace(case, trips=trips)
     check_case(case, origin)
     return with_full_names(case, origin)
 
@@ -186,9 +187,7 @@ def _drivers(
 
 def _scenario(section: TomlTable, name: str, parts: _Parts) -> ScenarioData:
     table, prefix = section.table(name), f"scenario.{name}"
-    value, basis, places = read_settings(table, ScenarioData, prefix)
-    parts.basis |= basis
-    parts.places |= places
+    value = parts.values(table, ScenarioData, prefix)
     sources = {}
     reactive = table.table("reactive_sources", {})
     for bus, raw in reactive.data.items():

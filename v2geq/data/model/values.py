@@ -6,7 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -101,6 +101,34 @@ class ValueSpec:
         return value
 
 
+def setting(
+    unit: str,
+    text: str,
+    *,
+    default: Any = MISSING,
+    default_factory: Callable[[], Any] | None = None,
+    lower: float | None = None,
+    upper: float | None = None,
+    strict: bool = False,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """Declare one scalar setting with its unit, meaning, default and range.
+
+    `strict` makes `lower` an open bound; `choices` lists the values a text setting may take.
+    """
+    meta = {
+        "unit": unit,
+        "text": text,
+        "lower": lower,
+        "upper": upper,
+        "strict": strict,
+        "choices": choices,
+    }
+    if default_factory is not None:
+        return field(default_factory=default_factory, metadata=meta)
+    return field(metadata=meta) if default is MISSING else field(default=default, metadata=meta)
+
+
 def setting_specs(cls: Any) -> dict[str, ValueSpec]:
     """Specs of the scalar settings of the class `cls` by name, read from its attribute table."""
     return _specs_of(cls)
@@ -119,17 +147,9 @@ def _specs_of(cls: Any) -> dict[str, ValueSpec]:
 
 def _setting_spec(f: Field[Any], kind: str) -> ValueSpec:
     required = f.default is MISSING
-    return ValueSpec(
-        name=f.name,
-        kind=kind,
-        unit=f.metadata["unit"],
-        lower=f.metadata["lower"],
-        upper=f.metadata["upper"],
-        strict=f.metadata["strict"],
-        choices=f.metadata["choices"],
-        required=required,
-        default=None if required else f.default,
-    )
+    declared = {name: value for name, value in f.metadata.items() if name != "text"}
+    default = None if required else f.default
+    return ValueSpec(f.name, kind, required=required, default=default, **declared)
 
 
 def in_words(where: Where) -> str:

@@ -1,4 +1,4 @@
-"""The numbered figures of a study, drawn from the files it saved."""
+"""Figures 5 to 10 of the paper, of any study, drawn from the files it saved."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from v2geq.errors import DataError
 from v2geq.files import as_path
+from v2geq.paper.facts import FOCUS
 from v2geq.plots.prices import prices
-from v2geq.plots.routes import routes
+from v2geq.plots.routes import electric_trips, routes
 from v2geq.plots.runs import Runs, load_runs
 from v2geq.plots.social_cost import social_cost
 from v2geq.plots.station_use import station_use
@@ -19,12 +20,22 @@ from v2geq.plots.style import PAGE_MM, save
 from v2geq.plots.supply import supply
 from v2geq.plots.trip_costs import trip_costs
 
+
+def _routes(runs: Runs, **options: Any) -> Figure:
+    """Routes of the paper's OD pair in stress; of what `routes` takes where a study has neither."""
+    if "stress" in runs.first.original.scenarios:
+        options = {"scenario": "stress", **options}
+    if FOCUS in electric_trips(runs.first):
+        options = {"origin": FOCUS[0], "destination": FOCUS[1], **options}
+    return routes(runs, **options)
+
+
 FIGURES: dict[int, tuple[Callable[..., Figure], str]] = {
     5: (supply, "supply and station energy"),
     6: (prices, "DLMPs and load not served"),
     7: (station_use, "station use, energy, dwell time, discharging OD pairs"),
     8: (trip_costs, "cost of a trip by term"),
-    9: (routes, "routes without and with V2G, and the battery"),
+    9: (_routes, "routes without and with V2G, and the battery"),
     10: (social_cost, "change of the social cost by term"),
 }
 """Number -> function that draws it from runs, and what it shows."""

@@ -1,51 +1,15 @@
-"""Attribute tables read from TOML sections: plain values, or values with unit, basis and note."""
+"""Values as files and users give them: plain, or with unit, basis and note."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from v2geq.data.parameters.values import BASES, ValueSpec, Where, in_words, setting_specs
-from v2geq.data.readers.toml import TomlTable
+from v2geq.data.model.values import BASES, ValueSpec, Where, in_words
 from v2geq.errors import DataError, did_you_mean, quoted
 
 Basis = tuple[str, str]
 _FORM = ("value", "unit", "basis", "note")
-
-
-def read_settings(
-    table: TomlTable, cls: type, prefix: str
-) -> tuple[dict[str, Any], dict[str, Basis], dict[str, str]]:
-    """Scalar settings of the attribute table `cls` in a TOML section.
-
-    Returns
-    -------
-    values
-        Setting name -> checked value, defaults filled in.
-    basis
-        Dotted name -> (basis, note).
-    places
-        Dotted name -> file, line and section.
-
-    Raises
-    ------
-    DataError
-        Missing required setting, wrong type or unit, or a value out of range. Unknown keys are left
-        to `table.finish`.
-    """
-    values: dict[str, Any] = {}
-    basis: dict[str, Basis] = {}
-    places: dict[str, str] = {}
-    table.known = setting_specs(cls)
-    for name, spec in setting_specs(cls).items():
-        dotted = f"{prefix}.{name}"
-        places[dotted] = table.where(name)
-        if name not in table and not spec.required:
-            table.raw(name, None)
-            values[name], basis[dotted] = spec.default, ("assumed", "default")
-            continue
-        values[name], basis[dotted] = parameter(spec, table.raw(name), places[dotted])
-    return values, basis, places
 
 
 def parameter(spec: ValueSpec, raw: Any, where: Where) -> tuple[Any, Basis]:

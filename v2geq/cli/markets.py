@@ -1,0 +1,106 @@
+"""Commands about single equilibria: solve, look at, certify, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from v2geq.cli.options import V2G, AllOD, CaseName, SavedFile, ScenarioName, changes
+from v2geq.cli.printing import print_equilibrium, say
+from v2geq.errors import DataError
+from v2geq.files import check_result
+
+if TYPE_CHECKING:
+    from v2geq.equilibrium import Equilibrium
+
+
+def solve(
+    case: CaseName,
+    scenario: ScenarioName,
+    v2g: V2G = True,
+    method: Annotated[str, typer.Option(metavar="M", help="Solver.")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(metavar="F.nc", help="Save the equilibrium to this file.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Change a parameter, as voll=5; may be repeated."
+        ),
+    ] = None,
+    all_od: AllOD = False,
+    uniqueness: Annotated[
+        bool, typer.Option("--uniqueness/--no-uniqueness", help="Tell which prices are unique.")
+    ] = True,
+) -> None:
+    """Solve one scenario, print its figures and certificate."""
+    own = changes(set_ or [])
+    from v2geq.data.readers.case import load_case
+    from v2geq.data.trips import spread_trips
+    from v2geq.equilibrium import solve as solve_case
+
+    if out is not None:
+        check_result(out)
+    given = load_case(case)
+    own = {**spread_trips(given), **own} if all_od else own
+    try:
+        eq = solve_case(
+            given,
+            scenario,
+            v2g=v2g,
+            method=method,
+            set=own,
+            uniqueness=uniqueness,
+            progress=say,
+        )
+    except DataError as error:
+        raise error.at(f"{given.where}: scenario {scenario!r}") from None
+    if out is not None:
+        eq.save(out)
+        say(f"saved to {out}")
+    print_equilibrium(eq)
+    _end(eq)
+
+
+def show(file: SavedFile) -> None:
+    """Print a saved equilibrium: figures, prices, accounts, certificate."""
+    from v2geq.equilibrium import load
+
+    eq = load(file)
+    print_equilibrium(eq)
+    print(eq.provenance)
+    _end(eq)
+
+
+def certify(file: SavedFile) -> None:
+    """Recompute the certificate of a saved equilibrium; exit 0 only if it holds."""
+    from v2geq.equilibrium import load
+
+    eq = load(file)
+    print(eq.certificate)
+    print(eq.provenance)
+    _end(eq)
+
+
+def export(
+    case: CaseName,
+    scenario: ScenarioName,
+    out: Annotated[Path, typer.Option(metavar="F.gms", help="GAMS file to write.")],
+    v2g: V2G = True,
+) -> None:
+    """Write the problem of a scenario, on the paths of its solution, as a GAMS model for PATH."""
+    from v2geq.data.readers.case import load_case
+    from v2geq.equilibrium import solve as solve_case
+    from v2geq.export.gams import to_gams
+
+    check_result(out)
+    eq = solve_case(load_case(case), scenario, v2g=v2g, progress=say)
+    to_gams(eq.coupled.mcp, out)
+    say(f"{eq.coupled.mcp.n} variables written to {out}")
+
+
+def _end(eq: Equilibrium) -> None:
+    if not eq.certificate.holds:
+        raise typer.Exit(1)

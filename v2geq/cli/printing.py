@@ -1,0 +1,159 @@
+"""What commands print: lines, tables, equilibria."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from v2geq.errors import one_line
+
+if TYPE_CHECKING:
+    from v2geq.equilibrium import Equilibrium
+    from v2geq.results.summary import Figure
+    from v2geq.studies.outcome import Outcome
+
+STATION_COLUMNS = {
+    "charge_price": ("charging", "$/kWh", "{:.4f}"),
+    "discharge_price": ("discharging", "$/kWh", "{:.4f}"),
+    "charge_kw": ("charge", "kW", "{:.1f}"),
+    "discharge_kw": ("discharge", "kW", "{:.1f}"),
+    "stops_veh_h": ("stops", "veh/h", "{:.1f}"),
+    "wait_h": ("wait", "h", "{:.4f}"),
+    "charge_wait_h": ("to charge", "h", "{:.4f}"),
+    "discharge_wait_h": ("to discharge", "h", "{:.4f}"),
+}
+"""Columns of the stations' table; the waits by direction only where queues are apart."""
+
+
+def say(text: str) -> None:
+    """Write a line to the standard error."""
+    # work goes on where nobody can be told of it
+    with suppress(OSError):
+        print(one_line(text), file=sys.stderr, flush=True)
+
+
+def _table(headings: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table with two lines of heading, the first column to the left."""
+    cells = [[h[0] for h in headings], [h[1] for h in headings], *rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(headings))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def print_runs(outcomes: Sequence[Outcome], figures: Mapping[str, Figure]) -> None:
+    """Print the figures of the runs of a study that have a heading; a failed run has none."""
+    certified = all(o.ok for o in outcomes)
+    shown = [f for f in figures.values() if f.heading and not (certified and f.name == "status")]
+    shown.sort(key=lambda f: f.evidence)
+    while True:
+        rows = [
+            [
+                o.run.name,
+                *(f.format.format(o.row[f.name]) if f.name in o.row else "-" for f in shown),
+            ]
+            for o in outcomes
+        ]
+        lines = _table([("", "run"), *(f.heading for f in shown if f.heading)], rows)
+        room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**6
+        if len(shown) < 4 or max(map(len, lines)) <= room:
+            break
+        # a narrow terminal gets fewer columns, never cut numbers; the file has them all
+        shown.pop()
+    print("\n".join(lines), flush=True)
+
+
+def print_claims(outcomes: list[Outcome], variants: Sequence[str]) -> None:
+    """Print the paper's claims where the study asks for them and can judge them."""
+    from v2geq.paper.facts import ARXIV
+    from v2geq.studies.tables import claims_of
+
+    claims = claims_of(outcomes)
+    if not claims:
+        return
+    beside = {v: claims_of(outcomes, v) for v in variants if v}
+    print(f"\nclaims of the paper (arXiv {ARXIV}), met here?")
+    for k, claim in enumerate(claims):
+        print(f"{claim.number:>3}  {claim.met:<9}  {claim.claim}")
+        print(f"{'':16}paper: {claim.paper}")
+        print(f"{'':16}here:  {claim.here}")
+        for name, others in beside.items():
+            if others and others[k].here != claim.here:
+                print(f"{'':16}{name}: {others[k].here} ({others[k].met})")
+        print(f"{'':16}{claim.reason}")
+    print(flush=True)
+
+
+def say_notes(outcomes: list[Outcome]) -> None:
+    """Warnings of all runs, each once."""
+    runs: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        for text in outcome.warnings:
+            runs.setdefault(text, []).append(outcome.run.name)
+    certified = sum(o.ok for o in outcomes)
+    for text, names in runs.items():
+        say(f"note: {text} ({'all runs' if len(names) == certified > 1 else ', '.join(names)})")
+
+
+def print_equilibrium(eq: Equilibrium) -> None:
+    """Print an equilibrium for people."""
+    from v2geq.results.summary import FIGURES
+
+    print(repr(eq).strip("<>"))
+    print(eq.effort)
+    print("\nfigures")
+    for key, value in eq.summary.items():
+        if isinstance(value, float):
+            print(f"  {key:<20}  {_number(value):>12}  {FIGURES[key].unit}".rstrip())
+    if eq.tells_uniqueness:
+        counts = eq.uniqueness["status"].value_counts()
+        told = ", ".join(f"{n} {status}" for status, n in counts.items())
+        print(f"  {'prices':<20}  {told or 'of no equilibrium'}")
+    ranges = eq.path_flows
+    print("\nranges over path flows of equal cost: value [min, max]")
+    print(f"  station_visit_share   {ranges.visit_share}")
+    print(f"  discharge_share       {ranges.discharge_share}")
+    print(f"  discharge_od_pairs    {ranges.discharge_od_pairs}")
+    if not ranges.complete:
+        print("  too many cheapest paths to list: the ranges may be wider")
+    columns = {k: c for k, c in STATION_COLUMNS.items() if k in eq.data}
+    stations = eq.data[list(columns)].to_dataframe()[list(columns)]
+    if len(stations):
+        print("\nstations (prices to drivers)")
+        rows = [
+            [str(name)]
+            + [
+                columns[c][2].format(v + 0.0) if v == v else "-"
+                for c, v in zip(columns, row.round(4), strict=True)
+            ]
+            for name, row in zip(stations.index, stations.to_numpy(), strict=True)
+        ]
+        headings = [("", "station"), *(h[:2] for h in columns.values())]
+        print("\n".join("  " + line for line in _table(headings, rows)))
+    for title, account in (
+        ("profit", eq.accounts.profit),
+        ("social cost", eq.accounts.social_cost),
+    ):
+        print(f"\n{title} ($/h)")
+        width = max(len(str(name)) for name in account.index)
+        for name, value in account.items():
+            print(f"  {name!s:<{width}}  {round(float(value), 2) + 0.0:>16,.2f}")
+        if title == "social cost":
+            print(f"  {'total':<{width}}  {float(account.sum()):>16,.2f}")
+    if eq.warnings:
+        print()
+    for warning in eq.warnings:
+        print(f"note: {warning}")
+    print()
+    print(eq.certificate)
+
+
+def _number(value: float) -> str:
+    return "-" if value != value else f"{value + 0.0:.6g}"
