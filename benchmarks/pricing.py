@@ -23,8 +23,10 @@ import v2geq as vg
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model.road import RoadNetwork
 from v2geq.roads.graph import Graph
-from v2geq.trips.paths import EnergyRules
-from v2geq.trips.pricing import LegFronts, price_paths, shortest_routes
+from v2geq.trips.battery import EnergyRules
+from v2geq.trips.costs import Rates
+from v2geq.trips.fronts import LegFronts
+from v2geq.trips.pricing import price_paths, shortest_routes
 
 # folder, prefix, stations, kWh per km
 NETWORKS: dict[str, tuple[str, int, float]] = {
@@ -84,16 +86,16 @@ def measure(
     """Print one line for free-flow times and one for times up to twice as long."""
     rng = np.random.default_rng(1)
     stations = station_node.size
-    prices: dict[str, Any] = {
-        "value_of_time": 12.0,
-        "charge_wait_h": rng.uniform(0.0, 0.2, stations),
-        "discharge_wait_h": rng.uniform(0.0, 0.2, stations),
-        "charge_price": rng.uniform(0.1, 0.4, stations),
-        "discharge_price": rng.uniform(0.1, 0.8, stations),
-        "charger_power": np.full(stations, 50.0),
-        "degradation": 0.05,
-        "energy_value": 0.1,
-    }
+    rates = Rates(
+        value_of_time=12.0,
+        charge_wait_h=rng.uniform(0.0, 0.2, stations),
+        discharge_wait_h=rng.uniform(0.0, 0.2, stations),
+        charge_price=rng.uniform(0.1, 0.4, stations),
+        discharge_price=rng.uniform(0.1, 0.8, stations),
+        charger_power=np.full(stations, 50.0),
+        degradation=0.05,
+        energy_value=0.1,
+    )
     none = np.full(len(pairs), -np.inf)
     for state, times in (
         ("free flow", graph.free_flow_h),
@@ -108,7 +110,7 @@ def measure(
 
         def price(fronts: LegFronts = fronts, times: FloatArray = times) -> Any:
             return price_paths(
-                graph, rules, times, pairs, station_node, **prices, fronts=fronts, below=none
+                graph, rules, times, pairs, station_node, rates, fronts=fronts, below=none
             )
 
         round_ms, _ = cpu_ms(price, runs)
@@ -149,14 +151,16 @@ def first_call(graph: Graph, rules: EnergyRules, pairs: IntArray, station_node: 
             graph.free_flow_h,
             some,
             station_node,
-            value_of_time=12.0,
-            charge_wait_h=np.zeros(size),
-            discharge_wait_h=np.zeros(size),
-            charge_price=np.full(size, charge_price),
-            discharge_price=np.full(size, 0.3),
-            charger_power=np.full(size, 50.0),
-            degradation=0.05,
-            energy_value=0.0,
+            Rates(
+                12.0,
+                np.zeros(size),
+                np.zeros(size),
+                np.full(size, charge_price),
+                np.full(size, 0.3),
+                np.full(size, 50.0),
+                0.05,
+                0.0,
+            ),
         )
     shortest_routes(graph, graph.free_flow_h, some)
 

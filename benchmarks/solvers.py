@@ -49,8 +49,7 @@ def timed(function: Callable[[], Any], runs: int) -> tuple[float, Any]:
 def rebuilt(eq: vg.Equilibrium, changes: dict[str, Any]) -> Coupled:
     """The problem of an equilibrium with changed numbers, on the same paths."""
     scenario = resolve(eq.original, eq.scenario.name, v2g=eq.scenario.v2g, changes=changes)
-    roads = traffic(scenario, first_paths=False)
-    roads.paths.update(eq.coupled.traffic.paths)
+    roads = traffic(scenario, first_paths=False).over(eq.coupled.traffic.paths)
     return couple(scenario, roads)
 
 

@@ -85,8 +85,7 @@ def test_a_part_of_the_enumerated_paths_is_refused(tmp_path: Path) -> None:
     case = vg.load_case("ieee123_sioux_falls_reference")
     scenario = resolve(case, "stress", v2g=True)
     roads = traffic(scenario)
-    own = roads.paths["ev"]
-    own.keep(np.array(["D" not in p.pattern for p in own.paths]))
+    roads = roads.keep({"ev": np.array(["D" not in p for p in roads.paths["ev"].patterns])})
     coupled = couple(scenario, roads)
     z = canonical(coupled, solver("auto")(coupled.mcp, None, None).z)
     seconds = {"build": 0.0, "solve": 0.0}

@@ -26,8 +26,6 @@ LONGER = {
     "roads/kernels/assignment.py": "compiled loops over one pool of paths, called by each other",
     "solvers/extragradient.py": "one method; its steps, restarts and scaling share a state",
     "solvers/interior_point.py": "one method; its steps, corrections and ends share a state",
-    "trips/pricing.py": "one question, the cheapest paths at given prices, with its special cases",
-    "trips/paths.py": "to be split",
     "studies/study.py": "to be split",
     "results/uniqueness.py": "to be split",
     "cli.py": "to be split",

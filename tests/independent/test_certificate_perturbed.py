@@ -166,18 +166,14 @@ def test_regret_cournot_moved() -> None:
 
 def test_certificate_missing_path_is_seen() -> None:
     """Exact paths: a cheaper path outside the list is a regret of the drivers."""
-    from dataclasses import replace
 
     from v2geq.market.coupling import couple
     from v2geq.scenario import resolve
     from v2geq.solvers.interior_point import interior_point
-    from v2geq.trips.paths import PathSet
     from v2geq.trips.traffic import traffic
 
     case = make_case()
-    full = vg.solve(case, v2g=False)
     scenario = resolve(case, "base", v2g=False)
-    roads = traffic(scenario)
     slow = [
         p
         for p in vg.solve(vg.with_parameters(case, {"road.arcs.1-3.free_flow_min": 1.0}), v2g=False)
@@ -185,14 +181,7 @@ def test_certificate_missing_path_is_seen() -> None:
         .paths
         if len(p.arcs) == 1
     ]
-    own = full.coupled.traffic.paths["ev"]
-    roads = replace(
-        roads,
-        paths={
-            "ev": PathSet(own.graph, own.od_count, own.station_count, slow, stations=own.stations)
-        },
-    )
-    coupled = couple(scenario, roads)
+    coupled = couple(scenario, traffic(scenario).with_paths({"ev": slow}))
     z = interior_point(coupled.mcp).z
     certificate = certify(coupled, z)[0]
     assert certificate.wardrop_gap <= 1e-12

@@ -26,7 +26,6 @@ from v2geq.data.model.case import Case
 from v2geq.market.coupling import couple
 from v2geq.plots.tables import trip_terms
 from v2geq.solvers.interior_point import interior_point
-from v2geq.trips.paths import PathSet
 
 EQUAL, DIFFERENT = (12.0, 12.0, 12.0), (12.0, 25.0, 40.0)
 QUEUES = ("shared", "direction")
@@ -153,9 +152,8 @@ def test_regret_of_a_class_that_lacks_its_best_paths(solved_fleet, name: str) ->
             for s in (stop.station for stop in p.stops)}  # fmt: skip
     # one station that some of its drivers use is kept from them
     lost = min(used)
-    rest = [p for p in own.paths if lost not in {s.station for s in p.stops}]
-    fewer = PathSet(own.graph, own.od_count, own.station_count, rest, stations=own.stations)
-    roads = replace(eq.coupled.traffic, paths={**eq.coupled.traffic.paths, name: fewer})
+    rest = np.array([lost not in {s.station for s in p.stops} for p in own.paths])
+    roads = eq.coupled.traffic.keep({name: rest})
     coupled = couple(eq.scenario, roads)
     certificate = certify(coupled, interior_point(coupled.mcp).z)[0]
     assert certificate.natural_residual < 1e-8

@@ -21,7 +21,7 @@ from v2geq.errors import DataError
 from v2geq.market.coupling import couple
 from v2geq.mcp.expression import Expression
 from v2geq.scenario import resolve
-from v2geq.trips.generation import seed
+from v2geq.trips.generation import seeded
 from v2geq.trips.traffic import traffic
 
 LINE_KINDS = ("polygon", "box", "none")
@@ -271,7 +271,7 @@ def problem(case, v2g: bool):
     scenario = resolve(case, "base", v2g=v2g)
     roads = traffic(scenario)
     if case.paths.method == "exact":
-        seed(scenario, roads)
+        roads = seeded(scenario, roads)
     coupled = couple(scenario, roads)
     return SimpleNamespace(
         mcp=coupled.mcp, paths={k: list(p.paths) for k, p in roads.paths.items()}

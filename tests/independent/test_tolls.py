@@ -19,8 +19,8 @@ from v2geq.errors import DataError
 from v2geq.plots.tables import trip_cost_table
 from v2geq.scenario import resolve
 from v2geq.trips.costs import path_terms
-from v2geq.trips.generation import StationPrices, all_cheapest, price_all
-from v2geq.trips.traffic import traffic
+from v2geq.trips.generation import all_cheapest, price_all
+from v2geq.trips.traffic import TripConditions, traffic
 
 
 def with_tolls(case: Case, seed: int = 0) -> Case:
@@ -160,9 +160,9 @@ def test_cheapest_tolled_paths_at_any_flows_and_prices(seed: int) -> None:
     count = len(case.stations)
     flow, stops = g.uniform(0.0, 40.0, len(case.road.arcs)), g.uniform(0.0, 10.0, count)
     charge, discharge = g.uniform(0.05, 1.0, (2, count))
-    prices = StationPrices(charge, discharge if v2g else None)
-    found = price_all(roads, flow, stops, prices)
-    tied = all_cheapest(roads, flow, stops, prices, {k: c + 0.2 for k, c in found.cost.items()})
+    here = TripConditions(flow, stops, charge, discharge if v2g else None)
+    found = price_all(roads, here)
+    tied = all_cheapest(roads, here, {k: c + 0.2 for k, c in found.cost.items()})
     hours, waits = roads.travel_time.time(flow), roads.waits(stops)
     legs = legs_of(case.road, case.drivers, case.stations)["ev"]
     least = [
@@ -176,11 +176,11 @@ def test_cheapest_tolled_paths_at_any_flows_and_prices(seed: int) -> None:
     values = {"drivers.arc_flow": flow, "drivers.station_flow": stops, "charge_price": charge}
     values["discharge_price"] = discharge
     for name in case.drivers:
-        roads.add(name, found.paths[name])
+        roads = roads.with_paths({name: found.paths[name]})
         own = np.sum(list(path_terms(roads, values, name).values()), axis=0)
         np.testing.assert_allclose(own, found.cost[name], rtol=1e-11)
         assert {p.key for p in found.paths[name]} <= {p.key for p in tied[name] or ()}
-        roads.add(name, tied[name] or ())
+        roads = roads.with_paths({name: tied[name] or ()})
         own = np.sum(list(path_terms(roads, values, name).values()), axis=0)
         assert (own <= found.cost[name][roads.paths[name].od] + 0.2 + 1e-9).all()
 
@@ -202,8 +202,7 @@ def test_equal_batteries_of_unequal_values_of_time_are_priced_apart() -> None:
         trips={k: {"1-4": 5.0} for k in values},
     )
     roads = traffic(resolve(case, "base", v2g=True), first_paths=False)
-    prices = StationPrices(np.array([0.2]), None)
-    found = price_all(roads, np.zeros(4), np.zeros(1), prices)
+    found = price_all(roads, TripConditions(np.zeros(4), np.zeros(1), np.array([0.2]), None))
     for name, value in values.items():
         assert found.cost[name][0] == pytest.approx(
             min(value * 10 / 60 + 1.0, value * 15 / 60), rel=1e-12

@@ -14,7 +14,7 @@ import v2geq as vg
 from v2geq.certificates.market import certify
 from v2geq.results.polytope import multipliers
 from v2geq.results.uniqueness import INTERVAL, UNIQUE, UNKNOWN, _linear, _Search
-from v2geq.trips.generation import StationPrices, price_all
+from v2geq.trips.generation import price_all
 
 ISLAND = {"scenario.island.outages": ["sw2", "sw3"], "scenario.island.load_factor": 1.5}
 
@@ -114,7 +114,7 @@ def test_first_vehicle_at_a_station_without_trade(solved) -> None:
     eq = solved("ieee123_sioux_falls", "stress", True)
     table = eq.uniqueness
     values, traffic = eq.values, eq.coupled.traffic
-    cost = {name: traffic.trip_cost(name, values) for name in traffic.classes}
+    cost = {name: traffic.trip_cost(values, name) for name in traffic.classes}
     checked = 0
     for result, sign in (("charge_price", -1.0), ("discharge_price", 1.0)):
         own = table[(table["result"] == result) & (table["status"] == INTERVAL)]
@@ -128,9 +128,7 @@ def test_first_vehicle_at_a_station_without_trade(solved) -> None:
                 prices[result][s] = end + sign * step
                 found = price_all(
                     traffic,
-                    values["drivers.arc_flow"],
-                    values["drivers.station_flow"],
-                    StationPrices(prices["charge_price"], prices["discharge_price"]),
+                    traffic.conditions({**values, **prices}),
                     below={name: c * (1.0 - 1e-8) for name, c in cost.items()},
                     kinds=("ev",),
                 )

@@ -13,6 +13,7 @@ from v2geq.players.lse import player_name
 from v2geq.results.point import Point
 from v2geq.trips.costs import path_costs, path_terms
 from v2geq.trips.paths import Path
+from v2geq.trips.traffic import Traffic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +105,7 @@ def _trip_table(eq: Point, name: str, od: int) -> pd.DataFrame:
     flows = eq.path_flows
     traffic, values = flows.coupled.traffic, flows.values
     kind, paths = traffic.classes[name], traffic.paths[name]
-    cost = path_costs(flows.coupled.traffic, values, name)
+    cost = path_costs(traffic, values, name)
     flow = flows.least_squares[name]
     mine = np.flatnonzero(paths.od == od)
     used = mine[flow[mine] > SMALL]
@@ -124,26 +125,19 @@ def _trip_table(eq: Point, name: str, od: int) -> pd.DataFrame:
             **{COLUMNS[term]: amounts[p] for term, amounts in terms.items()},
         }
         if kind.kind == "ev":
-            row["battery_kwh"] = _charge_levels(eq, name, path)
+            row["battery_kwh"] = _charge_levels(traffic, name, path)
         rows.append(row)
     return pd.DataFrame(rows).set_index("path").round(9)
 
 
-def _charge_levels(eq: Point, name: str, path: Path) -> str:
+def _charge_levels(traffic: Traffic, name: str, path: Path) -> str:
     """Battery along the way: level on arrival at each stop and after it, then at the end."""
-    traffic = eq.coupled.traffic
     rules, station = traffic.rules(name), traffic.paths[name].stations
-    level, at, parts = rules.start, 0, [f"{rules.start:g}"]
+    parts = [f"{rules.start:g}"]
     for s in path.stops:
-        used = rules.consumption * float(
-            sum(traffic.graph.length_km[a] for a in path.arcs[at : s.after])
-        )
-        arrived = level - used
-        level = rules.battery if s.kind == "C" else rules.low
-        parts.append(f"{arrived:g} at {station[s.station]}, {level:g}")
-        at = s.after
-    parts.append(f"{path.arrival_kwh:g}")
-    return " > ".join(parts)
+        arrived, left = rules.levels_at(s.kind, s.energy_kwh)
+        parts.append(f"{arrived:g} at {station[s.station]}, {left:g}")
+    return " > ".join([*parts, f"{path.arrival_kwh:g}"])
 
 
 def _trip_text(eq: Point, name: str, od: int, table: pd.DataFrame) -> str:

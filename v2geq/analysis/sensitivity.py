@@ -165,10 +165,12 @@ def _factorise(eq: Point) -> _Base:
     shifted[mcp.diagonal_positions] += PROXIMAL
     factor = PatternFactor()
     factor.factor(sp.csc_array((shifted, a.indices, a.indptr), shape=a.shape))
-    # what is not traded sits at its canonical price, where trade would start: a kink by choice
-    for program in mcp.programs:
-        for v in {v for s in program.sales if s.market in CANONICAL for v in s.terms}:
-            loose[mcp[v.key].slice] = False
+    # what is not traded sits at its canonical price, where trade would start: a kink by choice;
+    # and path flows are not unique
+    sales = [sale for program in mcp.programs for sale in program.sales]
+    quiet = {v.key for sale in sales if sale.market in CANONICAL for v in sale.terms}
+    for key in quiet | set(map(eq.coupled.traffic.flow_key, eq.coupled.traffic.classes)):
+        loose[mcp[key].slice] = False
     kinks = [mcp.describe(int(k)) for k in np.flatnonzero(loose)]
     return _Base(at_low, at_high, column, row, exact, factor, kinks)
 
@@ -250,6 +252,5 @@ def _changed(eq: Point, name: str, value: float) -> Coupled:
         players=own.functions,
         own=own,
     )
-    roads = traffic(scenario, first_paths=False)
-    roads.paths.update(eq.coupled.traffic.paths)
+    roads = traffic(scenario, first_paths=False).over(eq.coupled.traffic.paths)
     return couple(scenario, roads, own)

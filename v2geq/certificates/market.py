@@ -12,14 +12,12 @@ import numpy as np
 import pandas as pd
 
 from v2geq.arrays import FloatArray
+from v2geq.certificates.wardrop import relative, wardrop
 from v2geq.convex.deviation import best_deviation
 from v2geq.market.accounts import Accounts, accounts
 from v2geq.market.coupling import Coupled
 from v2geq.mcp.problem import scaled_residual
 from v2geq.show import card
-from v2geq.trips.costs import path_costs
-from v2geq.trips.generation import StationPrices, price_all
-from v2geq.trips.traffic import Traffic
 
 LIMITS: Mapping[str, float] = {
     "natural_residual": 1e-8,
@@ -34,10 +32,6 @@ LIMITS: Mapping[str, float] = {
     "account_gap": 1e-6,
 }
 """What a certificate must keep; `regret` and `account_gap` are shares of turnover."""
-SLIGHT = 1e-6
-"""Share of the cost of all trips below which their travel time measures no gap."""
-NO_COST = 1e-12
-"""$ that costs are compared with where all of them are zero, as on roads that take no time."""
 
 
 @dataclass(frozen=True)
@@ -198,76 +192,6 @@ def block_residuals(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("block")
 
 
-@dataclass(frozen=True)
-class Wardrop:
-    """How far drivers are from the cheapest paths.
-
-    Attributes
-    ----------
-    gap, gap_all_paths : sum f (C - cheapest) / sum f * time cost, over the listed paths and over
-        all
-    trip_cost_gap, worst : see `Certificate`
-    gains : class -> what its drivers could save together if each took the cheapest energy-feasible
-        path at the present times and prices, $/h
-    """
-
-    gap: float
-    gap_all_paths: float
-    trip_cost_gap: float
-    worst: str
-    gains: dict[str, float]
-
-
-def wardrop(coupled: Coupled, values: Mapping[str, FloatArray]) -> Wardrop:
-    """Compare every path in use, and every trip cost u, with the cheapest path."""
-    traffic: Traffic = coupled.traffic
-    prices = StationPrices(
-        values["charge_price"], values["discharge_price"] if coupled.scenario.v2g else None
-    )
-    cheapest = price_all(
-        traffic,
-        values["drivers.arc_flow"],
-        values["drivers.station_flow"],
-        prices,
-        below={k: np.full(len(d), -np.inf) for k, d in traffic.demand.items()},
-    )
-    exact = coupled.scenario.case.paths.method == "exact"
-    listed = total = time_cost = spent = 0.0
-    off, worst = 0.0, ""
-    gains: dict[str, float] = {}
-    times = traffic.travel_time.time(values["drivers.arc_flow"])
-    for name, kind in traffic.classes.items():
-        paths, flow = traffic.paths[name], values[f"drivers.flow_{name}"]
-        cost = path_costs(coupled.traffic, values, name)
-        least = np.full(paths.od_count, np.inf)
-        np.minimum.at(least, paths.od, cost)
-        over_all = np.minimum(cheapest.cost[name], least)
-        listed += float(flow @ (cost - least[paths.od]))
-        gains[name] = float(flow @ (cost - over_all[paths.od]))
-        total += gains[name]
-        on_road = kind.value_of_time * (paths.arc_incidence.T @ times)
-        time_cost += float(flow @ on_road)
-        spent += float(flow @ np.abs(cost))
-        shortest = np.full(paths.od_count, np.inf)
-        np.minimum.at(shortest, paths.od, on_road)
-        if not paths.od_count:
-            continue
-        u = traffic.trip_cost(name, values)
-        size = np.maximum(np.maximum(np.abs(u), shortest), NO_COST)
-        apart = np.abs(u - (over_all if exact else least)) / size
-        w = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
-        if not apart[w] <= off:
-            off, worst = float(apart[w]), f"{name} {'-'.join(traffic.od_names(name)[w])}"
-    # where travel takes no time, as a share of what else trips cost
-    base = time_cost if time_cost > SLIGHT * spent else spent
-    return Wardrop(_share(listed, base), _share(total, base), off, worst, gains)
-
-
-def _share(part: float, whole: float) -> float:
-    """Part of a whole that may be nothing."""
-    return part / whole if whole > 0.0 else (0.0 if part == 0.0 else np.inf)
-
-
 def row_gap(coupled: Coupled, z: FloatArray) -> tuple[float, str]:
     """Largest violation of a player's constraint beside the size of its own terms, and its name.
 
@@ -322,7 +246,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
     broken = coupled.grid.violations(values)
     outside = np.maximum(mcp.lower - z, z - mcp.upper) / mcp.scale
 
-    drivers = wardrop(coupled, values)
+    drivers = wardrop(coupled.traffic, values, exact=case.paths.method == "exact")
     regrets = {}
     for player, program in coupled.programs.items():
         if player == "drivers":
@@ -332,12 +256,9 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
         regrets[player] = (max(best - now, 0.0), float(book.turnover[player]))
     traders = list(regrets)
     for name, gain in drivers.gains.items():
-        player = f"drivers.{name}"
-        items = book.items[book.items["player"] == player].set_index("item")["amount"]
-        time_items = [t for t in ("travel", "waiting", "plug") if t in items.index]
-        regrets[player] = (max(gain, 0.0), float(-items[time_items].sum()))
+        regrets[f"drivers.{name}"] = (max(gain, 0.0), drivers.time_costs[name])
     table = pd.DataFrame.from_dict(regrets, orient="index", columns=["regret", "turnover"])
-    table["relative"] = [_share(*row) for row in table.to_numpy().tolist()]
+    table["relative"] = [relative(*row) for row in table.to_numpy().tolist()]
 
     return (
         Certificate(

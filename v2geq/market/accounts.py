@@ -15,7 +15,7 @@ from v2geq.market.coupling import Coupled
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import SeparableCost, Variable
 from v2geq.players.lse import inverse_demand, responsive_sales
-from v2geq.trips.costs import TRANSFERS, path_terms
+from v2geq.trips.costs import TRANSFERS, class_costs
 
 TERMS = ("generation", "TSO purchase", "lost load")
 """Terms of the social cost that come first."""
@@ -82,17 +82,6 @@ def own_costs(program: Program, values: Mapping[str, FloatArray]) -> dict[Variab
     return costs
 
 
-def driver_costs(coupled: Coupled, values: Mapping[str, FloatArray]) -> dict[str, dict[str, float]]:
-    """Cost terms of every driver class at its own value of time, $/h; see `path_terms`."""
-    return {
-        name: {
-            term: float(cost @ values[f"drivers.flow_{name}"])
-            for term, cost in path_terms(coupled.traffic, values, name).items()
-        }
-        for name in coupled.traffic.classes
-    }
-
-
 def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
     """Accounts at strategies and prices `values` (by block name)."""
     scenario = coupled.scenario
@@ -113,11 +102,12 @@ def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
         revenue = float(curve.value(sold) @ sold)
     items += [("households", "benefit of responsive demand", benefit)]
     items += [("households", "paid for responsive demand", -revenue)]
-    costs = driver_costs(coupled, values)
+    traffic = coupled.traffic
+    costs = class_costs(traffic, values)
     for name, terms in costs.items():
         items += [(f"drivers.{name}", term, -amount) for term, amount in terms.items()]
-    if coupled.traffic.toll.any():
-        items += [("roads", "tolls", float(coupled.traffic.toll @ values["drivers.arc_flow"]))]
+    if traffic.toll.any():
+        items += [("roads", "tolls", float(traffic.toll @ traffic.arc_flow(values)))]
 
     table = pd.DataFrame(items, columns=["player", "item", "amount"])
     social |= {

@@ -17,7 +17,6 @@ from v2geq.mcp.assemble import MCP
 from v2geq.mcp.problem import scaled_residual
 from v2geq.solvers.projection import ActiveSetNewton
 from v2geq.solvers.protocol import MCPResult, Options, Status
-from v2geq.trips.traffic import Traffic
 
 VISIBLE = 1e-4
 """Energy of an OD pair's trips that shows, as a share of the scale of a station's trade."""
@@ -29,7 +28,7 @@ NEWTON_TARGET = 1e-13
 
 def least_demand(coupled: Coupled, name: str) -> float:
     """Trips (veh/h) of a class from which an OD pair shows at stations; zero without battery."""
-    traffic: Traffic = coupled.traffic
+    traffic = coupled.traffic
     kind = traffic.classes[name]
     if kind.kind != "ev":
         return 0.0
@@ -44,16 +43,16 @@ def lifted(coupled: Coupled) -> MCP | None:
     problem = copy.copy(mcp)
     problem.constant, problem.start = mcp.constant.copy(), mcp.start.copy()
     problem.scale, problem.row_scale = mcp.scale.copy(), mcp.row_scale.copy()
-    found = False
-    for name, demand in coupled.traffic.demand.items():
+    found, traffic = False, coupled.traffic
+    for name, demand in traffic.demand.items():
         factor = np.maximum(1.0, least_demand(coupled, name) / demand)
         found = found or bool((factor > 1.0).any())
-        rows = mcp[f"drivers.demand_{name}"].slice
+        rows = mcp[traffic.demand_key(name)].slice
         problem.constant[rows] *= factor
         problem.row_scale[rows] *= factor
-        if name not in coupled.traffic.legs:
-            flow = mcp[f"drivers.flow_{name}"].slice
-            by_path = factor[coupled.traffic.paths[name].od]
+        if name not in traffic.legs:
+            flow = mcp[traffic.flow_key(name)].slice
+            by_path = factor[traffic.paths[name].od]
             problem.scale[flow] *= by_path
             problem.start[flow] *= by_path
     return problem if found else None
@@ -61,13 +60,12 @@ def lifted(coupled: Coupled) -> MCP | None:
 
 def settle(coupled: Coupled, result: MCPResult, options: Options) -> MCPResult:
     """The result at the demand as it is, from one at lifted demand."""
-    mcp = coupled.mcp
+    mcp, traffic = coupled.mcp, coupled.traffic
     z = result.z.copy()
-    for name, demand in coupled.traffic.demand.items():
+    for name, demand in traffic.demand.items():
         share = demand / np.maximum(demand, least_demand(coupled, name))
-        paths = coupled.traffic.paths[name]
-        if name not in coupled.traffic.legs:
-            z[mcp[f"drivers.flow_{name}"].slice] *= share[paths.od]
+        if name not in traffic.legs:
+            z[mcp[traffic.flow_key(name)].slice] *= share[traffic.paths[name].od]
     z, residual = ActiveSetNewton(mcp, z).run(z, NEWTON_TARGET, NEWTON_STEPS)
     entry = scaled_residual(mcp, z)
     result.z, result.residual = z, residual

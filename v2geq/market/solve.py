@@ -22,7 +22,7 @@ from v2geq.market.prices import canonical
 from v2geq.scenario import Scenario
 from v2geq.solvers import scaling, solver
 from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status
-from v2geq.trips.generation import seed
+from v2geq.trips.generation import seeded
 from v2geq.trips.traffic import traffic
 
 MAX_ROUNDS = 40
@@ -80,9 +80,9 @@ def solve_market(
     exact = scenario.case.paths.method == "exact"
     roads = traffic(scenario)
     if exact:
-        seed(scenario, roads)
+        roads = seeded(scenario, roads)
         if start is not None:
-            borrow_paths(start[0], scenario, roads)
+            roads = borrow_paths(start[0], scenario, roads)
     coupled = couple(scenario, roads, own)
     near = None if start is None else coupled.mcp.carry(start[0].mcp, start[1])
     built = time.perf_counter()
@@ -97,17 +97,18 @@ def solve_market(
         if result.status is Status.INTERRUPTED or not exact:
             break
         # also after a failure: without the paths still missing there may be no feasible point
-        roads = coupled.traffic.copy()
-        new = extend(coupled, z, roads)
-        if not new and not result.status.ok:
-            new = reconcile(coupled, roads)
+        known = coupled.traffic.columns
+        roads = extend(coupled, z)
+        if roads.columns == known and not result.status.ok:
+            roads = reconcile(coupled)
+        new = roads.columns - known
         if not new:
             break
         if rounds >= MAX_ROUNDS:
             result.status = Status.ITERATION_LIMIT
             break
         if result.status.ok and rounds <= PRUNE_ROUNDS:
-            prune(coupled, z, roads)
+            roads = prune(coupled, z, roads)
         last, coupled = coupled, couple(scenario, roads, own)
         few = result.status.ok and new <= WARM_PATHS
         near = coupled.mcp.carry(last.mcp, z) if few else None

@@ -36,6 +36,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     omega = traffic.value_of_time
     graph, stations = traffic.graph, len(scenario.stations)
     flows: dict[str, Variable] = {}
+    costs: dict[str, FloatArray] = {}
     weight: dict[Variable, float] = {}
     arc_total = np.zeros(len(graph.arcs))
     stop_total = np.zeros(len(traffic.queues))
@@ -61,7 +62,8 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         )
         flows[name] = flow
         weight[flow] = kind.value_of_time / omega if kind.kind == "ev" else 1.0
-        p.cost(flow, traffic.rescaling(name) * constant_cost(traffic, name))
+        costs[name] = traffic.rescaling(name) * constant_cost(traffic, name)
+        p.cost(flow, costs[name])
         arc_total += paths.arc_incidence @ begin
         stop_total += traffic.queue_stops(name) @ begin
         if kind.kind == "ev":
@@ -132,10 +134,8 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     )
     for name, flow in flows.items():
         paths = traffic.paths[name]
-        cost = traffic.rescaling(name) * constant_cost(traffic, name)
-        cost = cost + omega * (paths.arc_incidence.T @ traffic.travel_time.time(arc_total))
-        cheapest = np.full(paths.od_count, np.inf)
-        np.minimum.at(cheapest, paths.od, cost)
+        time_cost = omega * (paths.arc_incidence.T @ traffic.travel_time.time(arc_total))
+        cheapest = paths.least(costs[name] + time_cost)
         trips, serves = flow, paths.od_incidence
         if name in traffic.legs:
             trips, serves, cheapest = _plans(p, traffic, name, flow, cheapest)
@@ -179,7 +179,7 @@ def _plans(
     """
     legs, demand = traffic.legs[name], traffic.demand[name]
     serves, uses = legs.od_incidence, legs.plan_incidence
-    od = np.array(legs.plan_od, dtype=np.int64)
+    od = legs.plan_od
     plan = p.variable(
         f"plan_{name}",
         ("plan",),

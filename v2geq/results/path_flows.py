@@ -19,8 +19,7 @@ from v2geq.convex.relaxation import ENDINGS
 from v2geq.errors import ConvergenceError
 from v2geq.market.coupling import Coupled
 from v2geq.trips.costs import path_costs
-from v2geq.trips.generation import StationPrices, all_cheapest
-from v2geq.trips.paths import PathSet
+from v2geq.trips.generation import all_cheapest
 
 DISCHARGE_THRESHOLD = 0.01
 """veh/h above which an OD pair counts as discharging."""
@@ -79,7 +78,7 @@ def path_flows(coupled: Coupled, values: Mapping[str, FloatArray]) -> PathFlows:
     for name, kept in keep.items():
         parts[name] = slice(at, at + len(kept))
         at += len(kept)
-    flow = np.concatenate([values[f"drivers.flow_{k}"][kept] for k, kept in keep.items()])
+    flow = np.concatenate([traffic.path_flow(values, k)[kept] for k, kept in keep.items()])
     best = _least_squares(polytope, flow)
 
     electric = [k for k, c in traffic.classes.items() if c.kind == "ev"]
@@ -90,7 +89,7 @@ def path_flows(coupled: Coupled, values: Mapping[str, FloatArray]) -> PathFlows:
         kept, where = keep[name], parts[name]
         paths = traffic.paths[name]
         stopping[where] = np.asarray(paths.stop_count.sum(axis=0)).ravel()[kept] > 0
-        discharging[where] = np.asarray(paths.discharge_energy.sum(axis=0)).ravel()[kept] > 0
+        discharging[where] = paths.discharged_kwh[kept] > 0
         pair[where] = paths.od[kept] + pairs
         pairs += paths.od_count
     trips = sum(float(traffic.demand[k].sum()) for k in electric)
@@ -129,31 +128,14 @@ def with_cheapest_paths(
     traffic = coupled.traffic
     if coupled.scenario.case.paths.method != "exact":
         return coupled, dict(values), True
-    limit = {}
-    for name in traffic.classes:
-        cost = traffic.trip_cost(name, values)
-        limit[name] = cost + TIED * np.abs(cost)
-    found = all_cheapest(
-        traffic,
-        values["drivers.arc_flow"],
-        values["drivers.station_flow"],
-        StationPrices(values["charge_price"], values.get("discharge_price")),
-        limit,
-    )
-    paths, wide = {}, dict(values)
-    for name, own_paths in traffic.paths.items():
-        paths[name] = PathSet(
-            traffic.graph,
-            own_paths.od_count,
-            own_paths.station_count,
-            [*own_paths.paths, *(found[name] or ())],
-            stations=own_paths.stations,
-        )
-        flow = np.zeros(len(paths[name]))
-        flow[: len(own_paths)] = values[f"drivers.flow_{name}"]
-        wide[f"drivers.flow_{name}"] = flow
+    found = all_cheapest(traffic, traffic.conditions(values), traffic.trip_costs(values, TIED))
+    wide = traffic.with_paths({name: paths or () for name, paths in found.items()})
+    more = {}
+    for name, paths in wide.paths.items():
+        flow = traffic.path_flow(values, name)
+        more[traffic.flow_key(name)] = np.pad(flow, (0, len(paths) - len(flow)))
     complete = all(p is not None for p in found.values())
-    return replace(coupled, traffic=replace(traffic, paths=paths)), wide, complete
+    return replace(coupled, traffic=wide), {**values, **more}, complete
 
 
 def _polytope(
@@ -165,11 +147,10 @@ def _polytope(
     shared: list[sp.csr_array] = []
     demand: list[sp.csr_array] = []
     for name, paths in traffic.paths.items():
-        cost = path_costs(coupled.traffic, values, name)
-        least = np.full(paths.od_count, np.inf)
-        np.minimum.at(least, paths.od, cost)
+        cost = path_costs(traffic, values, name)
+        least = paths.least(cost)
         tied = cost <= (least + TIED * np.abs(least))[paths.od]
-        used = values[f"drivers.flow_{name}"] > 0
+        used = traffic.path_flow(values, name) > 0
         kept = np.flatnonzero(tied | used)
         keep[name] = kept
         demand.append(paths.od_incidence[:, kept])

@@ -27,8 +27,8 @@ from v2geq.results.uniqueness import uniqueness as uniqueness_table
 from v2geq.results.warnings import warnings_of
 from v2geq.scenario import Scenario
 from v2geq.solvers.protocol import Iteration, Status
-from v2geq.trips.costs import path_costs
-from v2geq.trips.traffic import Traffic, traffic
+from v2geq.trips.restore import restored
+from v2geq.trips.traffic import traffic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,8 +156,7 @@ class Point:
         if name not in classes:
             raise DataError(f"no driver class {name!r}", advice=did_you_mean(name, classes))
         flows = self.path_flows
-        cost = path_costs(flows.coupled.traffic, flows.values, name)
-        table = path_table(flows.coupled, flows.values, name, cost)
+        table = path_table(flows.coupled.traffic, flows.values, name)
         table["flow_least_squares_veh_h"] = flows.least_squares[name]
         return table
 
@@ -212,8 +211,7 @@ class Point:
             raise error.at(where) from None
         # where paths are enumerated the list is made again, and the file's must be the same
         enumerated = resolved.case.paths.method == "enumerate"
-        roads: Traffic = traffic(resolved, first_paths=enumerated)
-        store.restore_paths(roads, saved, where)
+        roads = restored(traffic(resolved, first_paths=enumerated), saved.paths, where)
         try:
             coupled = couple(resolved, roads, own)
         except DataError as error:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
 from v2geq.labelled import Labelled, eye
@@ -16,6 +15,8 @@ from v2geq.mcp.block import paired_unit
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Constraint, Variable
 from v2geq.players.lse import lse_results
+from v2geq.trips.costs import path_costs
+from v2geq.trips.traffic import Traffic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +80,7 @@ def handed_out(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[L
     yield from price_results(coupled, values)
     yield from lse_results(scenario, coupled.programs, values)
     yield from coupled.grid.results(values)
-    yield from _roads(coupled, values)
+    yield from coupled.traffic.results(values)
     for program in coupled.own_programs:
         yield from _own(program, values, set(_COORDINATES))
 
@@ -135,77 +136,26 @@ def _spread(
     return result.dims, whole
 
 
-def _roads(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
-    out: list[Labelled] = []
-
-    def put(*result: Any) -> None:
-        out.append(Labelled(*result))
-
-    s = ("station",)
-
-    traffic = coupled.traffic
-    flow = values["drivers.arc_flow"]
-    whole = {"drivers.arc_flow": eye(len(flow))}
-    put("flow_veh_h", ("arc",), flow, "veh/h", "flow of all classes", None, whole)
-    put("time_h", ("arc",), traffic.travel_time.time(flow), "h", "travel time")
-    put("toll_usd", ("arc",), traffic.toll, "$/veh", "toll")
-    ratio = flow / traffic.travel_time.capacity
-    put("volume_capacity", ("arc",), ratio, "", "flow over capacity")
-    for name in traffic.classes:
-        own = traffic.paths[name].arc_incidence @ values[f"drivers.flow_{name}"]
-        incidence = {f"drivers.flow_{name}": traffic.paths[name].arc_incidence}
-        text = f"flow of class {name}"
-        put(f"flow_{name}_veh_h", ("arc",), own, "veh/h", text, None, incidence)
-        od = (f"od_{name}",)
-        cost = traffic.trip_cost(name, values)
-        put(f"trips_{name}_veh_h", od, traffic.demand[name], "veh/h", f"trips of class {name}")
-        block = f"drivers.demand_{name}"
-        part = {block: sp.csr_array(eye(len(cost)) / traffic.rescaling(name))}
-        text = f"cost of a trip of class {name} (u)"
-        put(f"cost_{name}", od, cost, "$/veh", text, None, part)
-    flow, traffic = values["drivers.station_flow"], coupled.traffic
-    waits = traffic.waits(flow)
-    if traffic.shared_queues:
-        by_queue = {"drivers.station_flow": eye(len(flow))}
-        put("stops_veh_h", s, flow, "veh/h", "vehicles that stop", None, by_queue)
-        put("wait_h", s, waits[0], "h", "waiting time per stop")
-        yield from out
-        return
-    stops = flow[traffic.queue_of]
-    weight = np.maximum(stops, 0.0)
-    weight[0, weight.sum(axis=0) == 0.0] = 1.0
-    mean = (weight * waits).sum(axis=0) / weight.sum(axis=0)
-    put("stops_veh_h", s, stops.sum(axis=0), "veh/h", "vehicles that stop")
-    put("wait_h", s, mean, "h", "mean waiting time per stop; where nobody stops, of charging")
-    for word, n, wait in zip(("charge", "discharge"), stops, waits, strict=True):
-        put(f"{word}_stops_veh_h", s, n, "veh/h", f"vehicles that stop to {word}")
-        put(f"{word}_wait_h", s, wait, "h", f"waiting time per stop to {word}")
-    yield from out
-
-
-def path_table(
-    coupled: Coupled, values: Mapping[str, FloatArray], name: str, cost: FloatArray
-) -> pd.DataFrame:
+def path_table(traffic: Traffic, values: Mapping[str, FloatArray], name: str) -> pd.DataFrame:
     """Paths of a class: route, pattern, flow (veh/h), cost ($/veh), energies (kWh per vehicle)."""
     import pandas as pd
 
-    traffic = coupled.traffic
     paths = traffic.paths[name]
     pairs = traffic.od_names(name)
     length = paths.arc_incidence.T @ traffic.graph.length_km
-    hours = paths.arc_incidence.T @ traffic.travel_time.time(values["drivers.arc_flow"])
+    hours = paths.arc_incidence.T @ traffic.travel_time.time(traffic.arc_flow(values))
     return pd.DataFrame(
         {
             "origin": [pairs[k][0] for k in paths.od],
             "destination": [pairs[k][1] for k in paths.od],
             "pattern": list(paths.patterns),
-            "flow_veh_h": values[f"drivers.flow_{name}"],
-            "cost_usd": cost,
+            "flow_veh_h": traffic.path_flow(values, name),
+            "cost_usd": path_costs(traffic, values, name),
             "time_h": hours,
             "toll_usd": paths.arc_incidence.T @ traffic.toll,
             "length_km": length,
-            "charge_kwh": np.asarray(paths.charge_energy.sum(axis=0)).ravel(),
-            "discharge_kwh": np.asarray(paths.discharge_energy.sum(axis=0)).ravel(),
+            "charge_kwh": paths.charged_kwh,
+            "discharge_kwh": paths.discharged_kwh,
             "arrival_kwh": paths.arrival_kwh,
         },
         index=pd.Index(paths.labels, name="path"),

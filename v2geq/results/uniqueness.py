@@ -31,7 +31,7 @@ from v2geq.results.polytope import (
     strategies,
 )
 from v2geq.results.tables import handed_out, labels_of, tables
-from v2geq.trips.generation import StationPrices, price_all
+from v2geq.trips.generation import price_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -318,16 +318,9 @@ class _Search:
         z = self.z.copy()
         z[self.polytope.entries] += self.polytope.column * move
         values, traffic = mcp.split(z), coupled.traffic
-        cost = {name: traffic.trip_cost(name, values) for name in traffic.classes}
-        found = price_all(
-            traffic,
-            values["drivers.arc_flow"],
-            values["drivers.station_flow"],
-            StationPrices(values["charge_price"], values.get("discharge_price")),
-            below={name: c - CHEAPER * np.abs(c) for name, c in cost.items()},
-        )
-        roads = traffic.copy()
-        if not sum(roads.add(name, paths) for name, paths in found.paths.items()):
+        limit = traffic.trip_costs(values, -CHEAPER)
+        roads = traffic.with_paths(price_all(traffic, traffic.conditions(values), limit).paths)
+        if roads.columns == traffic.columns:
             return False
         self.coupled = couple(coupled.scenario, roads, coupled.own)
         self.z = self.coupled.mcp.carry(mcp, self.z)
@@ -397,7 +390,7 @@ def _first_vehicle(
     electric = [name for name, kind in traffic.classes.items() if kind.kind == "ev"]
     if not electric:
         return -np.inf if charging else np.inf
-    cost = {name: traffic.trip_cost(name, values) for name in traffic.classes}
+    cost, here = traffic.trip_costs(values), traffic.conditions(values)
     far = FAR * scenario.case.market.voll
     plug = [traffic.classes[k].value_of_time / traffic.charger_power(k)[station] for k in electric]
     paid &= len(traffic.graph.nodes) <= SMALL_ROAD
@@ -408,10 +401,8 @@ def _first_vehicle(
         prices[station] = price
         found = price_all(
             traffic,
-            values["drivers.arc_flow"],
-            values["drivers.station_flow"],
-            StationPrices(charge, discharge),
-            below={name: c - CHEAPER * np.abs(c) for name, c in cost.items()},
+            replace(here, charge_price=charge, discharge_price=discharge),
+            below=traffic.trip_costs(values, -CHEAPER),
             kinds=("ev",),
         )
         ends = []

@@ -28,7 +28,7 @@ def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatAr
     if shed > 1e-3:
         most = str(data["bus"].to_numpy()[int(np.nanargmax(data["shed_kw"].to_numpy()))])
         out.append(f"load is shed: {shed:.1f} kW, most at bus {most}")
-    traffic, stops = coupled.traffic, values["drivers.station_flow"]
+    traffic, stops = coupled.traffic, coupled.traffic.queue_flow(values)
     for queue, n, hours in zip(traffic.queues, stops, traffic.queue_time.time(stops), strict=True):
         if n > 1e-6 and hours > case.station_settings.period:
             to = f" to {queue[1]}" if len(queue) > 1 else ""

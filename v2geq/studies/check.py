@@ -27,7 +27,8 @@ from v2geq.files import as_path
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario, resolve
 from v2geq.studies.plan import Study, read_study
-from v2geq.trips.paths import EnergyRules, reach
+from v2geq.trips.battery import EnergyRules
+from v2geq.trips.reach import reach
 from v2geq.trips.traffic import traffic
 
 FAST_CHARGER = 3.0

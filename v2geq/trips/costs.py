@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.trips.traffic import Traffic
+from v2geq.trips.traffic import Traffic, TripConditions
 
 PATH_TERMS = (
     "travel",
@@ -20,8 +21,70 @@ PATH_TERMS = (
     "discharging",
 )
 """Terms of the cost of a path, see `path_terms`."""
+TIME_TERMS = ("travel", "waiting", "plug")
+"""Terms that are time, at the class's value of it."""
 TRANSFERS = ("tolls", "charging", "discharging")
 """Terms that others receive, or pay."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a class pays beside tolls, as pricing takes it; (station,) arrays.
+
+    Attributes
+    ----------
+    value_of_time : omega, $/h; energy_value : vB, $/kWh, zero or more
+    charge_wait_h, discharge_wait_h : waiting before charging and before discharging, zero or more
+    charge_price, discharge_price : rho+ and rho-, $/kWh; None for no V2G
+    charger_power : Pbar, kW, positive; inf where plugging in takes no time
+    degradation : kdeg, $ per kWh discharged
+    """
+
+    value_of_time: float
+    charge_wait_h: FloatArray
+    discharge_wait_h: FloatArray
+    charge_price: FloatArray
+    discharge_price: FloatArray | None
+    charger_power: FloatArray
+    degradation: float
+    energy_value: float
+
+    @property
+    def per_charge(self) -> FloatArray:
+        """Cost of the wait before charging, $ per stop."""
+        return self.value_of_time * self.charge_wait_h
+
+    @property
+    def per_discharge(self) -> FloatArray:
+        """Cost of the wait before discharging, $ per stop."""
+        return self.value_of_time * self.discharge_wait_h
+
+    @property
+    def per_kwh_charged(self) -> FloatArray:
+        """Price of a kWh and of the time at the plug it takes, $/kWh."""
+        return self.charge_price + self.value_of_time / self.charger_power
+
+    @property
+    def per_kwh_discharged(self) -> FloatArray:
+        """Wear and time at the plug of a kWh less what it earns, $/kWh; with V2G only."""
+        assert self.discharge_price is not None
+        return self.degradation + self.value_of_time / self.charger_power - self.discharge_price
+
+
+def rates(traffic: Traffic, name: str, conditions: TripConditions) -> Rates:
+    """What an electric class pays under these conditions."""
+    kind = traffic.classes[name]
+    charge_wait, discharge_wait = traffic.waits(conditions.queue_flow)
+    return Rates(
+        kind.value_of_time,
+        charge_wait,
+        discharge_wait,
+        conditions.charge_price,
+        conditions.discharge_price if name in traffic.sellers else None,
+        traffic.charger_power(name),
+        kind.degradation,
+        kind.energy_value,
+    )
 
 
 def constant_terms(traffic: Traffic, name: str) -> dict[str, FloatArray]:
@@ -31,9 +94,8 @@ def constant_terms(traffic: Traffic, name: str) -> dict[str, FloatArray]:
     if traffic.toll.any():
         terms["tolls"] = paths.arc_incidence.T @ traffic.toll
     if kind.kind == "ev":
-        discharged = np.asarray(paths.discharge_energy.sum(axis=0)).ravel()
         terms["plug"] = kind.value_of_time * traffic.plug_hours(name)
-        terms["degradation"] = kind.degradation * discharged
+        terms["degradation"] = kind.degradation * paths.discharged_kwh
         terms["battery energy"] = kind.energy_value * (
             traffic.rules(name).start - paths.arrival_kwh
         )
@@ -54,11 +116,11 @@ def path_terms(
     discharging (negative); `values` by block name. All that says what a path costs starts here.
     """
     kind, paths = traffic.classes[name], traffic.paths[name]
-    times = traffic.travel_time.time(values["drivers.arc_flow"])
+    times = traffic.travel_time.time(traffic.arc_flow(values))
     terms = constant_terms(traffic, name)
     terms["travel"] = kind.value_of_time * (paths.arc_incidence.T @ times)
     if kind.kind == "ev":
-        waits = traffic.queue_time.time(values["drivers.station_flow"])
+        waits = traffic.queue_time.time(traffic.queue_flow(values))
         terms["waiting"] = kind.value_of_time * (traffic.queue_stops(name).T @ waits)
         terms["charging"] = paths.charge_energy.T @ values["charge_price"]
     if name in traffic.sellers:
@@ -70,3 +132,14 @@ def path_costs(traffic: Traffic, values: Mapping[str, FloatArray], name: str) ->
     """Cost C_p of every path of a class at its own value of time, $/veh."""
     terms = path_terms(traffic, values, name)
     return sum(terms.values(), np.zeros(len(traffic.paths[name])))
+
+
+def class_costs(traffic: Traffic, values: Mapping[str, FloatArray]) -> dict[str, dict[str, float]]:
+    """Cost of all trips of every class by term, at its own value of time, $/h."""
+    return {
+        name: {
+            term: float(cost @ traffic.path_flow(values, name))
+            for term, cost in path_terms(traffic, values, name).items()
+        }
+        for name in traffic.classes
+    }

@@ -16,10 +16,13 @@ from v2geq.roads.assign import user_equilibrium
 from v2geq.roads.classes import UserClass
 from v2geq.roads.result import UserEquilibrium
 from v2geq.scenario import Scenario
-from v2geq.trips.paths import DISCHARGE, EnergyRules, Path
-from v2geq.trips.pricing import LegFronts, price_paths, shortest_routes
-from v2geq.trips.ties import Prices, cheapest_paths
-from v2geq.trips.traffic import Traffic
+from v2geq.trips.battery import DISCHARGE, EnergyRules
+from v2geq.trips.costs import Rates, rates
+from v2geq.trips.fronts import LegFronts
+from v2geq.trips.paths import Path
+from v2geq.trips.pricing import price_paths, shortest_routes
+from v2geq.trips.ties import cheapest_paths
+from v2geq.trips.traffic import Traffic, TripConditions
 
 SEED_GAP = 1e-8
 """Relative gap of the roads alone from which paths start."""
@@ -27,14 +30,6 @@ SEED_ROUNDS = 6
 """Rounds of loading queues."""
 NO_BATTERY = EnergyRules(battery=1.0, reserve=0.0, low=0.0, consumption=0.0)
 """A vehicle without range: any route will do."""
-
-
-@dataclass(frozen=True)
-class StationPrices:
-    """Prices at stations, $/kWh; `discharge` is None without V2G."""
-
-    charge: FloatArray
-    discharge: FloatArray | None
 
 
 @dataclass(frozen=True)
@@ -47,9 +42,7 @@ class Cheapest:
 
 def price_all(
     traffic: Traffic,
-    arc_flow: FloatArray,
-    queue_flow: FloatArray,
-    prices: StationPrices,
+    conditions: TripConditions,
     below: Mapping[str, FloatArray] | None = None,
     kinds: Collection[str] = ("ev", "fv"),
 ) -> Cheapest:
@@ -57,22 +50,19 @@ def price_all(
 
     Parameters
     ----------
-    arc_flow, queue_flow
-        Flows of arcs and queues (veh/h) at which travel and waiting times are taken.
     below
         class -> (od,) cost in $/veh; only cheaper paths are returned. Fuel vehicles' costs are at
         the class's own value of time.
     kinds
         Kinds of classes to price.
     """
-    charge_wait, discharge_wait = traffic.waits(queue_flow)
     cost: dict[str, FloatArray] = {}
     paths: dict[str, list[Path]] = {}
     for name, kind in traffic.classes.items():
         if kind.kind not in kinds:
             continue
         limit = None if below is None else below[name]
-        hours = traffic.arc_hours(name, arc_flow)
+        hours = traffic.arc_hours(name, conditions.arc_flow)
         pairs = traffic.od_pairs[name]
         if kind.kind == "ev":
             cost[name], paths[name] = price_paths(
@@ -81,14 +71,7 @@ def price_all(
                 hours,
                 pairs,
                 traffic.station_node,
-                value_of_time=kind.value_of_time,
-                charge_wait_h=charge_wait,
-                discharge_wait_h=discharge_wait,
-                charge_price=prices.charge,
-                discharge_price=prices.discharge if name in traffic.sellers else None,
-                charger_power=traffic.charger_power(name),
-                degradation=kind.degradation,
-                energy_value=kind.energy_value,
+                rates(traffic, name, conditions),
                 fronts=_fronts(traffic, name, hours),
                 below=limit,
             )
@@ -115,68 +98,55 @@ def _fronts(traffic: Traffic, name: str, times_h: FloatArray) -> LegFronts:
         rules, omega = traffic.rules(name), traffic.classes[name].value_of_time
         return rules.battery, rules.reserve, rules.consumption, omega if tolled else 0.0
 
-    kept, own = traffic.fronts, sees(name)
-    if own in kept:
-        kept[own] = kept[own].at(times_h)
-    else:
+    own = sees(name)
+
+    def build() -> LegFronts:
         electric = [k for k, c in traffic.classes.items() if c.kind == "ev"]
         pairs = [traffic.od_pairs[k] for k in electric if sees(k) == own]
-        kept[own] = LegFronts.for_pairs(
+        return LegFronts.for_pairs(
             traffic.graph,
             traffic.rules(name),
             times_h,
             np.concatenate(pairs),
             traffic.station_node,
         )
-    return kept[own]
+
+    return traffic.fronts.at(own, times_h, build)
 
 
 def all_cheapest(
-    traffic: Traffic,
-    arc_flow: FloatArray,
-    queue_flow: FloatArray,
-    prices: StationPrices,
-    limit: Mapping[str, FloatArray],
+    traffic: Traffic, conditions: TripConditions, limit: Mapping[str, FloatArray]
 ) -> dict[str, list[Path] | None]:
     """Every path of every class that costs at most `limit`, class -> (od,) $/veh at its own value.
 
     None for a class with too many, see `ties.cheapest_paths`.
     """
-    charge_wait, discharge_wait = traffic.waits(queue_flow)
     found: dict[str, list[Path] | None] = {}
+    none = np.zeros(0)
     for name, kind in traffic.classes.items():
         if kind.kind == "ev":
             rules, stations = traffic.rules(name), traffic.station_node
-            plug = kind.value_of_time / traffic.charger_power(name)
-            sale = None
-            if name in traffic.sellers and prices.discharge is not None:
-                sale = prices.discharge - kind.degradation - plug
-            terms = Prices(
-                kind.value_of_time,
-                kind.energy_value,
-                charge_wait,
-                discharge_wait,
-                prices.charge + plug,
-                sale,
-            )
+            pays = rates(traffic, name, conditions)
         else:
-            none = np.zeros(0)
             rules, stations = NO_BATTERY, np.zeros(0, dtype=np.int64)
-            terms = Prices(kind.value_of_time, 0.0, none, none, none, None)
+            pays = Rates(kind.value_of_time, none, none, none, None, none, 0.0, 0.0)
         found[name] = cheapest_paths(
             traffic.graph,
             rules,
-            traffic.arc_hours(name, arc_flow),
+            traffic.arc_hours(name, conditions.arc_flow),
             traffic.od_pairs[name],
             stations,
-            terms,
+            pays,
             limit[name],
         )
     return found
 
 
 def price_energy(
-    traffic: Traffic, prices: StationPrices, below: Mapping[str, FloatArray]
+    traffic: Traffic,
+    charge_price: FloatArray,
+    discharge_price: FloatArray | None,
+    below: Mapping[str, FloatArray],
 ) -> dict[str, list[Path]]:
     """Paths of electric classes whose energy alone costs less than `below`, class -> (od,).
 
@@ -184,30 +154,24 @@ def price_energy(
     these are the paths that help to resolve it, and without any no path does.
     """
     found: dict[str, list[Path]] = {}
-    times, waits = np.zeros(len(traffic.graph.arcs)), np.zeros(len(traffic.station_node))
+    times, none = np.zeros(len(traffic.graph.arcs)), np.zeros(len(traffic.station_node))
     for name, limit in below.items():
+        sold = discharge_price if name in traffic.sellers else None
         _, found[name] = price_paths(
             traffic.graph,
             traffic.rules(name),
             times,
             traffic.od_pairs[name],
             traffic.station_node,
-            value_of_time=1.0,
-            charge_wait_h=waits,
-            discharge_wait_h=waits,
-            charge_price=prices.charge,
-            discharge_price=prices.discharge if name in traffic.sellers else None,
-            charger_power=np.full(len(traffic.station_node), np.inf),
-            degradation=0.0,
-            energy_value=0.0,
+            Rates(1.0, none, none, charge_price, sold, none + np.inf, 0.0, 0.0),
             fronts=_fronts(traffic, name, times),
             below=limit,
         )
     return found
 
 
-def seed(scenario: Scenario, traffic: Traffic) -> None:
-    """Fill the path sets with paths near those of the equilibrium.
+def seeded(scenario: Scenario, traffic: Traffic) -> Traffic:
+    """The traffic with paths near those of the equilibrium.
 
     Routes of all vehicles without stops are in equilibrium on the roads alone; fuel vehicles get
     these. At the times they leave, electric vehicles get their cheapest paths of a few rounds of
@@ -219,18 +183,22 @@ def seed(scenario: Scenario, traffic: Traffic) -> None:
         for name, kind in traffic.classes.items()
     }
     roads = user_equilibrium(case.road, users, SEED_GAP, check=False)
-    for name, kind in traffic.classes.items():
-        if kind.kind == "fv":
-            traffic.add(name, _routes(roads, name, traffic.od_pairs[name]))
+    traffic = traffic.with_paths(
+        {
+            name: _routes(roads, name, traffic.od_pairs[name])
+            for name, kind in traffic.classes.items()
+            if kind.kind == "fv"
+        }
+    )
     arc_flow = roads.flow.to_numpy()
     price = np.full(len(scenario.stations), scenario.price_scale)
-    prices = StationPrices(price, price if scenario.v2g else None)
     queue_flow = np.zeros(len(traffic.queues))
     for k in range(SEED_ROUNDS):
-        found = price_all(traffic, arc_flow, queue_flow, prices, kinds=("ev",))
+        conditions = TripConditions(arc_flow, queue_flow, price, price if scenario.v2g else None)
+        found = price_all(traffic, conditions, kinds=("ev",)).paths
+        traffic = traffic.with_paths(found)
         stops = np.zeros_like(queue_flow)
-        for name, paths in found.paths.items():
-            traffic.add(name, paths)
+        for name, paths in found.items():
             trips = traffic.demand[name][[p.od for p in paths]]
             queues = [
                 [int(traffic.queue_of[int(s.kind == DISCHARGE), s.station]) for s in p.stops]
@@ -238,7 +206,8 @@ def seed(scenario: Scenario, traffic: Traffic) -> None:
             ]
             flat = np.array([q for own in queues for q in own], dtype=np.int64)
             stops += np.bincount(flat, np.repeat(trips, [len(q) for q in queues]), stops.size)
-        queue_flow += 2.0 / (k + 2.0) * (stops - queue_flow)
+        queue_flow = queue_flow + 2.0 / (k + 2.0) * (stops - queue_flow)
+    return traffic
 
 
 def _routes(roads: UserEquilibrium, name: str, od_pairs: IntArray) -> list[Path]:

@@ -8,14 +8,15 @@ are fewer numbers than one per path, and every combination of routes is there at
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from copy import copy
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.roads.graph import Graph
-from v2geq.trips.paths import DISCHARGE, EnergyRules, Path, PathSet, Stop, make_path
+from v2geq.trips.battery import DISCHARGE, EnergyRules
+from v2geq.trips.paths import Path, PathSet, Stop, make_path
 
 START, FULL, LOW = "", "full", "low"  # battery at the start of a leg
 End = tuple[str, int]  # (battery level, node or station) or (kind of stop or '', station or node)
@@ -23,7 +24,7 @@ Leg = tuple[End, End]
 
 
 class LegSet:
-    """Legs, their routes and the plans of one electric class; appended only.
+    """Legs, their routes and the plans of one electric class. A set never changes.
 
     Attributes
     ----------
@@ -31,16 +32,13 @@ class LegSet:
         Routes of all legs as paths: `od` is the position of the leg, which has a stop at its end
         unless that is a destination. `arrival_kwh` is the level at the destination; on legs that
         end at a station that at departure, so that only the last leg counts battery energy.
-    plan_od
-        (plan,) position of the OD pair.
     """
 
     def __init__(
         self, graph: Graph, rules: EnergyRules, pairs: IntArray, stations: Sequence[str]
     ) -> None:
         self.graph, self.rules, self.pairs = graph, rules, pairs
-        self.routes = PathSet(graph, 0, len(stations), stations=stations)
-        self.plan_od: list[int] = []
+        self.routes = PathSet(graph, 0, stations)
         self._legs: dict[Leg, int] = {}
         self._plans: dict[tuple[int, tuple[int, ...]], int] = {}
 
@@ -53,30 +51,25 @@ class LegSet:
         """(plan,) positions of its legs in travel order."""
         return [legs for _, legs in self._plans]
 
-    def copy(self) -> LegSet:
-        """The same legs, to grow apart from these."""
-        twin = copy(self)
-        twin.routes, twin.plan_od = self.routes.copy(), self.plan_od.copy()
-        twin._legs, twin._plans = self._legs.copy(), self._plans.copy()
-        return twin
+    @cached_property
+    def plan_od(self) -> IntArray:
+        """(plan,) position of the OD pair."""
+        return np.array([od for od, _ in self._plans], dtype=np.int64)
 
-    def extend(self, paths: Iterable[Path]) -> int:
-        """Add the plans, legs and routes of `paths`; how many plans and routes were new."""
-        before = len(self.routes) + len(self._plans)
+    def with_paths(self, paths: Iterable[Path]) -> LegSet:
+        """These legs and the plans, legs and routes of `paths`."""
+        grown = LegSet(self.graph, self.rules, self.pairs, self.routes.stations)
+        legs, plans = grown._legs, grown._plans = self._legs.copy(), self._plans.copy()
         routes = []
         for path in paths:
             plan = []
             for leg, route in self._split(path):
-                position = self._legs.setdefault(leg, len(self._legs))
+                position = legs.setdefault(leg, len(legs))
                 plan.append(position)
                 routes.append(Path(position, *route))
-            key = (path.od, tuple(plan))
-            if key not in self._plans:
-                self._plans[key] = len(self._plans)
-                self.plan_od.append(path.od)
-        self.routes.od_count = len(self._legs)
-        self.routes.extend(routes)
-        return len(self.routes) + len(self._plans) - before
+            plans.setdefault((path.od, tuple(plan)), len(plans))
+        grown.routes = self.routes.with_paths(routes, od_count=len(legs))
+        return grown
 
     def _split(
         self, path: Path
@@ -95,7 +88,7 @@ class LegSet:
         last = (path.arcs[done:], (), path.arrival_kwh)
         return [*parts, ((begin, ("", destination)), last)]
 
-    @property
+    @cached_property
     def plan_incidence(self) -> sparse.csr_array:
         """(leg, plan) one where the plan has the leg."""
         plans = self.plans
@@ -104,15 +97,13 @@ class LegSet:
         shape = (len(self._legs), len(plans))
         return sparse.coo_array((np.ones(rows.size), (rows, columns)), shape=shape).tocsr()
 
-    @property
+    @cached_property
     def od_incidence(self) -> sparse.csr_array:
         """(od, plan) one where the plan serves the OD pair."""
-        n = len(self.plan_od)
-        rows = np.array(self.plan_od, dtype=np.int64)
-        shape = (len(self.pairs), n)
-        return sparse.coo_array((np.ones(n), (rows, np.arange(n))), shape=shape).tocsr()
+        n, shape = len(self._plans), (len(self.pairs), len(self._plans))
+        return sparse.coo_array((np.ones(n), (self.plan_od, np.arange(n))), shape=shape).tocsr()
 
-    @property
+    @cached_property
     def labels(self) -> list[str]:
         """(leg,) '1 to +s5': from node 1 to a charge at station s5; 'full s5 to 8'."""
         nodes, stations = self.graph.nodes, self.routes.stations

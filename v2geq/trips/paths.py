@@ -1,144 +1,24 @@
 """Routes, stops and battery: the paths drivers choose from, and their matrices.
 
-A path is a route plus its stops. The battery rules A1-A4 (model.md, 2) make
-the energy charged and discharged at every stop a constant of the path, so a set of paths is nothing
-but a few sparse matrices. This module builds paths along base routes; `pricing` finds the cheapest
-path over all routes.
+A path is a route plus its stops. The battery rules A1-A4 make the energy charged and discharged at
+every stop a constant of the path, so a set of paths is nothing but a few sparse matrices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
-from v2geq.errors import DataError
-from v2geq.roads.graph import Graph, no_route, shortest_tree
-from v2geq.roads.routes import k_shortest_routes
-
-if TYPE_CHECKING:
-    from v2geq.data.model.drivers import DriverClass
-
-
-CHARGE, DISCHARGE = "C", "D"
-#: stop patterns of a path; the last three need V2G
-PATTERNS = ("", "C", "CC", "D", "CD", "DC")
-#: slack of every energy comparison, relative to the battery: budgets may be met with equality
-ENERGY_TOLERANCE = 1e-9
-
-
-# ---------------------------------------------------------------------------------------------
-# Battery
-
-
-@dataclass(frozen=True)
-class EnergyRules:
-    """Battery data of one EV class, kWh (consumption kWh/km); rules A1-A4.
-
-    battery
-        Capacity B, and the level after charging.
-    reserve
-        Least level on every arrival (alpha B).
-    low
-        Level after a discharge (B_dis).
-    departure
-        Level at departure (B_0); None for a full battery.
-    """
-
-    battery: float
-    reserve: float
-    low: float
-    consumption: float
-    departure: float | None = None
-
-    @classmethod
-    def from_class(cls, c: DriverClass) -> EnergyRules:
-        """Rules of a driver class of kind 'ev'; raises `DataError` for any other."""
-        if c.kind != "ev":
-            raise DataError(
-                f"driver class of kind {c.kind!r} has no battery",
-                advice="use enumerate_routes and shortest_routes for fuel vehicles",
-            )
-        return cls(
-            c.battery,
-            c.reserve * c.battery,
-            c.discharge_level * c.battery,
-            c.consumption,
-            c.start_level * c.battery,
-        )
-
-    @property
-    def start(self) -> float:
-        """Level at departure."""
-        return self.battery if self.departure is None else self.departure
-
-    @property
-    def start_budget(self) -> float:
-        """Energy that may be spent between departure and the first arrival, B_0 - alpha B."""
-        return self.start - self.reserve
-
-    @property
-    def full_budget(self) -> float:
-        """Energy a full battery may spend before the next arrival, R = (1 - alpha) B."""
-        return self.battery - self.reserve
-
-    @property
-    def low_budget(self) -> float:
-        """Energy a discharged battery may spend before the next arrival, r = B_dis - alpha B."""
-        return self.low - self.reserve
-
-    @property
-    def tolerance(self) -> float:
-        """Slack of every comparison of energies."""
-        return ENERGY_TOLERANCE * self.battery
-
-    def simulate(
-        self, legs: Sequence[float], kinds: Sequence[str]
-    ) -> tuple[tuple[float, ...], float] | None:
-        """Run the battery along legs that end at stops of the given kinds, then the destination.
-
-        Parameters
-        ----------
-        legs
-            Energy use of each leg, kWh; one more than there are stops.
-        kinds
-            'C' or 'D' of each stop.
-
-        Returns
-        -------
-        Energy charged or discharged at each stop and the level on arrival, or None if a rule is
-        broken. Use along a leg is never negative, so the reserve need only be checked at its end.
-
-        """
-        tol = self.tolerance
-        level = self.start
-        amounts = []
-        for used, kind in zip(legs, kinds, strict=False):
-            if used > level - self.reserve + tol:
-                return None
-            if kind == CHARGE:
-                amount = (self.battery - level) + used
-                level = self.battery
-            else:
-                amount = (level - self.low) - used
-                level = self.low
-            if amount <= tol:
-                return None
-            amounts.append(amount)
-        if legs[-1] > level - self.reserve + tol:
-            return None
-        return tuple(amounts), level - legs[-1]
-
-
-# ---------------------------------------------------------------------------------------------
-# Paths
+from v2geq.roads.graph import Graph
+from v2geq.trips.battery import CHARGE, DISCHARGE, PATTERNS, EnergyRules
 
 
 class Stop(NamedTuple):
@@ -236,7 +116,7 @@ def make_path(
             return None
     bounds = [0, *places, len(arcs)]
     use = [rules.consumption * float(graph.length_km[a]) for a in arcs]
-    legs = [_total(use, i, j) for i, j in pairwise(bounds)]
+    legs = [total(use, i, j) for i, j in pairwise(bounds)]
     result = rules.simulate(legs, kinds)
     if result is None:
         return None
@@ -245,7 +125,7 @@ def make_path(
     return Path(od, arcs, full, arrival)
 
 
-def _total(use: Sequence[float], start: int, end: int) -> float:
+def total(use: Sequence[float], start: int, end: int) -> float:
     """Sum of use[start:end] in travel order, so that every leg is added up to the same digits."""
     total = 0.0
     for i in range(start, end):
@@ -253,220 +133,19 @@ def _total(use: Sequence[float], start: int, end: int) -> float:
     return total
 
 
-# ---------------------------------------------------------------------------------------------
-# Paths on base routes
-
-
-def enumerate_routes(graph: Graph, od_pairs: Sequence[tuple[int, int]], k: int) -> list[Path]:
-    """Paths of fuel vehicles: the `k` base routes of every OD pair, without stops.
-
-    Raises
-    ------
-    DataError
-        If an OD pair has no route.
-
-    """
-    paths: list[Path] = []
-    for od, (origin, destination) in enumerate(od_pairs):
-        routes = k_shortest_routes(graph, origin, destination, k)
-        if not routes:
-            raise no_route(graph, origin, destination)
-        paths.extend(Path(od, arcs, (), 0.0) for arcs in routes)
-    return paths
-
-
-def enumerate_paths(
-    graph: Graph,
-    rules: EnergyRules,
-    od_pairs: Sequence[tuple[int, int]],
-    station_node: IntArray,
-    k: int,
-    v2g: bool,
-) -> list[Path]:
-    """Paths of an EV class: all feasible stops on the `k` base routes of every OD pair.
-
-    The augmentation of base routes with stops (Algorithm 1 of the paper): patterns none, C, CC
-    and, with `v2g`, D, CD, DC, at stations on nodes of the route including origin and
-    destination. Two stations at one node are visited in either order.
-
-    Parameters
-    ----------
-    od_pairs
-        (origin, destination) node positions.
-    station_node
-        (station,) node positions.
-
-    Raises
-    ------
-    DataError
-        If an OD pair has no energy-feasible path, over all routes or on its base routes.
-
-    """
-    at_node: dict[int, list[int]] = {}
-    for s, n in enumerate(station_node.tolist()):
-        at_node.setdefault(n, []).append(s)
-    head = graph.head.tolist()
-    arc_use = [rules.consumption * km for km in graph.length_km.tolist()]
-    kinds_of_one = (CHARGE, DISCHARGE) if v2g else (CHARGE,)
-    kinds_of_two = ("CC", "CD", "DC") if v2g else ("CC",)
-    paths: list[Path] = []
-    for od, (origin, destination) in enumerate(od_pairs):
-        count = len(paths)
-        for arcs in k_shortest_routes(graph, origin, destination, k):
-            nodes = [origin, *(head[a] for a in arcs)]
-            use = [arc_use[a] for a in arcs]
-            last = len(arcs)
-            halts = [(i, s) for i, n in enumerate(nodes) for s in at_node.get(n, ())]
-            places = sorted({0, last, *(i for i, _ in halts)})
-            leg = {(i, j): _total(use, i, j) for i in places for j in places if i <= j}
-            _append(paths, rules, od, arcs, (leg[0, last],), (), "")
-            for i, s in halts:
-                for kind in kinds_of_one:
-                    _append(paths, rules, od, arcs, (leg[0, i], leg[i, last]), ((s, i),), kind)
-                for j, t in halts:
-                    if j < i or t == s:
-                        continue
-                    legs = (leg[0, i], leg[i, j], leg[j, last])
-                    for kinds in kinds_of_two:
-                        _append(paths, rules, od, arcs, legs, ((s, i), (t, j)), kinds)
-        if len(paths) == count:
-            require_feasible(graph, rules, [(origin, destination)], station_node)
-            raise DataError(
-                f"OD pair {graph.nodes[origin]} -> {graph.nodes[destination]} has no "
-                f"energy-feasible path on its {k} base routes, though it has one on other routes",
-                advice="increase base_routes_ev, or use the path method 'exact'",
-            )
-    return paths
-
-
-def _append(
-    paths: list[Path],
-    rules: EnergyRules,
-    od: int,
-    arcs: tuple[int, ...],
-    legs: tuple[float, ...],
-    halts: tuple[tuple[int, int], ...],
-    kinds: str,
-) -> None:
-    """Append the path with stops of `kinds` at `halts` (station, after), if it is feasible."""
-    result = rules.simulate(legs, kinds)
-    if result is not None:
-        amounts, arrival = result
-        stops = tuple(
-            Stop(s, kind, i, e) for (s, i), kind, e in zip(halts, kinds, amounts, strict=True)
-        )
-        paths.append(Path(od, arcs, stops, arrival))
-
-
-# ---------------------------------------------------------------------------------------------
-# Whether a battery gets there at all
-
-
-@dataclass(frozen=True)
-class Reach:
-    """How far the battery of a class gets, by legs of least energy.
-
-    Attributes
-    ----------
-    stops
-        (od,) least number of charging stops, 3 where no path is feasible.
-    need_kwh
-        (od,) energy of the shortest route, inf where there is none.
-    usable
-        (station,) whether a feasible path of some OD pair may stop there.
-
-    """
-
-    stops: IntArray
-    need_kwh: FloatArray
-    usable: BoolArray
-
-
-def reach(
-    graph: Graph,
-    rules: EnergyRules,
-    od_pairs: Sequence[tuple[int, int]] | IntArray,
-    station_node: IntArray,
-) -> Reach:
-    """Least stops of every OD pair and the stations in reach, over all routes.
-
-    Discharging never helps to get anywhere, and whoever may discharge at a station could charge
-    there, so patterns none, C and CC say it all.
-    """
-    pairs = np.asarray(od_pairs, dtype=np.int64).reshape(-1, 2)
-    energy = rules.consumption * graph.length_km
-    sources, row = np.unique(np.concatenate((pairs[:, 0], station_node)), return_inverse=True)
-    distance, _ = shortest_tree(graph, energy, sources)
-    start, station = row[: len(pairs)], row[len(pairs) :]
-    need = distance[start, pairs[:, 1]]
-    at_start = distance <= rules.start_budget + rules.tolerance
-    full = distance <= rules.full_budget + rules.tolerance
-    first = at_start[start][:, station_node]
-    last = full[station][:, pairs[:, 1]].T
-    between = full[station][:, station_node]
-    between &= ~np.eye(len(station_node), dtype=bool)
-    # (od, station): whether it may be the second stop, or the first of two
-    second, before = first @ between, last @ between.T
-    stops = np.select(
-        [
-            at_start[start, pairs[:, 1]],
-            (first & last).any(axis=1),
-            (second & last).any(axis=1),
-        ],
-        [0, 1, 2],
-        3,
-    )
-    usable = ((first & (last | before)) | (second & last)).any(axis=0)
-    return Reach(stops.astype(np.int64), need, np.asarray(usable))
-
-
-def require_feasible(
-    graph: Graph,
-    rules: EnergyRules,
-    od_pairs: Sequence[tuple[int, int]] | IntArray,
-    station_node: IntArray,
-) -> None:
-    """Raise `DataError` for the first OD pair without any energy-feasible path over all routes.
-
-    The message names the pair, the energy of its shortest route and the battery's budgets.
-    """
-    pairs = np.asarray(od_pairs, dtype=np.int64).reshape(-1, 2)
-    found = reach(graph, rules, pairs, station_node)
-    for w in np.flatnonzero(found.stops > 2):
-        origin, destination = int(pairs[w, 0]), int(pairs[w, 1])
-        if np.isinf(found.need_kwh[w]):
-            raise no_route(graph, origin, destination)
-        at_start = ""
-        if rules.start < rules.battery:
-            at_start = f"{rules.start_budget:.6g} kWh after departure and "
-        raise DataError(
-            f"OD pair {graph.nodes[origin]} -> {graph.nodes[destination]} has no energy-feasible "
-            f"path: its shortest route needs {found.need_kwh[w]:.6g} kWh, the battery may spend "
-            f"{at_start}{rules.full_budget:.6g} kWh from full to the next stop (battery "
-            f"{rules.battery:.6g} less reserve {rules.reserve:.6g}), and no two charging stops "
-            "close the gap",
-            advice="enlarge the battery, lower the reserve, add a station on the way or drop the "
-            "OD pair",
-        )
-
-
-# ---------------------------------------------------------------------------------------------
-# Sets of paths
-
-
 class PathSet:
-    """Paths of one driver class with their matrices; columns are paths.
+    """Paths of one driver class with their matrices; columns are paths. A set never changes.
 
     Parameters
     ----------
     graph
         Road graph of the arcs.
-    od_count, station_count
-        Numbers of OD pairs and of stations: rows of the matrices.
-    paths
-        First paths; doubles (by key) are dropped.
+    od_count
+        Number of OD pairs.
     stations
-        Station names for labels; positions if left out.
+        Names of the stations.
+    paths
+        Its paths; doubles (by key) are dropped.
 
     """
 
@@ -474,171 +153,154 @@ class PathSet:
         self,
         graph: Graph,
         od_count: int,
-        station_count: int,
+        stations: Sequence[str],
         paths: Iterable[Path] = (),
-        *,
-        stations: Sequence[str] | None = None,
     ) -> None:
-        self.graph = graph
-        self.od_count = od_count
-        self.station_count = station_count
-        self.stations = tuple(
-            stations if stations is not None else (str(s) for s in range(station_count))
-        )
-        if len(self.stations) != station_count:
-            raise ValueError(f"{len(self.stations)} station names for {station_count} stations")
-        self._paths: list[Path] = []
+        self.graph, self.od_count, self.stations = graph, od_count, tuple(stations)
         self._position: dict[PathKey, int] = {}
-        self._cache: dict[str, Any] = {}
-        self.extend(paths)
+        self.paths = tuple(self._enter(paths, self._position))
 
     def __len__(self) -> int:
         """Return the number of paths."""
-        return len(self._paths)
+        return len(self.paths)
 
     def __getitem__(self, position: int) -> Path:
         """Return the path in this column."""
-        return self._paths[position]
+        return self.paths[position]
 
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """All paths in column order."""
-        return tuple(self._paths)
+    def with_paths(self, paths: Iterable[Path], *, od_count: int | None = None) -> PathSet:
+        """The set with the paths whose key is new behind its own; itself where none is.
 
-    def extend(self, paths: Iterable[Path]) -> IntArray:
-        """Append the paths whose key is new; the columns of those appended.
-
-        Columns of earlier paths keep their positions. Raises ValueError for an OD pair, arc or
-        station position outside the set's ranges.
+        `od_count` is the number of OD pairs where there are more of them now. Raises ValueError for
+        an OD pair, arc or station position outside the set's ranges.
         """
-        start = len(self._paths)
+        count = self.od_count if od_count is None else od_count
+        grown = self._like(self.paths, self._position.copy(), count)
+        grown.paths += tuple(grown._enter(paths, grown._position))
+        same = len(grown) == len(self) and grown.od_count == self.od_count
+        return self if same else grown
+
+    def keep(self, wanted: BoolArray) -> PathSet:
+        """The set of the paths that are `wanted`, (path,); columns move up."""
+        kept = tuple(p for p, stays in zip(self.paths, wanted.tolist(), strict=True) if stays)
+        return self._like(kept, {p.key: i for i, p in enumerate(kept)}, self.od_count)
+
+    def _like(
+        self, paths: tuple[Path, ...], position: dict[PathKey, int], od_count: int
+    ) -> PathSet:
+        """A set of other paths on the same roads."""
+        other = PathSet(self.graph, od_count, self.stations)
+        other.paths, other._position = paths, position
+        return other
+
+    def _enter(self, paths: Iterable[Path], position: dict[PathKey, int]) -> list[Path]:
+        """The paths whose key `position` lacks; enters them there."""
+        new = []
         for path in paths:
             key = path.key
-            if key in self._position:
+            if key in position:
                 continue
             if not 0 <= path.od < self.od_count:
                 raise ValueError(f"OD position {path.od} of {self.od_count}")
             if any(not 0 <= a < len(self.graph.arcs) for a in path.arcs):
                 raise ValueError(f"arc position outside 0..{len(self.graph.arcs) - 1}: {path.arcs}")
-            if any(not 0 <= s.station < self.station_count for s in path.stops):
-                raise ValueError(f"station position of {path.stops} of {self.station_count}")
-            self._position[key] = len(self._paths)
-            self._paths.append(path)
-        if len(self._paths) > start:
-            self._cache.clear()
-        return np.arange(start, len(self._paths), dtype=np.int64)
-
-    def keep(self, wanted: BoolArray) -> None:
-        """Drop the paths that are not `wanted`, (path,); the others move up."""
-        kept = [p for p, stays in zip(self._paths, wanted.tolist(), strict=True) if stays]
-        self._paths, self._position = kept, {p.key: i for i, p in enumerate(kept)}
-        self._cache.clear()
-
-    def copy(self) -> PathSet:
-        """The same paths, to grow or shrink apart from these."""
-        twin = copy(self)
-        twin._paths, twin._position = self._paths.copy(), self._position.copy()
-        twin._cache = self._cache.copy()
-        return twin
+            if any(not 0 <= s.station < len(self.stations) for s in path.stops):
+                raise ValueError(f"station position of {path.stops} of {len(self.stations)}")
+            position[key] = len(position)
+            new.append(path)
+        return new
 
     def position(self, path: Path) -> int | None:
         """Column of the path with the same key, None if it is not in the set."""
         return self._position.get(path.key)
 
-    def _matrix(self, name: str) -> sparse.csr_array:
-        if name not in self._cache:
-            rows: list[int] = []
-            columns: list[int] = []
-            values: list[float] = []
-            for p, path in enumerate(self._paths):
-                if name == "arc":
-                    rows.extend(path.arcs)
-                    columns.extend([p] * len(path.arcs))
-                    continue
-                for stop in path.stops:
-                    if stop.kind == name[0]:
-                        rows.append(stop.station)
-                        columns.append(p)
-                        values.append(1.0 if name.endswith("stops") else stop.energy_kwh)
-            data = np.array(values) if values else np.ones(len(rows))
-            height = len(self.graph.arcs) if name == "arc" else self.station_count
-            # an arc travelled twice, on two legs, adds up to 2
-            self._cache[name] = sparse.coo_array(
-                (data, (np.array(rows, dtype=np.int64), np.array(columns, dtype=np.int64))),
-                shape=(height, len(self._paths)),
-            ).tocsr()
-        matrix: sparse.csr_array = self._cache[name]
-        return matrix
-
-    @property
+    @cached_property
     def arc_incidence(self) -> sparse.csr_array:
         """(arc, path) how often the path travels the arc."""
-        return self._matrix("arc")
+        arcs = [a for p in self.paths for a in p.arcs]
+        columns = np.repeat(np.arange(len(self)), [len(p.arcs) for p in self.paths])
+        # an arc travelled twice, on two legs, adds up to 2
+        return _matrix(np.ones(len(arcs)), arcs, columns, (len(self.graph.arcs), len(self)))
 
-    @property
+    @cached_property
     def od_incidence(self) -> sparse.csr_array:
         """(od, path) one where the path serves the OD pair."""
-        if "od" not in self._cache:
-            n = len(self._paths)
-            self._cache["od"] = sparse.coo_array(
-                (np.ones(n), (self.od, np.arange(n))), shape=(self.od_count, n)
-            ).tocsr()
-        matrix: sparse.csr_array = self._cache["od"]
-        return matrix
+        n = len(self)
+        return _matrix(np.ones(n), self.od, np.arange(n), (self.od_count, n))
 
-    @property
+    @cached_property
     def od(self) -> IntArray:
         """(path,) position of the OD pair."""
-        return np.array([p.od for p in self._paths], dtype=np.int64)
+        return np.array([p.od for p in self.paths], dtype=np.int64)
 
-    @property
+    @cached_property
     def charge_energy(self) -> sparse.csr_array:
         """(station, path) energy charged, kWh per vehicle."""
-        return self._matrix(CHARGE)
+        return self._energy(CHARGE)
 
-    @property
+    @cached_property
     def discharge_energy(self) -> sparse.csr_array:
         """(station, path) energy discharged, kWh per vehicle, positive."""
-        return self._matrix(DISCHARGE)
+        return self._energy(DISCHARGE)
 
-    @property
+    def _energy(self, kind: str) -> sparse.csr_array:
+        """(station, path) energy at stops of a kind."""
+        stops = [(p, s) for p, path in enumerate(self.paths) for s in path.stops if s.kind == kind]
+        return _matrix(
+            np.array([s.energy_kwh for _, s in stops]),
+            [s.station for _, s in stops],
+            [p for p, _ in stops],
+            (len(self.stations), len(self)),
+        )
+
+    @cached_property
     def charge_stops(self) -> sparse.csr_array:
         """(station, path) one where the path charges at the station."""
-        return self._matrix(f"{CHARGE} stops")
+        return _ones(self.charge_energy)
 
-    @property
+    @cached_property
     def discharge_stops(self) -> sparse.csr_array:
         """(station, path) one where the path discharges at the station."""
-        return self._matrix(f"{DISCHARGE} stops")
+        return _ones(self.discharge_energy)
 
-    @property
+    @cached_property
     def stop_count(self) -> sparse.csr_array:
         """(station, path) one where the path stops at the station."""
-        if "count" not in self._cache:
-            self._cache["count"] = self.charge_stops + self.discharge_stops
-        matrix: sparse.csr_array = self._cache["count"]
-        return matrix
+        return self.charge_stops + self.discharge_stops
 
-    @property
+    @cached_property
+    def charged_kwh(self) -> FloatArray:
+        """(path,) energy charged at all stops, kWh per vehicle."""
+        return np.asarray(self.charge_energy.sum(axis=0)).ravel()
+
+    @cached_property
+    def discharged_kwh(self) -> FloatArray:
+        """(path,) energy discharged at all stops, kWh per vehicle."""
+        return np.asarray(self.discharge_energy.sum(axis=0)).ravel()
+
+    @cached_property
     def arrival_kwh(self) -> FloatArray:
         """(path,) energy in the battery on arrival, kWh."""
-        return np.array([p.arrival_kwh for p in self._paths], dtype=np.float64)
+        return np.array([p.arrival_kwh for p in self.paths], dtype=np.float64)
 
     @property
     def patterns(self) -> tuple[str, ...]:
         """(path,) kinds of the stops."""
-        return tuple(p.pattern for p in self._paths)
+        return tuple(p.pattern for p in self.paths)
 
-    @property
+    def least(self, cost: FloatArray) -> FloatArray:
+        """(od,) least cost of a pair's paths, from (path,) costs; inf for a pair without any."""
+        least = np.full(self.od_count, np.inf)
+        np.minimum.at(least, self.od, cost)
+        return least
+
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """(path,) nodes in travel order with '(+station)' for a charge, '(-station)' a discharge.
 
         For example '1-2-6(+5)-8': from node 1 to node 8 with a charge at station 5 in node 6.
         """
-        if "labels" not in self._cache:
-            self._cache["labels"] = tuple(self.label(p) for p in self._paths)
-        labels: tuple[str, ...] = self._cache["labels"]
-        return labels
+        return tuple(self.label(p) for p in self.paths)
 
     def label(self, path: Path) -> str:
         """Readable name of one path, see `labels`."""
@@ -661,7 +323,7 @@ class PathSet:
         likewise in stop_station, stop_discharge (0 charge, 1 discharge), stop_after and
         stop_energy_kwh.
         """
-        stops = [s for p in self._paths for s in p.stops]
+        stops = [s for p in self.paths for s in p.stops]
 
         def bounds(sizes: list[int]) -> IntArray:
             return np.concatenate(([0], np.cumsum(sizes, dtype=np.int64))).astype(np.int64)
@@ -669,9 +331,9 @@ class PathSet:
         return {
             "od": self.od,
             "arrival_kwh": self.arrival_kwh,
-            "arc_start": bounds([len(p.arcs) for p in self._paths]),
-            "arc": np.array([a for p in self._paths for a in p.arcs], dtype=np.int64),
-            "stop_start": bounds([len(p.stops) for p in self._paths]),
+            "arc_start": bounds([len(p.arcs) for p in self.paths]),
+            "arc": np.array([a for p in self.paths for a in p.arcs], dtype=np.int64),
+            "stop_start": bounds([len(p.stops) for p in self.paths]),
             "stop_station": np.array([s.station for s in stops], dtype=np.int64),
             "stop_discharge": np.array([s.kind == DISCHARGE for s in stops], dtype=np.int64),
             "stop_after": np.array([s.after for s in stops], dtype=np.int64),
@@ -683,10 +345,8 @@ class PathSet:
         cls,
         graph: Graph,
         od_count: int,
-        station_count: int,
+        stations: Sequence[str],
         arrays: Mapping[str, NDArray[Any]],
-        *,
-        stations: Sequence[str] | None = None,
     ) -> PathSet:
         """The set whose `to_arrays` gave `arrays`; raises ValueError where they do not fit."""
         flat = {name: np.asarray(values).tolist() for name, values in arrays.items()}
@@ -717,4 +377,22 @@ class PathSet:
                 strict=True,
             )
         ]
-        return cls(graph, od_count, station_count, paths, stations=stations)
+        return cls(graph, od_count, stations, paths)
+
+
+def _matrix(
+    values: FloatArray,
+    rows: Sequence[int] | IntArray,
+    columns: Sequence[int] | IntArray,
+    shape: tuple[int, int],
+) -> sparse.csr_array:
+    """Sparse matrix of entries; those in one place add up."""
+    at = (np.asarray(rows, dtype=np.int64), np.asarray(columns, dtype=np.int64))
+    return sparse.coo_array((values, at), shape=shape).tocsr()
+
+
+def _ones(matrix: sparse.csr_array) -> sparse.csr_array:
+    """A matrix with ones for its entries."""
+    ones = matrix.copy()
+    ones.data[:] = 1.0
+    return ones

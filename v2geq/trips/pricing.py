@@ -10,7 +10,6 @@ only and serve for any prices. Legs are then joined to the six stop patterns.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from itertools import pairwise
 
 import numpy as np
@@ -19,150 +18,15 @@ from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError, V2GError
 from v2geq.roads.graph import Graph
 from v2geq.roads.kernels.shortest import shortest_trees, trace_routes
-from v2geq.trips.kernels.labels import Fronts, label_setting
+from v2geq.trips.battery import CHARGE, DISCHARGE, EnergyRules
+from v2geq.trips.costs import Rates
+from v2geq.trips.fronts import LegFronts, checked_times, numbered
+from v2geq.trips.kernels.labels import Fronts
 from v2geq.trips.kernels.legs import Legs, Terms, compose, elementary_legs, front_legs, trace
-from v2geq.trips.paths import CHARGE, DISCHARGE, EnergyRules, Path, Stop
+from v2geq.trips.paths import Path, Stop
 
 #: most steps of the enumeration that replaces the fronts where a charge weight is negative
 ELEMENTARY_LIMIT = 1_000_000
-#: energies closer than this share of the battery count as equal on a front: it keeps rounding
-#: from filling fronts with copies, far below the slack of the budgets
-_FRONT_TOLERANCE = 1e-12
-
-
-class LegFronts:
-    """Pareto fronts of (time, energy) of all legs, for one vector of travel times.
-
-    One label setting per source. Routes do not pass nodes that are not `through`; they may start
-    or end there.
-
-    Parameters
-    ----------
-    graph, rules
-        Road graph and battery of the class; the budget of every label is R = (1 - alpha) B. The
-        front for a lower budget is the part of it that keeps that budget, so the fronts serve for
-        any level at departure and after a discharge.
-    times_h
-        (arc,) generalised times in h, zero or more.
-    sources, targets
-        Node positions where legs may start and end (doubles are dropped).
-
-    Attributes
-    ----------
-    fronts
-        All fronts by (source, target), see `v2geq.trips.kernels.labels.Fronts`.
-    star, step_time_h, step_energy_kwh
-        The graph with its arcs sorted by tail, and (arc,) time and energy in that order.
-
-    Raises
-    ------
-    DataError
-        If a travel time is negative or not finite.
-    """
-
-    def __init__(
-        self,
-        graph: Graph,
-        rules: EnergyRules,
-        times_h: FloatArray,
-        sources: IntArray,
-        targets: IntArray,
-    ) -> None:
-        self.graph, self.rules = graph, rules
-        self.sources, self._row = _numbered(sources, len(graph.nodes))
-        self.targets, self._column = _numbered(targets, len(graph.nodes))
-        self.star = graph.star
-        self.step_energy_kwh = (rules.consumption * graph.length_km)[self.star.arc]
-        self._label(times_h)
-
-    @classmethod
-    def for_pairs(
-        cls,
-        graph: Graph,
-        rules: EnergyRules,
-        times_h: FloatArray,
-        od_pairs: Sequence[tuple[int, int]] | IntArray,
-        station_node: IntArray,
-    ) -> LegFronts:
-        """Fronts that `price_paths` needs: origins and stations to stations and destinations."""
-        pairs = np.asarray(od_pairs, dtype=np.int64).reshape(-1, 2)
-        nodes = np.asarray(station_node, dtype=np.int64)
-        return cls(
-            graph,
-            rules,
-            times_h,
-            np.concatenate((pairs[:, 0], nodes)),
-            np.concatenate((pairs[:, 1], nodes)),
-        )
-
-    def at(self, times_h: FloatArray) -> LegFronts:
-        """Fronts of the same legs for other travel times; these themselves where none changed."""
-        if np.array_equal(self.times_h, times_h):
-            return self
-        other = copy(self)
-        other._label(times_h)
-        return other
-
-    def serves(self, graph: Graph, rules: EnergyRules) -> bool:
-        """Whether the fronts are those of this graph, and of a battery of these budgets."""
-        own = self.rules
-        return graph is self.graph and (own.battery, own.reserve, own.consumption) == (
-            rules.battery,
-            rules.reserve,
-            rules.consumption,
-        )
-
-    def rows(self, nodes: IntArray) -> IntArray:
-        """Positions of source nodes; raises ValueError for a node that is no source."""
-        rows: IntArray = self._row[nodes]
-        if rows.size and rows.min() < 0:
-            raise ValueError("the leg fronts lack a source node; build them with for_pairs")
-        return rows
-
-    def columns(self, nodes: IntArray) -> IntArray:
-        """Positions of target nodes; raises ValueError for a node that is no target."""
-        columns: IntArray = self._column[nodes]
-        if columns.size and columns.min() < 0:
-            raise ValueError("the leg fronts lack a target node; build them with for_pairs")
-        return columns
-
-    def _label(self, times_h: FloatArray) -> None:
-        self.times_h = _checked_times(self.graph, times_h)
-        self.step_time_h = self.times_h[self.star.arc]
-        self.fronts: Fronts = label_setting(
-            self.star,
-            self.step_time_h,
-            self.step_energy_kwh,
-            self.sources,
-            self._column,
-            self.targets.size,
-            self.rules.full_budget + self.rules.tolerance,
-            _FRONT_TOLERANCE * self.rules.battery,
-        )
-
-
-def _numbered(nodes: IntArray, count: int) -> tuple[IntArray, IntArray]:
-    """The nodes without doubles, and (node,) their positions among these, -1 elsewhere."""
-    number = np.full(count, -1, dtype=np.int64)
-    number[nodes] = 0
-    kept = np.flatnonzero(number == 0)
-    number[kept] = np.arange(kept.size)
-    return kept, number
-
-
-def _checked_times(graph: Graph, times_h: FloatArray) -> FloatArray:
-    """Copy of (arc,) travel times; raises `DataError` where one is negative or not finite."""
-    times = np.array(times_h, dtype=np.float64)
-    if times.shape != (len(graph.arcs),):
-        raise ValueError(f"travel times of shape {times.shape} for {len(graph.arcs)} arcs")
-    good = np.isfinite(times) & (times >= 0)
-    if not good.all():
-        bad = int(np.flatnonzero(~good)[0])
-        raise DataError(
-            f"travel time of arc {graph.arcs[bad]!r} is {times[bad]} h",
-            advice="times must be finite and not negative; check flows and capacities",
-        )
-    return times
 
 
 def price_paths(
@@ -171,15 +35,8 @@ def price_paths(
     times_h: FloatArray,
     od_pairs: Sequence[tuple[int, int]] | IntArray,
     station_node: IntArray,
+    rates: Rates,
     *,
-    value_of_time: float,
-    charge_wait_h: FloatArray,
-    discharge_wait_h: FloatArray,
-    charge_price: FloatArray,
-    discharge_price: FloatArray | None,
-    charger_power: FloatArray,
-    degradation: float,
-    energy_value: float,
     fronts: LegFronts | None = None,
     below: FloatArray | None = None,
 ) -> tuple[FloatArray, list[Path]]:
@@ -205,18 +62,8 @@ def price_paths(
         (od, 2) node positions of origin and destination.
     station_node
         (station,) node positions.
-    value_of_time
-        omega, $/h.
-    charge_wait_h, discharge_wait_h
-        (station,) waiting times before charging and before discharging in h, zero or more.
-    charge_price, discharge_price
-        (station,) rho+ and rho-, $/kWh; None for no V2G.
-    charger_power
-        (station,) Pbar in kW, positive; inf where plugging in takes no time.
-    degradation
-        kdeg, $ per kWh discharged.
-    energy_value
-        vB, $/kWh, zero or more.
+    rates
+        What the class pays.
     fronts
         Fronts of the same travel times, OD pairs and stations (`LegFronts.for_pairs`) when only
         prices have changed; built here if left out.
@@ -241,18 +88,7 @@ def price_paths(
         fronts = LegFronts.for_pairs(graph, rules, times_h, pairs, stations)
     elif not fronts.serves(graph, rules) or not np.array_equal(fronts.times_h, times_h):
         raise ValueError("the leg fronts belong to other travel times or another battery")
-    terms = _terms(
-        rules,
-        fronts,
-        stations,
-        value_of_time=value_of_time,
-        wait_h=(charge_wait_h, discharge_wait_h),
-        charge_price=charge_price,
-        discharge_price=discharge_price,
-        charger_power=charger_power,
-        degradation=degradation,
-        energy_value=energy_value,
-    )
+    terms = _terms(rules, fronts, stations, rates)
     od_row, od_column = fronts.rows(pairs[:, 0]), fronts.columns(pairs[:, 1])
     width = fronts.targets.size
     needed = np.zeros(fronts.sources.size, dtype=np.bool_)
@@ -262,13 +98,13 @@ def price_paths(
     # a leg of no energy is on every front, but leaves a full battery nothing to charge
     every_leg = bool((terms.unit[0] < 0).any()) or _reached_for_nothing(fronts, terms, closed)
     losses: list[int] = []
-    if discharge_price is not None and not every_leg:
+    if rates.discharge_price is not None and not every_leg:
         losses = closed[~terms.allowed[1, closed]].tolist()
         if losses and not _sales_could_help(fronts, terms, losses, needed, od_row, od_column):
             losses = []
     shifted = [_times_with_energy(fronts, terms, s) for s in losses]
     if every_leg or any((t < 0).any() for t in shifted):
-        terms.allowed[1] = discharge_price is not None
+        terms.allowed[1] = rates.discharge_price is not None
         legs, labelled, finished = elementary_legs(
             fronts.star,
             fronts.step_time_h,
@@ -421,49 +257,35 @@ def _sell_at_a_loss(
     )
 
 
-def _terms(
-    rules: EnergyRules,
-    fronts: LegFronts,
-    station_node: IntArray,
-    *,
-    value_of_time: float,
-    wait_h: tuple[FloatArray, FloatArray],
-    charge_price: FloatArray,
-    discharge_price: FloatArray | None,
-    charger_power: FloatArray,
-    degradation: float,
-    energy_value: float,
-) -> Terms:
+def _terms(rules: EnergyRules, fronts: LegFronts, station_node: IntArray, rates: Rates) -> Terms:
     """Battery and prices as the compiled kernels take them, checked; see `price_paths`."""
     size = station_node.size
-    if not 0 < value_of_time < np.inf or not 0 <= energy_value < np.inf:
+    if not 0 < rates.value_of_time < np.inf or not 0 <= rates.energy_value < np.inf:
         raise DataError(
-            f"value of time {value_of_time} $/h, energy value {energy_value} $/kWh",
+            f"value of time {rates.value_of_time} $/h, energy value {rates.energy_value} $/kWh",
             advice="the first must be positive, the second zero or more",
         )
-    power = np.asarray(charger_power, dtype=np.float64)
+    power = np.asarray(rates.charger_power, dtype=np.float64)
     if power.shape != (size,) or not (power > 0).all():
         raise DataError(
             f"charger power {power.tolist()} kW of {size} stations",
             advice="give one positive number for each station",
         )
-    plug = value_of_time / power  # $/kWh
-    unit = np.empty((2, size))
-    unit[0] = _checked("charge_price", charge_price, size) + plug
-    allowed = np.ones((2, size), dtype=np.bool_)
-    if discharge_price is None:
-        unit[1] = allowed[1] = 0
+    _check("charge_price", rates.charge_price, size)
+    _check("charge_wait_h", rates.charge_wait_h, size, nonnegative=True)
+    _check("discharge_wait_h", rates.discharge_wait_h, size, nonnegative=True)
+    unit, allowed = np.zeros((2, size)), np.ones((2, size), dtype=np.bool_)
+    unit[0] = rates.per_kwh_charged
+    if rates.discharge_price is None:
+        allowed[1] = False
     else:
-        unit[1] = degradation + plug - _checked("discharge_price", discharge_price, size)
+        _check("discharge_price", rates.discharge_price, size)
+        unit[1] = rates.per_kwh_discharged
         if (unit[0] >= 0).all():
             allowed[1] = unit[1] < 0
-    delay = np.empty((2, size))
-    for row, what, hours in zip(delay, ("charge_wait_h", "discharge_wait_h"), wait_h, strict=True):
-        row[:] = _checked(what, hours, size, nonnegative=True)
-    delay *= value_of_time
     return Terms(
-        float(value_of_time),
-        float(energy_value),
+        float(rates.value_of_time),
+        float(rates.energy_value),
         float(rules.start),
         float(rules.battery),
         float(rules.low),
@@ -471,13 +293,13 @@ def _terms(
         rules.tolerance,
         fronts.rows(station_node),
         fronts.columns(station_node),
-        delay,
+        np.stack([rates.per_charge, rates.per_discharge]),
         unit,
         allowed,
     )
 
 
-def _checked(what: str, values: FloatArray, size: int, *, nonnegative: bool = False) -> FloatArray:
+def _check(what: str, values: FloatArray, size: int, *, nonnegative: bool = False) -> None:
     array = np.asarray(values, dtype=np.float64)
     if array.shape != (size,):
         raise ValueError(f"{what} of shape {array.shape} for {size} stations")
@@ -488,7 +310,6 @@ def _checked(what: str, values: FloatArray, size: int, *, nonnegative: bool = Fa
             f"{what} of station {station} (position) is {array[station]}",
             advice="give finite numbers" + (", zero or more" if nonnegative else ""),
         )
-    return array
 
 
 def shortest_routes(
@@ -519,10 +340,10 @@ def shortest_routes(
     DataError
         If a travel time is negative or not finite.
     """
-    times = _checked_times(graph, times_h)
+    times = checked_times(graph, times_h)
     pairs = np.asarray(od_pairs, dtype=np.int64).reshape(-1, 2)
     star = graph.star
-    origins, row_of = _numbered(pairs[:, 0], len(graph.nodes))
+    origins, row_of = numbered(pairs[:, 0], len(graph.nodes))
     distance, by = shortest_trees(star, times[star.arc], origins)
     row = row_of[pairs[:, 0]]
     time: FloatArray = distance[row, pairs[:, 1]]

@@ -7,7 +7,8 @@ import numpy as np
 from v2geq.roads.graph import Graph
 from v2geq.roads.kernels.assignment import Pool, Roads, State, Trips, gap
 from v2geq.roads.kernels.trees import Star
-from v2geq.trips.paths import EnergyRules
+from v2geq.trips.battery import EnergyRules
+from v2geq.trips.costs import Rates
 from v2geq.trips.pricing import price_paths, shortest_routes
 
 
@@ -38,13 +39,6 @@ def rehearse() -> None:
         one,
         pairs,
         np.array([1]),
-        value_of_time=1.0,
-        charge_wait_h=one,
-        discharge_wait_h=one,
-        charge_price=one,
-        discharge_price=one,
-        charger_power=one,
-        degradation=0.0,
-        energy_value=0.0,
+        Rates(1.0, one, one, one, one, one, 0.0, 0.0),
     )
     shortest_routes(graph, one, pairs)

@@ -14,29 +14,13 @@ import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.roads.graph import Graph
-from v2geq.trips.paths import CHARGE, DISCHARGE, EnergyRules, Path, make_path
-from v2geq.trips.pricing import LegFronts
+from v2geq.trips.battery import CHARGE, DISCHARGE, EnergyRules
+from v2geq.trips.costs import Rates
+from v2geq.trips.fronts import LegFronts
+from v2geq.trips.paths import Path, make_path
 
 MOST = 20_000
 """Paths of a class beyond two for each OD pair after which the search gives up."""
-
-
-@dataclass(frozen=True)
-class Prices:
-    """What a class pays beside its time; (station,) arrays.
-
-    value_of_time, energy_value : $/h and $/kWh
-    charge_wait_h, discharge_wait_h : h
-    charge : $ per kWh charged, plug time included; negative prices are refused
-    discharge : $ per kWh discharged, plug time and wear taken off; None where nobody sells
-    """
-
-    value_of_time: float
-    energy_value: float
-    charge_wait_h: FloatArray
-    discharge_wait_h: FloatArray
-    charge: FloatArray
-    discharge: FloatArray | None
 
 
 @dataclass(frozen=True)
@@ -59,7 +43,7 @@ def cheapest_paths(
     times_h: FloatArray,
     od_pairs: IntArray,
     station_node: IntArray,
-    prices: Prices,
+    rates: Rates,
     limit: FloatArray,
 ) -> list[Path] | None:
     """Every energy-feasible path that costs at most `limit`, legs without cycles.
@@ -76,12 +60,13 @@ def cheapest_paths(
     The paths, or None where there are too many (`MOST`), charging is paid for, so that costs are
     no longer bounded by fronts, or a sale at a loss would let vehicles through a closed node.
     """
-    if (prices.charge < 0.0).any():
+    if (rates.per_kwh_charged < 0.0).any():
         return None
-    loss = prices.discharge is not None and bool((prices.discharge <= 0.0).any())
+    sold = rates.discharge_price is not None
+    loss = sold and bool((rates.per_kwh_discharged >= 0.0).any())
     if loss and not graph.through[station_node].all():
         return None
-    search = _Search(graph, rules, times_h, od_pairs, station_node, prices)
+    search = _Search(graph, rules, times_h, od_pairs, station_node, rates)
     paths: list[Path] = []
     for w, (origin, destination) in enumerate(od_pairs.tolist()):
         for arcs, stops in search.trips(origin, destination, float(limit[w])):
@@ -104,9 +89,14 @@ class _Search:
         times_h: FloatArray,
         od_pairs: IntArray,
         station_node: IntArray,
-        prices: Prices,
+        rates: Rates,
     ) -> None:
-        self.rules, self.prices = rules, prices
+        self.rules, self.rates = rules, rates
+        self.per_kwh = {CHARGE: rates.per_kwh_charged.tolist()}
+        self.per_stop = {CHARGE: rates.per_charge.tolist()}
+        if rates.discharge_price is not None:
+            self.per_kwh[DISCHARGE] = rates.per_kwh_discharged.tolist()
+            self.per_stop[DISCHARGE] = rates.per_discharge.tolist()
         self.stations: list[int] = station_node.tolist()
         self.through: list[bool] = graph.through.tolist()
         every = np.arange(len(graph.nodes), dtype=np.int64)
@@ -124,38 +114,35 @@ class _Search:
         for arc, (tail, head, hours) in enumerate(
             zip(graph.tail.tolist(), graph.head.tolist(), times_h.tolist(), strict=True)
         ):
-            self.leaving[tail].append((arc, head, prices.value_of_time * hours, use[arc]))
+            self.leaving[tail].append((arc, head, rates.value_of_time * hours, use[arc]))
         self._after: dict[tuple[int, float, int, int], float] = {}
 
     def destination(self, node: int, level: float) -> _End:
-        value, start = self.prices.energy_value, self.rules.start
+        value, start = self.rates.energy_value, self.rules.start
         return _End(node, value, value * (start - level), level - self.rules.reserve)
 
     def charge(self, s: int, level: float) -> _End:
-        price, rules = float(self.prices.charge[s]), self.rules
-        wait = self.prices.value_of_time * float(self.prices.charge_wait_h[s])
+        price, rules = self.per_kwh[CHARGE][s], self.rules
         missing = rules.battery - level
         return _End(
             self.stations[s],
             price,
-            price * missing + wait,
+            price * missing + self.per_stop[CHARGE][s],
             level - rules.reserve,
             rules.tolerance - missing,
         )
 
     def discharge(self, s: int, level: float) -> _End:
-        assert self.prices.discharge is not None
-        price, rules = float(self.prices.discharge[s]), self.rules
-        wait = self.prices.value_of_time * float(self.prices.discharge_wait_h[s])
+        cost, rules = self.per_kwh[DISCHARGE][s], self.rules
         surplus = level - rules.low
         budget = min(level - rules.reserve, surplus - rules.tolerance)
-        return _End(self.stations[s], price, wait - price * surplus, budget)
+        return _End(self.stations[s], -cost, cost * surplus + self.per_stop[DISCHARGE][s], budget)
 
     def least(self, node: int, end: _End, used: float = 0.0) -> float:
         """Least cost from a node to the end of a leg without the constant, inf if out of reach."""
         front = self.row[end.node] * self.nodes + node
         left = end.budget + self.rules.tolerance - used
-        omega = self.prices.value_of_time
+        omega = self.rates.value_of_time
         best = np.inf
         for k in range(self.start[front], self.start[front + 1]):
             if self.energy[k] <= left:
@@ -194,7 +181,7 @@ class _Search:
                 continue
             yield s, CHARGE, self.charge(s, level), self.rules.battery, sold
             # a sale at a loss is in no cheapest path while charging costs something
-            if self.prices.discharge is not None and not sold and self.prices.discharge[s] > 0.0:
+            if DISCHARGE in self.per_kwh and not sold and self.per_kwh[DISCHARGE][s] < 0.0:
                 yield s, DISCHARGE, self.discharge(s, level), self.rules.low, True
 
     def after(self, used: tuple[int, ...], level: float, sold: bool, goal: int) -> float:

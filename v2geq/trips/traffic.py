@@ -5,40 +5,56 @@ model.md, 2.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.arrays import FloatArray, IntArray
+from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.data.checks.road import arc_tolls
 from v2geq.data.model.drivers import DriverClass
+from v2geq.labelled import Labelled, eye
 from v2geq.roads.delay import TravelTime
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario
+from v2geq.trips.battery import EnergyRules
+from v2geq.trips.enumeration import enumerate_paths, enumerate_routes
+from v2geq.trips.fronts import FrontCache
 from v2geq.trips.legs import LegSet
-from v2geq.trips.paths import (
-    EnergyRules,
-    Path,
-    PathSet,
-    enumerate_paths,
-    enumerate_routes,
-    reach,
-    require_feasible,
-)
-from v2geq.trips.pricing import LegFronts
+from v2geq.trips.paths import Path, PathSet
 from v2geq.trips.queues import QueueTime
+from v2geq.trips.reach import reach, require_feasible
+
+
+@dataclass(frozen=True)
+class TripConditions:
+    """What drivers meet on the roads and at stations.
+
+    Attributes
+    ----------
+    arc_flow, queue_flow : flows that make travel and waiting times, veh/h
+    charge_price, discharge_price : (station,) $/kWh; None without V2G
+    """
+
+    arc_flow: FloatArray
+    queue_flow: FloatArray
+    charge_price: FloatArray
+    discharge_price: FloatArray | None
 
 
 @dataclass(frozen=True)
 class Traffic:
     """Road graph, demand and paths of every driver class under one scenario.
 
+    Other paths make another traffic. What a point of the market says of drivers is read here, from
+    `values` by block; names of the drivers' blocks are known here and to the player only.
+
     Attributes
     ----------
     demand : class -> (od,) trips, veh/h; od_pairs : class -> (od, 2) node positions
-    paths : class -> the paths its drivers choose from; the sets may grow
+    paths : class -> the paths its drivers choose from
     station_node : (station,) node positions of the energised stations
     station_power : (station,) largest charger power, kW
     queue_of : (2, station) positions of the queues in which vehicles that charge and that discharge
@@ -56,7 +72,7 @@ class Traffic:
     classes: Mapping[str, DriverClass]
     od_pairs: Mapping[str, IntArray]
     demand: Mapping[str, FloatArray]
-    paths: dict[str, PathSet]
+    paths: Mapping[str, PathSet]
     station_node: IntArray
     station_power: FloatArray
     queue_of: IntArray
@@ -66,7 +82,7 @@ class Traffic:
     queue_time: QueueTime
     sellers: frozenset[str]
     legs: Mapping[str, LegSet] = field(default_factory=dict)
-    fronts: dict[Hashable, LegFronts] = field(default_factory=dict, repr=False, compare=False)
+    fronts: FrontCache = field(default_factory=FrontCache, repr=False, compare=False)
 
     @property
     def value_of_time(self) -> float:
@@ -84,25 +100,128 @@ class Traffic:
         free_flow = self.travel_time.time(np.zeros(len(self.graph.arcs)))
         return self.value_of_time * max(float(free_flow.mean()), 1.0 / 60.0)
 
-    def copy(self) -> Traffic:
-        """The same traffic with path sets of its own: those of a built problem stay as they are."""
-        legs = {name: own.copy() for name, own in self.legs.items()}
+    # -- other paths --------------------------------------------------------------------------
+
+    @property
+    def columns(self) -> int:
+        """Number of paths, or of routes of legs and plans, in the problem."""
+        plans = sum(len(own.plan_od) for own in self.legs.values())
+        return plans + sum(len(own) for own in self.paths.values())
+
+    def with_paths(self, more: Mapping[str, Iterable[Path]]) -> Traffic:
+        """The traffic whose drivers choose from more paths as well, class -> paths."""
+        legs = {name: own.with_paths(more.get(name, ())) for name, own in self.legs.items()}
         paths = {
-            name: legs[name].routes if name in legs else own.copy()
+            name: legs[name].routes if name in legs else own.with_paths(more.get(name, ()))
             for name, own in self.paths.items()
         }
         return replace(self, paths=paths, legs=legs)
 
-    def add(self, name: str, paths: Iterable[Path]) -> int:
-        """Let drivers of a class choose from more paths; how many columns that adds."""
-        if name in self.legs:
-            return self.legs[name].extend(paths)
-        return len(self.paths[name].extend(paths))
+    def keep(self, wanted: Mapping[str, BoolArray]) -> Traffic:
+        """The traffic whose drivers choose from fewer paths, class -> (path,) those they keep."""
+        kept = {name: self.paths[name].keep(own) for name, own in wanted.items()}
+        return replace(self, paths={**self.paths, **kept})
 
-    def trip_cost(self, name: str, values: Mapping[str, FloatArray]) -> FloatArray:
-        """(od,) trip costs of a class at its own value of time, $/veh, from values by block."""
-        cost: FloatArray = values[f"drivers.demand_{name}"] / self.rescaling(name)
+    def over(self, paths: Mapping[str, PathSet]) -> Traffic:
+        """The traffic over other path sets, class -> set; no legs are commodities then."""
+        return replace(self, paths={**self.paths, **paths}, legs={})
+
+    def joined(self, values: Mapping[str, FloatArray]) -> tuple[Traffic, dict[str, FloatArray]]:
+        """The traffic over paths in place of legs, and the values of a point over these."""
+        paths, over_paths = {}, dict(values)
+        for name, legs in self.legs.items():
+            found = legs.join(values[f"drivers.route_{name}"], values[f"drivers.plan_{name}"])
+            paths[name] = PathSet(self.graph, len(legs.pairs), legs.routes.stations, found)
+            over_paths[self.flow_key(name)] = np.array(list(found.values()))
+        return self.over(paths), over_paths
+
+    # -- what a point says --------------------------------------------------------------------
+
+    arc_key: ClassVar[str] = "drivers.arc_flow"
+    queue_key: ClassVar[str] = "drivers.station_flow"
+
+    def flow_key(self, name: str) -> str:
+        """Block of the path flows of a class; none where legs are its commodities."""
+        return f"drivers.flow_{name}"
+
+    def demand_key(self, name: str) -> str:
+        """Block of the rows that meet a class's demand, and of their multipliers u."""
+        return f"drivers.demand_{name}"
+
+    def arc_flow(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """(arc,) flow of all classes, veh/h."""
+        return values[self.arc_key]
+
+    def queue_flow(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """(queue,) vehicles that stop, veh/h."""
+        return values[self.queue_key]
+
+    def path_flow(self, values: Mapping[str, FloatArray], name: str) -> FloatArray:
+        """(path,) flow of a class, veh/h."""
+        return values[self.flow_key(name)]
+
+    def trip_cost(self, values: Mapping[str, FloatArray], name: str) -> FloatArray:
+        """(od,) trip costs of a class at its own value of time, $/veh."""
+        cost: FloatArray = values[self.demand_key(name)] / self.rescaling(name)
         return cost
+
+    def trip_costs(
+        self, values: Mapping[str, FloatArray], margin: float = 0.0
+    ) -> dict[str, FloatArray]:
+        """Class -> (od,) trip costs and a share of their size, $/veh."""
+        costs = {name: self.trip_cost(values, name) for name in self.classes}
+        return {name: cost + margin * np.abs(cost) for name, cost in costs.items()}
+
+    def conditions(self, values: Mapping[str, FloatArray]) -> TripConditions:
+        """What drivers meet at the point."""
+        return TripConditions(
+            self.arc_flow(values),
+            self.queue_flow(values),
+            values["charge_price"],
+            values.get("discharge_price"),
+        )
+
+    def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
+        """Flows and times of arcs, trips and their costs, stops and waits at stations."""
+        flow, arc = self.arc_flow(values), ("arc",)
+        whole = {self.arc_key: eye(len(flow))}
+        yield Labelled("flow_veh_h", arc, flow, "veh/h", "flow of all classes", parts=whole)
+        yield Labelled("time_h", arc, self.travel_time.time(flow), "h", "travel time")
+        yield Labelled("toll_usd", arc, self.toll, "$/veh", "toll")
+        ratio = flow / self.travel_time.capacity
+        yield Labelled("volume_capacity", arc, ratio, "", "flow over capacity")
+        for name in self.classes:
+            incidence, text = self.paths[name].arc_incidence, f"flow of class {name}"
+            own, part = incidence @ self.path_flow(values, name), {self.flow_key(name): incidence}
+            yield Labelled(f"flow_{name}_veh_h", arc, own, "veh/h", text, parts=part)
+            od, trips, cost = (f"od_{name}",), self.demand[name], self.trip_cost(values, name)
+            yield Labelled(f"trips_{name}_veh_h", od, trips, "veh/h", f"trips of class {name}")
+            part = {self.demand_key(name): sp.csr_array(eye(len(cost)) / self.rescaling(name))}
+            text = f"cost of a trip of class {name} (u)"
+            yield Labelled(f"cost_{name}", od, cost, "$/veh", text, parts=part)
+        yield from self._stops(self.queue_flow(values))
+
+    def _stops(self, flow: FloatArray) -> Iterator[Labelled]:
+        """Stops and waits, of both directions and, where these wait apart, of each."""
+        at, waits = ("station",), self.waits(flow)
+        if self.shared_queues:
+            whole = {self.queue_key: eye(len(flow))}
+            yield Labelled("stops_veh_h", at, flow, "veh/h", "vehicles that stop", parts=whole)
+            yield Labelled("wait_h", at, waits[0], "h", "waiting time per stop")
+            return
+        stops = flow[self.queue_of]
+        weight = np.maximum(stops, 0.0)
+        weight[0, weight.sum(axis=0) == 0.0] = 1.0
+        mean = (weight * waits).sum(axis=0) / weight.sum(axis=0)
+        text = "mean waiting time per stop; where nobody stops, of charging"
+        yield Labelled("stops_veh_h", at, stops.sum(axis=0), "veh/h", "vehicles that stop")
+        yield Labelled("wait_h", at, mean, "h", text)
+        for word, n, wait in zip(("charge", "discharge"), stops, waits, strict=True):
+            what = f"vehicles that stop to {word}"
+            yield Labelled(f"{word}_stops_veh_h", at, n, "veh/h", what)
+            yield Labelled(f"{word}_wait_h", at, wait, "h", f"waiting time per stop to {word}")
+
+    # -- what drivers see ---------------------------------------------------------------------
 
     def rescaling(self, name: str) -> float:
         """Factor from a class's own costs to those in the problem.
@@ -225,7 +344,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
             legs[name] = LegSet(graph, EnergyRules.from_class(kind), pairs[name], names)
             paths[name] = legs[name].routes
         else:
-            paths[name] = PathSet(graph, len(od), len(names), first, stations=names)
+            paths[name] = PathSet(graph, len(od), names, first)
     stations = scenario.stations
     # without V2G nobody waits to discharge
     apart = scenario.v2g and case.station_settings.queue == "direction"

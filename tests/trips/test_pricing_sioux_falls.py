@@ -13,10 +13,12 @@ from scipy.sparse.csgraph import dijkstra
 import v2geq as vg
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.roads.graph import Graph
-from v2geq.trips.generation import StationPrices, price_all
-from v2geq.trips.paths import EnergyRules
+from v2geq.trips.battery import EnergyRules
+from v2geq.trips.costs import Rates, rates
+from v2geq.trips.fronts import FrontCache
+from v2geq.trips.generation import price_all
 from v2geq.trips.pricing import price_paths
-from v2geq.trips.traffic import Traffic
+from v2geq.trips.traffic import Traffic, TripConditions
 
 CASE = vg.load_case("ieee123_sioux_falls")
 GRAPH = Graph.from_road(CASE.road)
@@ -122,7 +124,7 @@ def test_sioux_falls_random_prices(seed: int) -> None:
     rules = EnergyRules(battery, 4.0, 9.0, 1.0, (None, 11.0)[seed % 2])
     times = GRAPH.free_flow_h * rng.uniform(1.0, 3.0, len(GRAPH.arcs))
     prices = random_prices(rng, v2g=seed != 5)
-    cost, paths = price_paths(GRAPH, rules, times, PAIRS, STATIONS, **prices)
+    cost, paths = price_paths(GRAPH, rules, times, PAIRS, STATIONS, Rates(**prices))
     np.testing.assert_allclose(cost, layered_costs(rules, times, prices), rtol=1e-10)
     assert [p.od for p in paths] == np.flatnonzero(np.isfinite(cost)).tolist()
     patterns = {p.pattern for p in paths}
@@ -136,7 +138,7 @@ def test_sioux_falls_ties() -> None:
         prices[name] = np.full(STATIONS.size, 0.1)
     prices["charge_price"] = prices["discharge_price"] = np.full(STATIONS.size, 0.2)
     prices["charger_power"] = np.full(STATIONS.size, 50.0)
-    cost, paths = price_paths(GRAPH, RULES, GRAPH.free_flow_h, PAIRS, STATIONS, **prices)
+    cost, paths = price_paths(GRAPH, RULES, GRAPH.free_flow_h, PAIRS, STATIONS, Rates(**prices))
     np.testing.assert_allclose(cost, layered_costs(RULES, GRAPH.free_flow_h, prices), rtol=1e-10)
     assert len(paths) == len(PAIRS)
     assert all(not p.stops for p in paths if p.arrival_kwh >= 20.0)
@@ -160,7 +162,7 @@ def test_sioux_falls_equilibrium_prices(v2g: bool) -> None:
         "energy_value": kind.energy_value,
     }
     rules = roads.rules("ev")
-    cost, _ = price_paths(GRAPH, rules, times, PAIRS, STATIONS, **prices)
+    cost, _ = price_paths(GRAPH, rules, times, PAIRS, STATIONS, Rates(**prices))
     np.testing.assert_allclose(cost, layered_costs(rules, times, prices), rtol=1e-10)
     # at the equilibrium nothing is cheaper than what drivers pay
     own = {
@@ -182,18 +184,18 @@ def test_classes_share_fronts_while_times_stay() -> None:
             "big": replace(ev, battery=40.0),
         },
         od_pairs={**roads.od_pairs, "late": PAIRS, "big": PAIRS[:5]},
-        fronts={},
+        fronts=FrontCache(),
     )
     flow, queue = np.zeros(len(GRAPH.arcs)), np.zeros(len(roads.queues))
-    prices = StationPrices(np.full(STATIONS.size, 0.2), None)
-    found = price_all(roads, flow, queue, prices)
-    assert len(roads.fronts) == 2
-    before = dict(roads.fronts)
-    again = price_all(roads, flow, queue, StationPrices(2.0 * prices.charge, None))
-    assert all(roads.fronts[k] is f for k, f in before.items())
+    here = TripConditions(flow, queue, np.full(STATIONS.size, 0.2), None)
+    found = price_all(roads, here)
+    assert len(roads.fronts.kept) == 2
+    before = dict(roads.fronts.kept)
+    again = price_all(roads, replace(here, charge_price=2.0 * here.charge_price))
+    assert all(roads.fronts.kept[k] is f for k, f in before.items())
     assert (again.cost["late"] >= found.cost["late"]).all()
-    price_all(roads, flow + 1e4, queue, prices)
-    assert all(roads.fronts[k] is not f for k, f in before.items())
+    price_all(roads, replace(here, arc_flow=flow + 1e4))
+    assert all(roads.fronts.kept[k] is not f for k, f in before.items())
     # the same as without anything kept
     for name in ("ev", "late", "big"):
         cost, _ = price_paths(
@@ -202,13 +204,6 @@ def test_classes_share_fronts_while_times_stay() -> None:
             roads.travel_time.time(flow),
             roads.od_pairs[name],
             STATIONS,
-            value_of_time=ev.value_of_time,
-            charge_wait_h=roads.waits(queue)[0],
-            discharge_wait_h=roads.waits(queue)[1],
-            charge_price=prices.charge,
-            discharge_price=None,
-            charger_power=roads.charger_power(name),
-            degradation=ev.degradation,
-            energy_value=ev.energy_value,
+            rates(roads, name, here),
         )
         assert np.array_equal(cost, found.cost[name])

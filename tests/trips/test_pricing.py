@@ -11,18 +11,15 @@ import numpy as np
 import pytest
 
 import v2geq.trips.pricing as pricing
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.errors import DataError, V2GError
 from v2geq.roads.graph import Graph
-from v2geq.trips.paths import (
-    PATTERNS,
-    EnergyRules,
-    FloatArray,
-    IntArray,
-    Path,
-    enumerate_paths,
-    make_path,
-)
-from v2geq.trips.pricing import LegFronts, price_paths, shortest_routes
+from v2geq.trips.battery import PATTERNS, EnergyRules
+from v2geq.trips.costs import Rates
+from v2geq.trips.enumeration import enumerate_paths
+from v2geq.trips.fronts import LegFronts
+from v2geq.trips.paths import Path, make_path
+from v2geq.trips.pricing import price_paths, shortest_routes
 
 
 class Problem:
@@ -81,14 +78,18 @@ class Problem:
             "energy_value": energy_value,
         }
 
-    def price(self, **changes: Any) -> tuple[FloatArray, list[Path]]:
+    def price(
+        self, *, fronts: LegFronts | None = None, below: FloatArray | None = None, **changes: Any
+    ) -> tuple[FloatArray, list[Path]]:
         return price_paths(
             self.graph,
             self.rules,
             self.times,
             self.pairs,
             self.station_node,
-            **(self.prices | changes),
+            Rates(**(self.prices | changes)),
+            fronts=fronts,
+            below=below,
         )
 
     def cost(self, path: Path) -> float:
@@ -376,9 +377,11 @@ def price_line(
         graph.free_flow_h,
         [(0, last)],
         np.array(stations, dtype=np.int64),
-        charge_price=np.array(charge),
-        discharge_price=None if discharge is None else np.array(discharge),
-        **(PRICES | terms | changes),
+        Rates(
+            charge_price=np.array(charge),
+            discharge_price=None if discharge is None else np.array(discharge),
+            **(PRICES | terms | changes),
+        ),
     )
     assert len(paths) == np.isfinite(cost[0])
     return float(cost[0]), paths[0] if paths else None

@@ -11,21 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from v2geq.arrays import IntArray
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.road import RoadNetwork
 from v2geq.errors import DataError
 from v2geq.roads.graph import Graph, shortest_tree
 from v2geq.roads.routes import k_shortest_routes
-from v2geq.trips.paths import (
-    EnergyRules,
-    IntArray,
-    Path,
-    PathSet,
-    enumerate_paths,
-    enumerate_routes,
-    make_path,
-    require_feasible,
-)
+from v2geq.trips.battery import EnergyRules
+from v2geq.trips.enumeration import enumerate_paths, enumerate_routes
+from v2geq.trips.paths import Path, PathSet, make_path
+from v2geq.trips.reach import require_feasible
 
 # Sioux Falls: every street runs both ways, length in km = free-flow time in minutes
 SIOUX_FALLS = (
@@ -35,6 +30,7 @@ SIOUX_FALLS = (
     "22-23:4 23-24:2"
 )
 STATIONS = np.array([5, 8, 11, 12, 15, 16, 18, 22]) - 1
+NAMES = [str(n + 1) for n in STATIONS]
 PAIRS = [(o - 1, d - 1) for o in (1, 2, 4, 5, 10, 11) for d in (13, 20, 21, 24)]
 
 
@@ -334,7 +330,7 @@ def test_sioux_falls_reference_path_counts() -> None:
     assert counts == {"": 71, "C": 309, "CC": 267, "D": 27, "CD": 106, "DC": 103}
     assert [p for p in paths if "D" not in p.pattern] == without
     assert len({p.key for p in paths}) == len(paths) == 883
-    used = PathSet(graph, len(PAIRS), 8, paths).arc_incidence.T @ graph.length_km
+    used = PathSet(graph, len(PAIRS), NAMES, paths).arc_incidence.T @ graph.length_km
     for path, km in zip(paths, used, strict=True):
         assert levels_by_hand(graph, rules, path) is not None
         sold = sum(s.energy_kwh if s.kind == "D" else -s.energy_kwh for s in path.stops)
@@ -424,9 +420,13 @@ def some_paths() -> tuple[Graph, list[Path]]:
 
 def test_path_set_matrices() -> None:
     graph, paths = some_paths()
-    columns = PathSet(graph, len(PAIRS), 8, paths[:500])
-    assert columns.extend(paths[400:700]).tolist() == list(range(500, 700))
-    assert columns.extend(paths[:10]).size == 0
+    first = PathSet(graph, len(PAIRS), NAMES, paths[:500])
+    first_arcs = first.arc_incidence
+    columns = first.with_paths(paths[400:700])
+    assert columns.with_paths(paths[:10]) is columns
+    assert first.paths == tuple(paths[:500]) and first.arc_incidence is first_arcs
+    fewer = columns.keep(np.arange(700) % 2 == 0)
+    assert fewer.paths == columns.paths[::2] and fewer.position(paths[650]) == 325
     assert len(columns) == 700 and columns.paths == tuple(paths[:700])
     assert columns.position(paths[650]) == 650 and columns.position(paths[800]) is None
     arc, od = columns.arc_incidence.toarray(), columns.od_incidence.toarray()
@@ -450,7 +450,7 @@ def test_path_set_counts_an_arc_travelled_twice() -> None:
     graph = graph_of([(0, 1, 1.0, 1.0), (1, 0, 1.0, 1.0), (0, 2, 1.0, 1.0)])
     path = make_path(graph, RULES, 0, (0, 1, 0, 1, 2), [(0, "C", 3)])
     assert path is not None
-    columns = PathSet(graph, 1, 1, [path], stations=["A"])
+    columns = PathSet(graph, 1, ["A"], [path])
     assert columns.arc_incidence.toarray()[:, 0].tolist() == [2.0, 2.0, 1.0]
     assert columns.labels == ("1-2-1-2(+A)-1-3",)
 
@@ -460,27 +460,27 @@ def test_path_set_labels() -> None:
     both = make_path(graph, RULES, 0, (0, 1, 2), [(1, "D", 1), (0, "C", 1)])
     ends = make_path(graph, RULES, 0, (0, 1, 2), [(0, "D", 0), (1, "C", 3)])
     assert both is not None and ends is not None
-    labels = PathSet(graph, 1, 2, [both, ends], stations=["s5", "s7"]).labels
+    labels = PathSet(graph, 1, ["s5", "s7"], [both, ends]).labels
     assert labels == ("1-2(-s7)(+s5)-3-4", "1(-s5)-2-3-4(+s7)")
 
 
 def test_path_set_arrays_are_loss_free() -> None:
     graph, paths = some_paths()
-    before = PathSet(graph, len(PAIRS), 8, paths)
+    before = PathSet(graph, len(PAIRS), NAMES, paths)
     arrays = before.to_arrays()
     assert all(a.ndim == 1 and a.dtype in (np.int64, np.float64) for a in arrays.values())
-    after = PathSet.from_arrays(graph, len(PAIRS), 8, arrays)
+    after = PathSet.from_arrays(graph, len(PAIRS), NAMES, arrays)
     assert after.paths == before.paths
     assert (after.charge_energy.toarray() == before.charge_energy.toarray()).all()
-    empty = PathSet(graph, 2, 0)
-    assert len(PathSet.from_arrays(graph, 2, 0, empty.to_arrays())) == 0
+    empty = PathSet(graph, 2, [])
+    assert len(PathSet.from_arrays(graph, 2, [], empty.to_arrays())) == 0
     assert empty.arc_incidence.shape == (76, 0) and empty.stop_count.shape == (0, 0)
     with pytest.raises(ValueError, match="does not end"):
-        PathSet.from_arrays(graph, len(PAIRS), 8, {**arrays, "arc": arrays["arc"][:-1]})
+        PathSet.from_arrays(graph, len(PAIRS), NAMES, {**arrays, "arc": arrays["arc"][:-1]})
 
 
 def test_path_set_rejects_positions_out_of_range() -> None:
     graph = line(1.0)
     for path in (Path(1, (0,), (), 0.0), Path(0, (1,), (), 0.0)):
         with pytest.raises(ValueError, match="position"):
-            PathSet(graph, 1, 0, [path])
+            PathSet(graph, 1, [], [path])

@@ -8,9 +8,12 @@ import pytest
 
 import v2geq as vg
 from v2geq.roads.graph import Graph
+from v2geq.trips.battery import EnergyRules
+from v2geq.trips.costs import Rates
+from v2geq.trips.enumeration import enumerate_paths
 from v2geq.trips.generation import NO_BATTERY
-from v2geq.trips.paths import EnergyRules, Path, enumerate_paths
-from v2geq.trips.ties import Prices, cheapest_paths
+from v2geq.trips.paths import Path
+from v2geq.trips.ties import cheapest_paths
 
 
 def test_sioux_falls_equilibrium_routes_are_counted() -> None:
@@ -20,7 +23,7 @@ def test_sioux_falls_equilibrium_routes_are_counted() -> None:
     graph, demand = r.problem.graph, r.problem.demand
     pairs = np.column_stack((demand.origin, demand.destination))
     none = np.zeros(0)
-    free = Prices(1.0, 0.0, none, none, none, None)
+    free = Rates(1.0, none, none, none, None, none, 0.0, 0.0)
     limit = r.od["cost_min"].to_numpy() / 60.0 * (1.0 + 1e-9)
     hours = r.time.to_numpy() / 60.0
     paths = cheapest_paths(
@@ -66,17 +69,17 @@ def grid(rng: np.random.Generator) -> Graph:
     )
 
 
-def cost_of(path: Path, graph: Graph, rules: EnergyRules, prices: Prices) -> float:
-    cost = prices.value_of_time * sum(graph.free_flow_h[a] for a in path.arcs)
-    cost += prices.energy_value * (rules.start - path.arrival_kwh)
+def cost_of(path: Path, graph: Graph, rules: EnergyRules, rates: Rates) -> float:
+    cost = rates.value_of_time * sum(graph.free_flow_h[a] for a in path.arcs)
+    cost += rates.energy_value * (rules.start - path.arrival_kwh)
     for s in path.stops:
-        wait = (prices.charge_wait_h if s.kind == "C" else prices.discharge_wait_h)[s.station]
-        cost += prices.value_of_time * wait
+        wait = (rates.charge_wait_h if s.kind == "C" else rates.discharge_wait_h)[s.station]
+        cost += rates.value_of_time * wait
         if s.kind == "C":
-            cost += prices.charge[s.station] * s.energy_kwh
+            cost += rates.charge_price[s.station] * s.energy_kwh
         else:
-            assert prices.discharge is not None
-            cost -= prices.discharge[s.station] * s.energy_kwh
+            assert rates.discharge_price is not None
+            cost -= rates.discharge_price[s.station] * s.energy_kwh
     return float(cost)
 
 
@@ -88,28 +91,30 @@ def test_cheapest_paths_are_those_of_enumeration(seed: int) -> None:
     rules = EnergyRules(7.0, 1.0, 5.0, 1.0, departure=float(rng.choice([6.0, 7.0])))
     stations = rng.choice(8, size=3, replace=False)
     pairs = np.array([[0, 8], [2, 6], [8, 0], [1, 1 + 6]])
-    prices = Prices(
+    rates = Rates(
         value_of_time=12.0,
         energy_value=float(rng.choice([0.0, 0.1])),
         charge_wait_h=rng.integers(0, 3, 3) / 60.0,
         discharge_wait_h=rng.integers(0, 3, 3) / 60.0,
-        charge=rng.integers(1, 4, 3) / 10.0,
-        discharge=None if seed % 2 else rng.integers(-2, 5, 3) / 10.0,
+        charge_price=rng.integers(1, 4, 3) / 10.0,
+        discharge_price=None if seed % 2 else rng.integers(-2, 5, 3) / 10.0,
+        charger_power=np.full(3, np.inf),
+        degradation=0.0,
     )
     od = [(int(o), int(d)) for o, d in pairs]
-    every = enumerate_paths(graph, rules, od, stations, 1000, prices.discharge is not None)
-    cost = np.array([cost_of(p, graph, rules, prices) for p in every])
+    every = enumerate_paths(graph, rules, od, stations, 1000, rates.discharge_price is not None)
+    cost = np.array([cost_of(p, graph, rules, rates) for p in every])
     least = np.array([cost[[p.od == w for p in every]].min() for w in range(len(pairs))])
     limit = least + 0.3
-    found = cheapest_paths(graph, rules, graph.free_flow_h, pairs, stations, prices, limit)
+    found = cheapest_paths(graph, rules, graph.free_flow_h, pairs, stations, rates, limit)
     assert found is not None
     keys = {p.key for p in found}
     assert len(keys) == len(found)
     for p in found:
-        assert cost_of(p, graph, rules, prices) <= limit[p.od] + 1e-9
+        assert cost_of(p, graph, rules, rates) <= limit[p.od] + 1e-9
     # all of the enumeration but sales at a loss, which the search leaves out
     for p, c in zip(every, cost, strict=True):
-        gain = [prices.discharge[s.station] > 0 for s in p.stops if s.kind == "D"]
+        gain = [rates.discharge_price[s.station] > 0 for s in p.stops if s.kind == "D"]
         if c <= limit[p.od] - 1e-9 and all(gain):
             assert p.key in keys, (p, c)
     # and beyond it only what passes a node twice
@@ -124,9 +129,9 @@ def test_paid_charging_is_left_to_others() -> None:
     graph = grid(np.random.default_rng(0))
     rules = EnergyRules(6.0, 1.0, 4.0, 1.0)
     one, none = np.zeros(1), np.array([-0.1])
-    prices = Prices(1.0, 0.0, one, one, none, None)
+    rates = Rates(1.0, one, one, none, None, np.full(1, np.inf), 0.0, 0.0)
     pairs, at = np.array([[0, 2]]), np.array([1])
-    assert cheapest_paths(graph, rules, graph.free_flow_h, pairs, at, prices, one) is None
+    assert cheapest_paths(graph, rules, graph.free_flow_h, pairs, at, rates, one) is None
 
 
 def test_path_flows_are_over_all_cheapest_paths() -> None:
@@ -169,7 +174,7 @@ def test_too_many_ties_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         graph.free_flow_h,
         np.array([[0, side * side - 1]]),
         np.zeros(0, dtype=np.int64),
-        Prices(1.0, 0.0, none, none, none, None),
+        Rates(1.0, none, none, none, None, none, 0.0, 0.0),
         np.array([2 * (side - 1) / 60.0 + 1e-9]),
     )
     found = cheapest_paths(*args)

@@ -10,8 +10,9 @@ from cases import make_case, make_road
 
 import v2geq as vg
 from v2geq.roads.graph import Graph
+from v2geq.trips.battery import EnergyRules
 from v2geq.trips.legs import LegSet
-from v2geq.trips.paths import EnergyRules, Path, make_path
+from v2geq.trips.paths import Path, make_path
 
 
 def road() -> Graph:
@@ -35,9 +36,13 @@ def test_paths_fall_into_shared_legs() -> None:
     north = a_path(graph, "1-3 3-5", [(0, "C", 1)])
     south = a_path(graph, "1-2 2-3 3-4 4-5", [(0, "C", 2)])
     sold = a_path(graph, "1-3 3-4 4-5", [(0, "D", 1)])
-    assert legs.extend([north]) == 3  # one plan, two routes
-    assert legs.extend([south]) == 2  # the same plan on other routes
-    assert legs.extend([sold, north]) == 3
+    sizes = []
+    for more in ([north], [south], [sold, north]):
+        before, legs = legs, legs.with_paths(more)
+        sizes.append((len(before.plans), len(before.routes)))
+    # one plan, two routes; the same plan on other routes; all sets as they were
+    assert sizes == [(0, 0), (1, 2), (1, 4)]
+    assert (len(legs.plans), len(legs.routes)) == (2, 6)
     assert legs.labels == ["1 to +s", "full s to 5", "1 to -s", "low s to 5"]
     assert legs.plan_labels == ["1(+s)-5", "1(-s)-5"]
     assert legs.plan_incidence.toarray().tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
@@ -56,8 +61,8 @@ def test_paths_fall_into_shared_legs() -> None:
 def test_joined_paths_add_up_to_routes_and_plans() -> None:
     graph = road()
     legs = LegSet(graph, RULES, np.array([[0, 4]]), ["s"])
-    legs.extend([a_path(graph, "1-3 3-5", [(0, "C", 1)])])
-    legs.extend([a_path(graph, "1-2 2-3 3-4 4-5", [(0, "C", 2)])])
+    legs = legs.with_paths([a_path(graph, "1-3 3-5", [(0, "C", 1)])])
+    legs = legs.with_paths([a_path(graph, "1-2 2-3 3-4 4-5", [(0, "C", 2)])])
     route = np.array([3.0, 1.0, 2.0, 4.0])  # 1-3, 3-5, 1-2-3, 3-4-5
     flow = legs.join(route, np.array([5.0]))
     assert sum(flow.values()) == pytest.approx(5.0)
@@ -73,7 +78,7 @@ def test_joined_paths_add_up_to_routes_and_plans() -> None:
 def test_joining_survives_rounding() -> None:
     graph = road()
     legs = LegSet(graph, RULES, np.array([[0, 4]]), ["s"])
-    legs.extend([a_path(graph, "1-3 3-5", [(0, "C", 1)])])
+    legs = legs.with_paths([a_path(graph, "1-3 3-5", [(0, "C", 1)])])
     flow = legs.join(np.array([1.0 - 1e-12, 1.0 - 1e-12]), np.array([1.0]))
     assert list(flow.values()) == [1.0]
 
@@ -81,7 +86,7 @@ def test_joining_survives_rounding() -> None:
 def test_joining_leaves_every_pair_a_path() -> None:
     graph = road()
     legs = LegSet(graph, RULES, np.array([[0, 4]]), ["s"])
-    legs.extend([a_path(graph, "1-3 3-5", [(0, "C", 1)])])
+    legs = legs.with_paths([a_path(graph, "1-3 3-5", [(0, "C", 1)])])
     flow = legs.join(np.zeros(2), np.array([-1e-9]))
     assert list(flow.values()) == [0.0]
 
