@@ -79,7 +79,7 @@ def test_a_wrong_cost_of_a_rare_trip_fails_the_certificate(name: str) -> None:
     z[rows.start + w] *= 1.0 - 1e-6
     certificate, _ = certify(eq.coupled, z)
     assert certificate.trip_cost_gap == pytest.approx(1e-6, rel=1e-3)
-    assert certificate.trip_cost_worst == f"{name} {'-'.join(od)}"
+    assert certificate["trip_cost_gap"].evidence == f"{name} {'-'.join(od)}"
     assert any(text.startswith("trip_cost_gap") for text in certificate.failures)
 
 

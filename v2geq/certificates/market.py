@@ -5,71 +5,60 @@ model.md, 7. Nothing here comes from the solver.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from v2geq.arrays import FloatArray
+from v2geq.certificates.verdict import Figure, Verdict
 from v2geq.certificates.wardrop import relative, wardrop
 from v2geq.convex.deviation import best_deviation
 from v2geq.market.accounts import Accounts, accounts
 from v2geq.market.coupling import Coupled
 from v2geq.mcp.problem import scaled_residual
-from v2geq.show import card
-
-LIMITS: Mapping[str, float] = {
-    "natural_residual": 1e-8,
-    "wardrop_gap": 1e-8,
-    "trip_cost_gap": 1e-7,
-    "market_mismatch_kw": 1e-6,
-    "row_gap": 1e-6,
-    "voltage_violation_pu": 1e-6,
-    "rating_violation_kva": 1e-4,
-    "bound_violation": 1e-9,
-    "regret": 1e-5,
-    "account_gap": 1e-6,
-}
-"""What a certificate must keep; `regret` and `account_gap` are shares of turnover."""
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(Verdict):
     """Recomputed evidence that a point is an equilibrium.
 
-    Attributes
-    ----------
+    Its figures, by attribute; ``certificate[name].evidence`` tells where they are worst:
+
     natural_residual
         Scaled natural residual: the largest of |z - clip(z - F, lower, upper)| after dividing
         variables and rows by their data scales.
-    blocks
-        By block: unit of the variable, unit of the row, natural residual in these units, its
-        worst entry, scaled residual.
     wardrop_gap
         sum f (C - u) / sum f * time cost over the paths in the problem.
-    wardrop_gap_all_paths
-        The same against the cheapest path over all energy-feasible paths.
-    trip_cost_gap, trip_cost_worst
+    trip_cost_gap
         Largest |u - cheapest path| over all OD pairs, however few their trips, as a share of the
-        trip's cost (at least of its time), and the pair; over the listed paths where paths are
-        enumerated.
+        trip's cost (at least of its time); over the listed paths where paths are enumerated.
     market_mismatch_kw
         Largest imbalance of any market in kW, the root's included, which the gauge takes out of the
         problem.
+    row_gap
+        Largest violation of any player's constraint, or of a market in another unit than kW, as a
+        share of its own terms (of one unit where they are smaller): scales of the data, which one
+        odd entry can make large, have no part in it.
+    voltage_violation_pu, rating_violation_kva, bound_violation
+        Largest violation of voltage limits (pu), line ratings (kVA) and any bound (scaled).
+    regret
+        Largest of `regrets` as a share of turnover, of the players in the verdict.
+    account_gap
+        Gap of the accounting identity, as a share of the turnover of all players but the drivers.
+
+    Attributes
+    ----------
+    blocks
+        By block: unit of the variable or row, natural residual in it, its worst entry, scaled
+        residual.
     markets
         By market: unit, largest imbalance in it, where. More sold than bought is none where the
         price may not be below zero.
-    row_gap, row_worst
-        Largest violation of any player's constraint, or of a market in another unit than kW, as a
-        share of its own terms (of one unit where they are smaller), and which: scales of the data,
-        which one odd entry can make large, have no part in it.
-    voltage_violation_pu, rating_violation_kva, bound_violation
-        Largest violation of voltage limits (pu), line ratings (kVA) and any bound (scaled).
     regrets
         By player: regret ($/h, what deviating alone could gain), turnover ($/h), relative regret.
-    account_gap
-        Gap of the accounting identity, as a share of the turnover of all players but the drivers.
+    wardrop_gap_all_paths
+        As wardrop_gap, against the cheapest path over all energy-feasible paths.
     exact_paths
         Whether the drivers' regret is part of the verdict: with enumerated paths cheaper ones may
         exist outside the list, and the regret says by how much.
@@ -77,90 +66,33 @@ class Certificate:
         Name and hash of the case it is about.
     """
 
-    natural_residual: float
-    blocks: pd.DataFrame
-    wardrop_gap: float
-    wardrop_gap_all_paths: float
-    trip_cost_gap: float
-    trip_cost_worst: str
-    market_mismatch_kw: float
-    markets: pd.DataFrame
-    row_gap: float
-    row_worst: str
-    voltage_violation_pu: float
-    rating_violation_kva: float
-    bound_violation: float
-    regrets: pd.DataFrame
-    account_gap: float
-    exact_paths: bool
-    extra_failures: tuple[str, ...] = field(default=())
-    case: str = ""
+    blocks: pd.DataFrame = field(kw_only=True)
+    markets: pd.DataFrame = field(kw_only=True)
+    regrets: pd.DataFrame = field(kw_only=True)
+    wardrop_gap_all_paths: float = field(kw_only=True)
+    exact_paths: bool = field(kw_only=True)
+    case: str = field(default="", kw_only=True)
 
-    @property
-    def figures(self) -> dict[str, float]:
-        """The figures the verdict rests on, by name."""
-        return {
-            "natural_residual": self.natural_residual,
-            "wardrop_gap": self.wardrop_gap,
-            "trip_cost_gap": self.trip_cost_gap,
-            "market_mismatch_kw": self.market_mismatch_kw,
-            "row_gap": self.row_gap,
-            "voltage_violation_pu": self.voltage_violation_pu,
-            "rating_violation_kva": self.rating_violation_kva,
-            "bound_violation": self.bound_violation,
-            "regret": self.largest_regret,
-            "account_gap": self.account_gap,
-        }
-
-    @property
-    def largest_regret(self) -> float:
-        """Largest relative regret of the players in the verdict."""
-        counted = self.regrets
-        if not self.exact_paths:
-            counted = counted[~counted.index.str.startswith("drivers")]
-        return float(counted["relative"].max(skipna=False))
-
-    @property
-    def failures(self) -> list[str]:
-        """What breaks its limit, in words; empty for an equilibrium."""
-        broken = [
-            f"{name} is {value:.3g}, limit {LIMITS[name]:.0e}"
-            for name, value in self.figures.items()
-            if not value <= LIMITS[name]
-        ]
-        return [*broken, *self.extra_failures]
-
-    @property
-    def holds(self) -> bool:
-        """Whether every figure keeps its limit."""
-        return not self.failures
-
-    def _repr_html_(self) -> str:
-        rows = {
-            name: f"{value:.2e} (limit {LIMITS[name]:.0e})" for name, value in self.figures.items()
-        }
-        rows["gap over all paths"] = f"{self.wardrop_gap_all_paths:.2e}"
-        return card("certificate", rows, note="; ".join(self.failures), good=self.holds)
-
-    def __str__(self) -> str:
-        lines = [
-            "certificate: " + ("holds" if self.holds else "FAILS: " + "; ".join(self.failures))
-        ]
-        for name, value in self.figures.items():
-            lines.append(f"  {name:<22} {value:10.2e}   (limit {LIMITS[name]:.0e})")
-        worst = self.blocks["worst"].iloc[int(self.blocks["scaled"].to_numpy().argmax())]
-        lines.append(f"  worst entry            {worst}")
-        lines.append(f"  worst trip cost        {self.trip_cost_worst}")
-        lines.append(f"  worst constraint       {self.row_worst}")
+    def lines(self) -> list[str]:
+        """The verdict, its figures, where they are worst, and the regret of every player."""
+        head, *lines = super().lines()
+        for word, name in (
+            ("entry", "natural_residual"),
+            ("trip cost", "trip_cost_gap"),
+            ("constraint", "row_gap"),
+        ):
+            lines.append(f"  {'worst ' + word:<22} {self[name].evidence}")
         if self.case:
-            lines.insert(1, f"  {'case':<22} {self.case}")
-        lines.append(f"  gap over all paths     {self.wardrop_gap_all_paths:10.2e}")
+            lines.insert(0, f"  {'case':<22} {self.case}")
+        lines.append(f"  {'gap over all paths':<22} {self.wardrop_gap_all_paths:10.2e}")
         for market, row in self.markets[self.markets["unit"] != "kW"].iterrows():
-            lines.append(f"  imbalance of {market:<9} {row['mismatch']:10.2e}   {row['unit']}")
+            lines.append(
+                f"  {f'imbalance of {market}':<22} {row['mismatch']:10.2e}   {row['unit']}"
+            )
         lines.append("  regret by player ($/h, share of turnover):")
         for player, row in self.regrets.iterrows():
             lines.append(f"    {player:<14} {row['regret']:10.2e} {row['relative']:10.2e}")
-        return "\n".join(lines)
+        return [head, *lines]
 
 
 def block_residuals(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
@@ -260,24 +192,29 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
     table = pd.DataFrame.from_dict(regrets, orient="index", columns=["regret", "turnover"])
     table["relative"] = [relative(*row) for row in table.to_numpy().tolist()]
 
+    exact = case.paths.method == "exact"
+    counted = table if exact else table.loc[traders]
+    entry = blocks["scaled"].to_numpy().argmax()
+    figures = (
+        Figure("natural_residual", blocks["scaled"].max(), 1e-8, "", blocks["worst"].iloc[entry]),
+        Figure("wardrop_gap", drivers.gap, 1e-8),
+        Figure("trip_cost_gap", drivers.trip_cost_gap, 1e-7, "", drivers.worst),
+        Figure("market_mismatch_kw", in_kw["mismatch"].max(skipna=False), 1e-6, "kW"),
+        Figure("row_gap", off, 1e-6, "", worst),
+        Figure("voltage_violation_pu", broken.voltage_pu, 1e-6, "pu"),
+        Figure("rating_violation_kva", broken.rating_kva, 1e-4, "kVA"),
+        Figure("bound_violation", max(0.0, outside.max()), 1e-9),
+        Figure("regret", counted["relative"].max(skipna=False), 1e-5),
+        Figure("account_gap", abs(book.identity_gap) / float(book.turnover[traders].sum()), 1e-6),
+    )
     return (
         Certificate(
-            natural_residual=float(blocks["scaled"].max()),
+            tuple(f._replace(value=float(f.value)) for f in figures),
             blocks=blocks,
-            wardrop_gap=drivers.gap,
-            wardrop_gap_all_paths=drivers.gap_all_paths,
-            trip_cost_gap=drivers.trip_cost_gap,
-            trip_cost_worst=drivers.worst,
-            market_mismatch_kw=float(in_kw["mismatch"].max(skipna=False)),
             markets=mismatches,
-            row_gap=off,
-            row_worst=worst,
-            voltage_violation_pu=broken.voltage_pu,
-            rating_violation_kva=broken.rating_kva,
-            bound_violation=max(0.0, float(outside.max())),
             regrets=table,
-            account_gap=abs(book.identity_gap) / float(book.turnover[traders].sum()),
-            exact_paths=case.paths.method == "exact",
+            wardrop_gap_all_paths=drivers.gap_all_paths,
+            exact_paths=exact,
         ),
         book,
     )

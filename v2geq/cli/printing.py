@@ -12,7 +12,7 @@ from v2geq.errors import one_line
 
 if TYPE_CHECKING:
     from v2geq.equilibrium import Equilibrium
-    from v2geq.results.summary import Figure
+    from v2geq.results.summary import SummaryFigure
     from v2geq.studies.outcome import Outcome
 
 STATION_COLUMNS = {
@@ -48,7 +48,7 @@ def _table(headings: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -
     ]
 
 
-def print_runs(outcomes: Sequence[Outcome], figures: Mapping[str, Figure]) -> None:
+def print_runs(outcomes: Sequence[Outcome], figures: Mapping[str, SummaryFigure]) -> None:
     """Print the figures of the runs of a study that have a heading; a failed run has none."""
     certified = all(o.ok for o in outcomes)
     shown = [f for f in figures.values() if f.heading and not (certified and f.name == "status")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from v2geq.results.summary import FIGURES, Figure, Results
+from v2geq.results.summary import FIGURES, Results, SummaryFigure
 
 if TYPE_CHECKING:
     from v2geq.results.point import Point
@@ -25,7 +25,7 @@ def _trip_cost(eq: Results) -> float:
     return float("nan")
 
 
-TRIP_COST = Figure(
+TRIP_COST = SummaryFigure(
     "cost_od_1_20",
     "cost of an electric trip of OD pair 1-20",
     _trip_cost,
@@ -34,7 +34,7 @@ TRIP_COST = Figure(
     "{:.2f}",
 )
 
-PAPER_FIGURES: Mapping[str, Figure] = {
+PAPER_FIGURES: Mapping[str, SummaryFigure] = {
     figure.name: figure
     for general in FIGURES.values()
     for figure in ([TRIP_COST, general] if general.name == "social_cost" else [general])

@@ -41,7 +41,7 @@ class Results(Protocol):
 
 
 @dataclass(frozen=True)
-class Figure:
+class SummaryFigure:
     """A figure of a summary.
 
     Attributes
@@ -64,13 +64,13 @@ class Figure:
     evidence: bool = False
 
 
-def _power(name: str, meaning: str, heading: str, result: str = "") -> Figure:
+def _power(name: str, meaning: str, heading: str, result: str = "") -> SummaryFigure:
     """Sum of a result over its places."""
 
     def total(eq: Results) -> float:
         return float(eq.data[result or name].sum())
 
-    return Figure(name, meaning, total, "kW", (heading, "kW"), "{:.0f}")
+    return SummaryFigure(name, meaning, total, "kW", (heading, "kW"), "{:.0f}")
 
 
 def _dlmp(eq: Results) -> FloatArray:
@@ -92,16 +92,16 @@ def _dwell(eq: Results) -> float:
 
 _FIGURES = (
     # the run
-    Figure("scenario", "scenario of the case", lambda eq: eq.scenario.name),
-    Figure("v2g", "whether stations buy from vehicles", lambda eq: eq.scenario.v2g),
-    Figure(
+    SummaryFigure("scenario", "scenario of the case", lambda eq: eq.scenario.name),
+    SummaryFigure("v2g", "whether stations buy from vehicles", lambda eq: eq.scenario.v2g),
+    SummaryFigure(
         "status",
         "'solved', or how the solver gave up",
         lambda eq: eq.status,
         heading=("", "status"),
     ),
     # evidence
-    Figure(
+    SummaryFigure(
         "natural_residual",
         "scaled natural residual of the joint problem",
         lambda eq: eq.certificate.natural_residual,
@@ -109,7 +109,7 @@ _FIGURES = (
         format="{:.0e}",
         evidence=True,
     ),
-    Figure(
+    SummaryFigure(
         "wardrop_gap",
         "what drivers pay above their cheapest paths, as a share of the cost of their time",
         lambda eq: eq.certificate.wardrop_gap,
@@ -117,10 +117,10 @@ _FIGURES = (
     ),
     # the feeder
     _power("load_shed_kw", "firm load not served", "shed", "shed_kw"),
-    Figure(
+    SummaryFigure(
         "dlmp_min", "lowest DLMP of a bus with load", lambda eq: float(_dlmp(eq).min()), "$/kWh"
     ),
-    Figure(
+    SummaryFigure(
         "dlmp_max",
         "highest DLMP of a bus with load",
         lambda eq: float(_dlmp(eq).max()),
@@ -133,7 +133,7 @@ _FIGURES = (
     # the stations
     _power("charge_kw", "power sold to vehicles", "charge"),
     _power("discharge_kw", "power bought from vehicles", "discharge"),
-    Figure(
+    SummaryFigure(
         "station_visit_share",
         "electric trips that stop at a station, least-squares path flow",
         lambda eq: eq.path_flows.visit_share.value,
@@ -141,7 +141,7 @@ _FIGURES = (
         ("visits", "%"),
         "{:.1%}",
     ),
-    Figure(
+    SummaryFigure(
         "discharge_share",
         "electric trips that discharge, least-squares path flow",
         lambda eq: eq.path_flows.discharge_share.value,
@@ -149,7 +149,7 @@ _FIGURES = (
         ("discharge", "% trips"),
         "{:.1%}",
     ),
-    Figure(
+    SummaryFigure(
         "dwell_h",
         "time of electric vehicles in queues and at plugs",
         _dwell,
@@ -157,21 +157,23 @@ _FIGURES = (
         ("dwell", "h/h"),
         "{:.1f}",
     ),
-    Figure(
+    SummaryFigure(
         "discharge_od_pairs",
         "OD pairs that discharge, least-squares path flow",
         lambda eq: eq.path_flows.discharge_od_pairs.value,
     ),
     # all together
-    Figure(
+    SummaryFigure(
         "social_cost",
         "cost to all together, payments between them left out",
         lambda eq: float(eq.accounts.social_cost.sum()),
         "$/h",
     ),
-    Figure("build_seconds", "time to set the problem up", lambda eq: eq.seconds["build"], "s"),
-    Figure("solve_seconds", "time to solve it", lambda eq: eq.seconds["solve"], "s"),
+    SummaryFigure(
+        "build_seconds", "time to set the problem up", lambda eq: eq.seconds["build"], "s"
+    ),
+    SummaryFigure("solve_seconds", "time to solve it", lambda eq: eq.seconds["solve"], "s"),
 )
 
-FIGURES: Mapping[str, Figure] = {f.name: f for f in _FIGURES}
+FIGURES: Mapping[str, SummaryFigure] = {f.name: f for f in _FIGURES}
 """The figures of every summary, by name, in the order of its row."""

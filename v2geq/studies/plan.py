@@ -17,7 +17,7 @@ from v2geq.data.readers.toml import TomlTable, read_toml
 from v2geq.data.trips import spread_trips
 from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.paper.facts import ARXIV, PAPER_FIGURES
-from v2geq.results.summary import FIGURES, Figure
+from v2geq.results.summary import FIGURES, SummaryFigure
 
 DEFAULT_STUDY = "ieee123_sioux_falls"
 PAPERS = (ARXIV,)
@@ -52,7 +52,7 @@ class Study:
     paper: str = ""
 
     @property
-    def figures(self) -> Mapping[str, Figure]:
+    def figures(self) -> Mapping[str, SummaryFigure]:
         """Columns of its tables of runs, by name."""
         return PAPER_FIGURES if self.paper else FIGURES
 
