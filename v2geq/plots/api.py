@@ -83,6 +83,12 @@ class Plots(Figures):
 
         return prices(self._eq, order=order, width_mm=width_mm)
 
+    def convergence(self, *, width_mm: float = 89.0) -> Figure:
+        """Residual by iteration and round of column generation."""
+        from v2geq.plots.convergence import convergence
+
+        return convergence(self._eq, width_mm=width_mm)
+
     def trip_costs(self, *, most: int = 40, width_mm: float = 89.0) -> Figure:
         """Cost of an electric trip by term, for the `most` OD pairs with the most trips."""
         from v2geq.plots.trip_costs import trip_costs

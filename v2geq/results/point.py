@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -164,6 +164,16 @@ class Point:
     def summary(self) -> dict[str, Any]:
         """The figures of one row of a study's table; see `v2geq.results.summary.FIGURES`."""
         return {name: figure.of(self) for name, figure in FIGURES.items()}
+
+    @property
+    def convergence(self) -> pd.DataFrame:
+        """The solver's log: round of column generation, number in it, phase, residual, seconds."""
+        import pandas as pd
+
+        log = pd.DataFrame([asdict(entry) for entry in self.log])
+        # every solve counts its iterations anew
+        log.insert(0, "round", (log["number"].diff().fillna(0) <= 0).cumsum())
+        return log
 
     @cached_property
     def warnings(self) -> list[str]:
