@@ -180,9 +180,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
 
     drivers = wardrop(coupled.traffic, values, exact=case.paths.method == "exact")
     regrets = {}
-    for player, program in coupled.programs.items():
-        if player == "drivers":
-            continue
+    for player, program in coupled.traders.items():
         now = program.profit(values, values)
         best = best_deviation(program, values, values).profit
         regrets[player] = (max(best - now, 0.0), float(book.turnover[player]))

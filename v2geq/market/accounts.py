@@ -86,12 +86,10 @@ def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
     """Accounts at strategies and prices `values` (by block name)."""
     scenario = coupled.scenario
     items: list[tuple[str, str, float]] = []
-    for player, program in coupled.programs.items():
-        if player != "drivers":
-            items += program_items(program, values)
     social = dict.fromkeys(TERMS, 0.0)
-    for player, program in coupled.programs.items():
-        for v, cost in own_costs(program, values).items() if player != "drivers" else ():
+    for player, program in coupled.traders.items():
+        items += program_items(program, values)
+        for v, cost in own_costs(program, values).items():
             term = program.terms[v.name] or f"{v.name} {player}"
             social[term] = social.get(term, 0.0) + cost
     sold = responsive_sales(scenario, values)

@@ -19,7 +19,7 @@ from v2geq.mcp.block import as_labels
 from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 from v2geq.players.cno import cno
-from v2geq.players.drivers import drivers
+from v2geq.players.drivers import DRIVERS, drivers
 from v2geq.players.dso import dso
 from v2geq.players.lse import lse, player_name
 from v2geq.scenario import Scenario
@@ -42,6 +42,11 @@ class Coupled:
     programs: dict[str, Program]
     mcp: MCP
     own: Own
+
+    @property
+    def traders(self) -> dict[str, Program]:
+        """Programs of players with one account each; drivers have one by class."""
+        return {name: p for name, p in self.programs.items() if name != DRIVERS}
 
     def lse_program(self, name: str) -> Program:
         """Program of an LSE."""

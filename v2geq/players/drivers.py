@@ -20,6 +20,9 @@ from v2geq.trips.costs import constant_cost
 from v2geq.trips.queues import QueueTime
 from v2geq.trips.traffic import Traffic
 
+DRIVERS = "drivers"
+"""Player whose program holds all classes."""
+
 
 def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     """The drivers' block.
@@ -32,7 +35,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     are the priced travel and waiting times ($/veh). Energy is bought at the charging price and sold
     at the discharging price.
     """
-    p = Program("drivers", scenario.money_scale, title="Drivers")
+    p = Program(DRIVERS, scenario.money_scale, title="Drivers")
     omega = traffic.value_of_time
     graph, stations = traffic.graph, len(scenario.stations)
     flows: dict[str, Variable] = {}

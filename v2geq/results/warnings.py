@@ -11,6 +11,7 @@ from v2geq.arrays import FloatArray
 from v2geq.data.parameters.unused import unused, unused_changes
 from v2geq.errors import listed
 from v2geq.market.coupling import Coupled
+from v2geq.players.drivers import DRIVERS
 from v2geq.players.lse import demand_buses, responsive_sales
 from v2geq.trips.traffic import out_of_reach
 
@@ -64,7 +65,7 @@ def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatAr
             f"sales exceed demand_range, where the inverse demand was not checked, at buses "
             f"{listed(names, 6)}"
         )
-    if not coupled.programs["drivers"].is_optimisation:
+    if not coupled.programs[DRIVERS].is_optimisation:
         out.append(
             "electric classes value time differently: a variational inequality without potential"
         )
