@@ -9,7 +9,6 @@ import numpy as np
 
 from v2geq.errors import DataError, did_you_mean
 from v2geq.market.sites import energy_sold
-from v2geq.players.lse import player_name
 from v2geq.results.point import Point
 from v2geq.trips.costs import path_costs, path_terms
 from v2geq.trips.paths import Path
@@ -227,11 +226,11 @@ def _energy_text(eq: Point) -> str:
     imported = eq.coupled.grid.import_kw(values)
     limit = scenario.case.substation.import_max
     buying = [
-        str(k) for k in scenario.case.lses.index if values[f"{player_name(k)}.import"][0] > small
+        str(k) for k in eq.data["lse"].to_numpy() if float(eq.data["import_kw"].sel(lse=k)) > small
     ]
     if not buying:
         return "No load serving entity buys from the transmission system."
-    tau = float(values["tso_price"][0])
+    tau = float(eq.data["tso_price"])
     full = ", its limit" if imported > limit - small else ""
     return (
         f"{', '.join(buying)} buy{'s' if len(buying) == 1 else ''} {imported:.0f} kW{full} from "
@@ -253,7 +252,7 @@ def _fee_text(eq: Point, bus: str, table: pd.DataFrame) -> str:
         texts.append(f"voltage limits at {names or 'other buses'} add {total:.4f} $/kWh")
     head = grid.network.head(bus)
     if head:
-        own = float(eq.values["wheeling_price"][head])
+        own = float(eq.data["wheeling_price"].sel(bus=eq.scenario.buses[head]))
         texts.insert(
             0,
             f"the bus is in an island without the substation, whose own scarcity is priced at "

@@ -23,7 +23,7 @@ from v2geq.scenario import Scenario
 from v2geq.solvers import scaling, solver
 from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status
 from v2geq.trips.generation import seeded
-from v2geq.trips.traffic import traffic
+from v2geq.trips.traffic import Traffic, traffic
 
 MAX_ROUNDS = 40
 PRUNE_ROUNDS = 10
@@ -96,12 +96,8 @@ def solve_market(
             progress(f"round {rounds}: {result.status.word}, residual {result.residual:.1e}")
         if result.status is Status.INTERRUPTED or not exact:
             break
-        # also after a failure: without the paths still missing there may be no feasible point
-        known = coupled.traffic.columns
-        roads = extend(coupled, z)
-        if roads.columns == known and not result.status.ok:
-            roads = reconcile(coupled)
-        new = roads.columns - known
+        roads = _more_paths(coupled, z, result)
+        new = roads.columns - coupled.traffic.columns
         if not new:
             break
         if rounds >= MAX_ROUNDS:
@@ -118,6 +114,17 @@ def solve_market(
     if not result.status.ok:
         _refuse_infeasible(coupled)
     return Solution(coupled, z, result.status, log, seconds, rounds), result
+
+
+def _more_paths(coupled: Coupled, z: FloatArray, result: MCPResult) -> Traffic:
+    """The traffic with paths cheaper than those known; after a failure those that resolve it.
+
+    Without the paths still missing there may be no feasible point.
+    """
+    roads = extend(coupled, z)
+    if roads.columns == coupled.traffic.columns and not result.status.ok:
+        return reconcile(coupled)
+    return roads
 
 
 def _solve_visibly(
