@@ -219,6 +219,11 @@ def test_a_cap_binds_with_a_price_and_is_free_while_slack() -> None:
     assert table.loc["emissions", "mismatch"] < 1e-9
 
 
+def test_a_cap_that_nothing_can_keep_is_named() -> None:
+    with pytest.raises(vg.DataError, match=r"keeps all limits.*emissions by 100 kg/h"):
+        vg.solve(SHIPPED, "stress", players=[regulator(-100.0)])
+
+
 def test_charges_by_label_reach_the_named_generators_only() -> None:
     def state(s: Any) -> vg.Program:
         p = vg.Program("regulator", s)

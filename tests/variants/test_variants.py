@@ -18,7 +18,7 @@ def test_every_variant_is_kept_once() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", variants(), ids=lambda v: v.key)
+@pytest.mark.parametrize("variant", list(variants()), ids=lambda v: v.key)
 def test_figures_are_those_kept(variant: Variant) -> None:
     kept, found = KEPT[variant.key], row(variant)
     assert found["outcome"] == kept["outcome"]

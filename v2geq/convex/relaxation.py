@@ -101,9 +101,12 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> Conflict | None:
 
     variables = _positions(mcp, [v.key for p in mcp.programs for v in p.variables])
     equal = [c.key for p in mcp.programs for c in p.constraints if c.equality]
-    least = _positions(mcp, [c.key for p in mcp.programs for c in p.constraints if not c.equality])
+    caps = [m.name for m in mcp.markets if m.lower == 0.0]
+    bounds = [c.key for p in mcp.programs for c in p.constraints if not c.equality]
+    least = _positions(mcp, bounds + caps)
     pinned = {mcp[m.name].start + k for m in mcp.markets for k in m.pinned}
-    clearing = [k for k in _positions(mcp, [m.name for m in mcp.markets]) if k not in pinned]
+    free = _positions(mcp, [m.name for m in mcp.markets if m.name not in caps])
+    clearing = [k for k in free if k not in pinned]
     rows = np.concatenate([_positions(mcp, equal), np.array(clearing, dtype=np.int64)])
 
     low, high = mcp.lower[variables], mcp.upper[variables]

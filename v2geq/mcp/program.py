@@ -63,6 +63,16 @@ class Program(Statement):
     offers : sales as stated; sales : those by label of their market
     markets : markets the player opens
     replaced : (player, dimension, labels) of built-in players whose part this one takes over
+
+    Examples
+    --------
+    >>> def battery(s):
+    ...     p = vg.Program("battery", s)
+    ...     out = p.variable("power", unit="kW", lower=-300, upper=300, meaning="sold to the grid")
+    ...     p.cost(out, 0.2)
+    ...     p.sell("energy", out, at="76")
+    ...     return p
+    >>> eq = vg.solve(case, "stress", players=[battery])
     """
 
     # -- costs ------------------------------------------------------------------------------------

@@ -101,6 +101,9 @@ class Point:
         if self.status != Status.SOLVED.word:
             extra.append(f"the solver's status is {self.status}")
         case = f"{self.original.name}, contents {fingerprint(self.original)}"
+        if self.coupled.own.programs:
+            names = ", ".join(program.player for program in self.coupled.own.programs)
+            case += f", with players {names}"
         return replace(certificate, extra_failures=tuple(extra), case=case), book
 
     @property
