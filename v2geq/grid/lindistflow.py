@@ -16,7 +16,7 @@ from v2geq.arrays import FloatArray
 from v2geq.grid.network import Network
 from v2geq.grid.power_flow import OPERATOR, Binding, Violations
 from v2geq.grid.ratings import BINDING, Box, rating
-from v2geq.labelled import Labelled, eye, placed
+from v2geq.labelled import Labelled, placed, whole
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
 
@@ -177,16 +177,16 @@ class LinDistFlow:
         slope = sp.csr_array(sp.diags_array(0.5 / np.where(v > 0.0, v, 1.0)))
         squared = {_key("v_squared"): slope}
         yield Labelled("voltage_pu", bus, v, "pu", "voltage", parts=squared)
-        yield _power("withdrawal_kw", bus, "withdrawal", values, "kW", "net withdrawal")
+        yield whole("withdrawal_kw", bus, _key("withdrawal"), values, "kW", "net withdrawal")
         yield Labelled("island", bus, net.island.astype(float), "", "island; 0 has the root")
         yield Labelled("from_bus", line, names[lines.from_bus], "", "bus nearer the root")
         yield Labelled("to_bus", line, names[lines.to_bus], "", "bus farther from the root")
-        yield _power("p_kw", line, "p_line", values, "kW", "real flow")
-        yield _power("q_kvar", line, "q_line", values, "kvar", "reactive flow")
+        yield whole("p_kw", line, _key("p_line"), values, "kW", "real flow")
+        yield whole("q_kvar", line, _key("q_line"), values, "kvar", "reactive flow")
         yield Labelled("loading", line, self._loading(values), "", "apparent flow over rating")
-        yield _power("tso_import_kw", (), "p_tso", values, "kW", "bought from the TSO")
+        yield whole("tso_import_kw", (), _key("p_tso"), values, "kW", "bought from the TSO")
         meaning = "reactive supply of the TSO"
-        yield _power("tso_reactive_kvar", (), "q_tso", values, "kvar", meaning)
+        yield whole("tso_reactive_kvar", (), _key("q_tso"), values, "kvar", meaning)
 
     def violations(self, values: Mapping[str, FloatArray]) -> Violations:
         """How far limits are broken."""
@@ -258,20 +258,6 @@ def _key(name: str) -> str:
 def _of(values: Mapping[str, FloatArray], name: str) -> FloatArray:
     """One of the power flow's own blocks."""
     return values[_key(name)]
-
-
-def _power(
-    name: str,
-    dims: tuple[str, ...],
-    block: str,
-    values: Mapping[str, FloatArray],
-    unit: str,
-    meaning: str,
-) -> Labelled:
-    """A block that is a result as it stands."""
-    power = _of(values, block)
-    whole = {_key(block): eye(len(power))}
-    return Labelled(name, dims, power if dims else power[0], unit, meaning, parts=whole)
 
 
 def _voltage(values: Mapping[str, FloatArray]) -> FloatArray:

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.data.checks.road import arc_tolls
 from v2geq.data.model.drivers import DriverClass
-from v2geq.labelled import Labelled, eye
+from v2geq.labelled import Labelled, eye, whole
 from v2geq.roads.delay import TravelTime
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario
@@ -184,8 +184,8 @@ class Traffic:
     def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
         """Flows and times of arcs, trips and their costs, stops and waits at stations."""
         flow, arc = self.arc_flow(values), ("arc",)
-        whole = {self.arc_key: eye(len(flow))}
-        yield Labelled("flow_veh_h", arc, flow, "veh/h", "flow of all classes", parts=whole)
+        text = "flow of all classes"
+        yield whole("flow_veh_h", arc, self.arc_key, values, "veh/h", text)
         yield Labelled("time_h", arc, self.travel_time.time(flow), "h", "travel time")
         yield Labelled("toll_usd", arc, self.toll, "$/veh", "toll")
         ratio = flow / self.travel_time.capacity
@@ -199,14 +199,15 @@ class Traffic:
             part = {self.demand_key(name): sp.csr_array(eye(len(cost)) / self.rescaling(name))}
             text = f"cost of a trip of class {name} (u)"
             yield Labelled(f"cost_{name}", od, cost, "$/veh", text, parts=part)
-        yield from self._stops(self.queue_flow(values))
+        yield from self._stops(values)
 
-    def _stops(self, flow: FloatArray) -> Iterator[Labelled]:
+    def _stops(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
         """Stops and waits, of both directions and, where these wait apart, of each."""
+        flow = self.queue_flow(values)
         at, waits = ("station",), self.waits(flow)
         if self.shared_queues:
-            whole = {self.queue_key: eye(len(flow))}
-            yield Labelled("stops_veh_h", at, flow, "veh/h", "vehicles that stop", parts=whole)
+            text = "vehicles that stop"
+            yield whole("stops_veh_h", at, self.queue_key, values, "veh/h", text)
             yield Labelled("wait_h", at, waits[0], "h", "waiting time per stop")
             return
         stops = flow[self.queue_of]
