@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import SuperLU, splu
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import FloatArray, IntArray
 
 SYMMETRIC = 1e-9
 """Relative difference up to which two entries count as equal in size."""
@@ -190,3 +190,22 @@ class PatternFactor:
     def solve(self, b: FloatArray) -> FloatArray:
         """Solve with the last factorised matrix."""
         return self._lu.solve(b) if self._ldl is None else self._ldl.solve(b)
+
+
+def equilibrate(
+    a: sp.csc_array, columns: IntArray, scale: FloatArray, row_scale: FloatArray
+) -> FloatArray:
+    """Diagonal d that brings the largest entry of every row and column of D A D near one.
+
+    One d for rows and columns keeps the skew pairing of variables and multipliers.
+    """
+    rows = a.indices
+    size = np.abs(a.data) * scale[columns] / row_scale[rows]
+    d = np.ones(a.shape[0])
+    for _ in range(6):
+        entry = size * d[rows] * d[columns]
+        largest = np.zeros(a.shape[0])
+        np.maximum.at(largest, rows, entry)
+        np.maximum.at(largest, columns, entry)
+        d /= np.sqrt(np.where(largest > 0, largest, 1.0))
+    return np.clip(d, 1e-4, 1e4)

@@ -16,7 +16,8 @@ import scipy.sparse as sp
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.errors import ConvergenceError
 from v2geq.mcp.problem import Problem, scaled_residual
-from v2geq.solvers.linear import PatternLU
+from v2geq.solvers.linear import PatternLU, equilibrate
+from v2geq.solvers.protocol import one_per_block
 from v2geq.solvers.variational import VariationalInequality
 
 PROXIMAL = 1e-8
@@ -46,7 +47,7 @@ class ActiveSetNewton:
         self.lu = PatternLU()
         j = problem.J(z)
         columns = np.repeat(np.arange(problem.n), np.diff(j.indptr))
-        d = _equilibrate(j, columns, problem.scale, problem.row_scale)
+        d = equilibrate(j, columns, problem.scale, problem.row_scale)
         self.column, self.row = problem.scale * d, problem.row_scale / d
         self._factor = self.column[columns] / self.row[j.indices]
         self.low, self.high = problem.lower / self.column, problem.upper / self.column
@@ -109,22 +110,6 @@ class ActiveSetNewton:
                 break
             x, r, norm = y, s, new
         return x
-
-
-def _equilibrate(
-    a: sp.csc_array, columns: IntArray, scale: FloatArray, row_scale: FloatArray
-) -> FloatArray:
-    """One d for rows and columns that brings the largest entries of D A D near one."""
-    rows = a.indices
-    size = np.abs(a.data) * scale[columns] / row_scale[rows]
-    d = np.ones(a.shape[0])
-    for _ in range(6):
-        entry = size * d[rows] * d[columns]
-        largest = np.zeros(a.shape[0])
-        np.maximum.at(largest, rows, entry)
-        np.maximum.at(largest, columns, entry)
-        d /= np.sqrt(np.where(largest > 0, largest, 1.0))
-    return np.clip(d, 1e-4, 1e4)
 
 
 class _Conditions:
@@ -301,13 +286,9 @@ class Projector:
         least = certificate[self._equations :][: len(self.vi.least)]
         size = np.abs(np.concatenate([certificate[: len(self.vi.equal)], least]))
         at = np.concatenate([self.vi.equal, self.vi.least])
-        names: dict[str, str] = {}
-        for k in np.argsort(-size):
-            if size[k] < 1e-3 * size.max():
-                break
-            name = self.vi.problem.describe(int(at[k]))
-            names.setdefault(name.partition("[")[0], name)
-        self.conflict = list(names.values())[:4]
+        largest = np.argsort(-size)
+        largest = largest[~(size[largest] < 1e-3 * size.max())]
+        self.conflict = one_per_block(self.vi.problem, at[largest])
 
     def _new_solver(
         self, hessian: FloatArray, gradient: FloatArray, step: float, tolerance: float
