@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from v2geq.plots.style import INK, MUTED, SHORT_STATES, edge, fill, number
+from v2geq.plots.style import INK, MUTED, SHORT_STATES, edge, fill, note, number
 from v2geq.plots.tables import rows_of
 
 if TYPE_CHECKING:
@@ -51,15 +51,14 @@ def value_label(
     colour: str = INK,
 ) -> None:
     """Number above (or below, or in) the end of a bar."""
-    axes.annotate(
+    note(
+        axes,
         text,
         (x, y),
-        xytext=(0, 0 if middle else (-1.5 if below else 1.5)),
-        textcoords="offset points",
-        ha="center",
+        (0, 0 if middle else (-1.5 if below else 1.5)),
         va="center" if middle else ("top" if below else "bottom"),
-        fontsize=size,
-        color=colour,
+        size=size,
+        colour=colour,
         annotation_clip=False,
     )
 
@@ -140,15 +139,4 @@ def each(
 
 def no_run(axes: Axes, x: float, text: str = "no run") -> None:
     """Mark in the place of a run that is missing."""
-    axes.annotate(
-        text,
-        (x, 0.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(0, 3),
-        textcoords="offset points",
-        rotation=90,
-        ha="center",
-        va="bottom",
-        fontsize=6,
-        color=MUTED,
-    )
+    note(axes, text, (x, 0.0), (0, 3), where=("data", "axes fraction"), colour=MUTED, rotation=90)

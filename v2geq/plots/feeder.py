@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from v2geq.errors import DataError, did_you_mean
 from v2geq.plots.positions import Place, bus_positions
 from v2geq.plots.roads import frame, road_colours
-from v2geq.plots.style import COLOURS, FAINT, INK, MUTED, PAGE_MM, new_figure, style
+from v2geq.plots.style import COLOURS, FAINT, INK, MUTED, PAGE_MM, new_figure, note, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -193,15 +193,12 @@ def _draw_open(axes: Axes, table: pd.DataFrame, segments: Mapping[str, list[Plac
             )
             if state == "out":
                 axes.scatter(x, y, s=10, marker="x", color=colour, linewidths=0.8, zorder=6)
-            axes.annotate(
+            note(
+                axes,
                 name,
                 (x, y),
-                xytext=(0, 3.5),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                fontsize=6,
-                color=colour,
+                (0, 3.5),
+                colour=colour,
                 bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.3},
                 zorder=4.5,
             )
@@ -239,14 +236,4 @@ def _draw_buses(
         )
     root = eq.scenario.case.feeder.root
     axes.scatter(*place[root], s=26, marker="s", color=INK, linewidths=0, zorder=4)
-    axes.annotate(
-        "substation",
-        place[root],
-        xytext=(-2.5, -4.5),
-        textcoords="offset points",
-        ha="left",
-        va="top",
-        fontsize=6,
-        color=INK,
-        annotation_clip=False,
-    )
+    note(axes, "substation", place[root], (-2.5, -4.5), ha="left", va="top", annotation_clip=False)

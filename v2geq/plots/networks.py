@@ -11,7 +11,7 @@ from matplotlib.patches import ConnectionPatch
 from v2geq.plots.feeder import draw_feeder, shade
 from v2geq.plots.positions import bus_positions, node_positions
 from v2geq.plots.roads import draw_roads, pie_handles
-from v2geq.plots.style import INK, PAGE_MM, STATES, is_wide, new_figure, style
+from v2geq.plots.style import INK, PAGE_MM, STATES, is_wide, new_figure, note, style
 
 if TYPE_CHECKING:
     from v2geq.results.point import Point
@@ -82,14 +82,13 @@ def _couple(figure: Figure, left: Axes, right: Axes, eq: Point) -> None:
         right.scatter(
             *bus, s=26, marker="D", facecolor="none", edgecolor=INK, linewidths=0.8, zorder=6
         )
-        right.annotate(
+        note(
+            right,
             str(name),
             bus,
-            xytext=(4, -4),
-            textcoords="offset points",
+            (4, -4),
+            ha="left",
             va="top",
-            fontsize=6,
-            color=INK,
             zorder=8,
             bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.4},
         )

@@ -24,6 +24,7 @@ from v2geq.plots.style import (
     is_wide,
     mix,
     new_figure,
+    note,
     number,
     panel_letter,
     style,
@@ -78,16 +79,15 @@ def prices(
             axes.set_ylim(low, voll * 1.7)
             axes.axhline(voll, color=COLOURS["shed"], linewidth=0.7, dashes=(4, 2))
             if i == 0:
-                axes.annotate(
+                note(
+                    axes,
                     f"value of lost load {voll:g} $/kWh",
                     (1.0, voll),
-                    xycoords=("axes fraction", "data"),
-                    xytext=(0, -2),
-                    textcoords="offset points",
+                    (0, -2),
+                    where=("axes fraction", "data"),
                     ha="right",
                     va="top",
-                    color=edge("shed"),
-                    fontsize=6,
+                    colour=edge("shed"),
                 )
             if i % columns == 0:
                 axes.set_ylabel("DLMP ($/kWh)")
@@ -130,16 +130,13 @@ def _price_panel(axes: Axes, table: pd.DataFrame, scenario: str, order: str) -> 
             **_marker(v2g),
         )
         tops.append(float(values.max()))
-    axes.annotate(
+    note(
+        axes,
         "highest " + " → ".join(_price(top) for top in tops),
         (1.0, 0.0),
-        xycoords="axes fraction",
-        xytext=(0, 2),
-        textcoords="offset points",
+        (0, 2),
+        where="axes fraction",
         ha="right",
-        va="bottom",
-        fontsize=6,
-        color=INK,
     )
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 

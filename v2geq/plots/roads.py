@@ -24,6 +24,7 @@ from v2geq.plots.style import (
     INK,
     MUTED,
     new_figure,
+    note,
     number,
     quantity_handles,
     style,
@@ -249,18 +250,7 @@ def node_name(
     offset: Place = (0.0, 0.0),
 ) -> None:
     """Name of a node in its disc, or `offset` points from its middle."""
-    axes.annotate(
-        name,
-        at,
-        # digits have no descent, so their middle lies above that of the text
-        xytext=(offset[0], offset[1] - 0.5),
-        textcoords="offset points",
-        ha="center",
-        va="center",
-        fontsize=6,
-        color=colour,
-        zorder=zorder,
-    )
+    note(axes, name, at, (offset[0], offset[1] - 0.5), va="center", colour=colour, zorder=zorder)
 
 
 def frame(axes: Axes, place: Mapping[str, Place], margin: float = 0.05) -> None:

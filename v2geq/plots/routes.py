@@ -19,7 +19,6 @@ from v2geq.plots.roads import NODE, base_map, node_name
 from v2geq.plots.runs import Runs, as_runs
 from v2geq.plots.style import (
     COLOURS,
-    INK,
     MUTED,
     PAGE_MM,
     STATES,
@@ -27,6 +26,7 @@ from v2geq.plots.style import (
     is_wide,
     mix,
     new_figure,
+    note,
     style,
 )
 
@@ -235,17 +235,7 @@ def _draw(upper: Axes, lower: Axes, eq: Point, pair: tuple[str, str], heading: s
     cost = float(first["cost_usd"])
     text = f"{'-'.join(nodes)}, {float(first['length_km']):g} km\n{share}, {cost:,.2f} $"
     upper.set_title(heading, pad=19)
-    words = upper.annotate(
-        text,
-        (0.0, 1.0),
-        xycoords="axes fraction",
-        xytext=(0, 0),
-        textcoords="offset points",
-        va="bottom",
-        fontsize=6,
-        color=INK,
-        linespacing=1.2,
-    )
+    words = note(upper, text, (0.0, 1.0), (0, 0), where="axes fraction", ha="left", linespacing=1.2)
     # wider than a narrow map, which must not shrink for it
     words.set_in_layout(False)
 
@@ -320,28 +310,27 @@ def _battery(axes: Axes, eq: Point, name: str, profile: pd.DataFrame) -> None:
         step = kwh[k] - kwh[k - 1]
         # where the line is not: below the foot of a charge, right of the head of a discharge
         above = step < 0
-        axes.annotate(
+        note(
+            axes,
             f"{'+' if step > 0 else '−'}{abs(step):.3g} kWh\nat {profile['node'].iloc[k]}",
             (km[k], kwh[k - 1]),
-            xytext=(1, 2) if above else (0, -3),
-            textcoords="offset points",
+            (1, 2) if above else (0, -3),
             ha="left" if above else "center",
             va="bottom" if above else "top",
+            colour=edge(quantity),
             linespacing=1.1,
-            fontsize=6,
-            color=edge(quantity),
         )
     for level, text in ((rules.reserve, "reserve"), (rules.battery, "full")):
         axes.axhline(level, color=MUTED, linewidth=0.6, dashes=(4, 2), zorder=1)
-        axes.annotate(
+        note(
+            axes,
             text,
             (1.0, level),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 1.5),
-            textcoords="offset points",
+            (0, 1.5),
+            where=("axes fraction", "data"),
             ha="right",
-            fontsize=6,
-            color=MUTED,
+            va="baseline",
+            colour=MUTED,
         )
     axes.set_ylim(0.0, rules.battery * 1.16)
     axes.set_xlim(0.0, float(profile["km"].max()) * 1.02)

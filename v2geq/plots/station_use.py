@@ -12,13 +12,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from v2geq.plots import bars, tables
 from v2geq.plots.runs import Runs, as_runs
 from v2geq.plots.style import (
-    INK,
     MUTED,
     PAGE_MM,
     edge,
     fill,
     is_wide,
     new_figure,
+    note,
     number,
     panel_letter,
     quantity_handles,
@@ -132,15 +132,12 @@ def _dwell_panel(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
         axes.plot(*zip(*points, strict=True), color=MUTED, linewidth=0.6, zorder=2)
         upper = max(points, key=lambda p: p[1])
         for point in points:
-            axes.annotate(
+            note(
+                axes,
                 number(point[1], 1),
                 point,
-                xytext=(0, 4 if point == upper else -4),
-                textcoords="offset points",
-                ha="center",
+                (0, 4 if point == upper else -4),
                 va="bottom" if point == upper else "top",
-                fontsize=6,
-                color=INK,
             )
     bars.scenario_axis(axes, runs.scenarios, states=False)
     reached = [hours for points in ends.values() for _, hours in points] or [1.0]

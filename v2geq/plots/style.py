@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.text import Annotation
 
 from v2geq.errors import DataError
 from v2geq.files import as_path, make_folder, write_files
@@ -208,6 +209,25 @@ def number(value: float, digits: int = 0) -> str:
 def panel_letter(axes: Axes, letter: str, title: str) -> None:
     """Heading of a panel, as 'a  Supply'."""
     axes.set_title(f"{letter}  {title}" if letter else title)
+
+
+def note(
+    axes: Axes,
+    text: str,
+    at: tuple[float, float],
+    offset: tuple[float, float],
+    *,
+    where: Any = "data",
+    ha: Any = "center",
+    va: Any = "bottom",
+    size: float = 6.0,
+    colour: str | Colour = INK,
+    **more: Any,
+) -> Annotation:
+    """Text `offset` points from a place in the coordinates `where`, as `Axes.annotate`."""
+    aligned = {"ha": ha, "va": va, "fontsize": size, "color": colour}
+    by: Any = "offset points"
+    return axes.annotate(text, at, offset, where, by, **aligned, **more)
 
 
 def quiet(axes: Axes, *sides: str) -> None:
