@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from v2geq.results.summary import FIGURES, Figure, Results
+from v2geq.results.summary import FIGURES, Figure
 
 if TYPE_CHECKING:
     from v2geq.results.point import Point
@@ -17,7 +17,7 @@ FOCUS = ("1", "20")
 """OD pair whose trips the paper follows."""
 
 
-def _trip_cost(eq: Results) -> float:
+def _trip_cost(eq: Point) -> float:
     traffic = eq.coupled.traffic
     for name, kind in traffic.classes.items():
         if kind.kind == "ev" and FOCUS in traffic.od_names(name):

@@ -173,21 +173,7 @@ class Point:
 
     def save(self, path: str | Path) -> None:
         """Write a NetCDF file with case, strategies, paths and results, loss-free."""
-        store.write(
-            as_path(path),
-            case=self.original,
-            scenario=self.scenario.name,
-            v2g=self.scenario.v2g,
-            changes=self.scenario.changes,
-            status=self.status,
-            z=self.values,
-            traffic=self.coupled.traffic,
-            own=self.coupled.own,
-            log=self.log,
-            seconds={**self.seconds, "rounds": self.rounds},
-            tables=self.data,
-            uniqueness=self.uniqueness if self.tells_uniqueness else None,
-        )
+        store.write(as_path(path), self)
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -230,14 +216,5 @@ class Point:
         seconds = dict(saved.seconds)
         rounds = int(seconds.pop("rounds", 1))
         edited = tuple(store.differences(saved.tables, tables(coupled, coupled.mcp.split(z))))
-        return cls(
-            saved.case,
-            coupled,
-            z,
-            saved.status,
-            saved.log,
-            seconds,
-            rounds,
-            edited,
-            tells_uniqueness=saved.tells_uniqueness,
-        )
+        told, log = saved.tells_uniqueness, saved.log
+        return cls(saved.case, coupled, z, saved.status, log, seconds, rounds, edited, told)

@@ -26,11 +26,11 @@ from v2geq.files import check_result, read_bytes, write_files
 from v2geq.market.own import NOBODY, Own, own_from_document, own_to_document
 from v2geq.results.vet import MOST_UNFOLDED, opens
 from v2geq.solvers.protocol import Iteration, Status
-from v2geq.trips.traffic import Traffic
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
+
+    from v2geq.results.point import Point
 
 FORMAT = "v2geq equilibrium 1"
 _TEXTS = ("scenario", "status", "case", "changes", "log", "seconds")
@@ -68,23 +68,8 @@ class Saved:
     tells_uniqueness: bool
 
 
-def write(
-    path: Path,
-    *,
-    case: Case,
-    scenario: str,
-    v2g: bool,
-    changes: Mapping[str, Any],
-    status: str,
-    z: Mapping[str, FloatArray],
-    traffic: Traffic,
-    own: Own,
-    log: list[Iteration],
-    seconds: Mapping[str, float],
-    tables: xr.Dataset,
-    uniqueness: pd.DataFrame | None = None,
-) -> None:
-    """Write a file; it appears under its name only when complete.
+def write(path: Path, eq: Point) -> None:
+    """Write a point to a file, which appears under its name only when complete.
 
     Raises
     ------
@@ -92,27 +77,28 @@ def write(
         Where no file can be written under this name, or a player of the user holds Python code.
     """
     check_result(path)
+    scenario, own = eq.scenario, eq.coupled.own
     players = own_to_document(own) if own.programs else None
-    arrays = {f"z.{name}": np.asarray(values, dtype=float) for name, values in z.items()}
-    for name, paths in traffic.paths.items():
+    arrays = {f"z.{name}": np.asarray(values, dtype=float) for name, values in eq.values.items()}
+    for name, paths in eq.coupled.traffic.paths.items():
         for what, array in paths.to_arrays().items():
             arrays[f"paths.{name}.{what}"] = array
     # at once: xarray checks all variables again for each one that is added
-    data = tables.assign({name: ((f"{name}.n",), array) for name, array in arrays.items()})
+    data = eq.data.assign({name: ((f"{name}.n",), array) for name, array in arrays.items()})
     data.attrs = {
         "format": FORMAT,
-        "scenario": scenario,
-        "v2g": int(v2g),
-        "changes": json.dumps(dict(changes), default=_plain),
-        "status": status,
-        "case": json.dumps(case_to_document(case)),
-        "log": json.dumps([asdict(entry) for entry in log]),
-        "seconds": json.dumps(dict(seconds)),
+        "scenario": scenario.name,
+        "v2g": int(scenario.v2g),
+        "changes": json.dumps(dict(scenario.changes), default=_plain),
+        "status": eq.status,
+        "case": json.dumps(case_to_document(eq.original)),
+        "log": json.dumps([asdict(entry) for entry in eq.log]),
+        "seconds": json.dumps({**eq.seconds, "rounds": eq.rounds}),
     }
     if players is not None:
         data.attrs["players"] = json.dumps(players)
-    if uniqueness is not None:
-        data.attrs["uniqueness"] = uniqueness.to_json(orient="split", index=False)
+    if eq.tells_uniqueness:
+        data.attrs["uniqueness"] = eq.uniqueness.to_json(orient="split", index=False)
     data.attrs["digests"] = json.dumps(_digests(data))
 
     def fill(part: Path) -> None:
@@ -191,20 +177,9 @@ def read(path: Path) -> Saved:
     edited = _edited(data, where)
     tables = data.drop_vars(internal)
     tables.attrs = {"edited": edited}
-    return Saved(
-        case=case,
-        scenario=texts["scenario"],
-        v2g=bool(attrs["v2g"]),
-        changes=changes,
-        status=texts["status"],
-        z=z,
-        paths=paths,
-        log=log,
-        seconds=seconds,
-        tables=tables,
-        own=own,
-        tells_uniqueness="uniqueness" in attrs,
-    )
+    told, scenario, v2g = "uniqueness" in attrs, texts["scenario"], bool(attrs["v2g"])
+    status = texts["status"]
+    return Saved(case, scenario, v2g, changes, status, z, paths, log, seconds, tables, own, told)
 
 
 def run_in(path: Path) -> tuple[str, bool] | None:
