@@ -22,23 +22,10 @@ import scipy.sparse as sp
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.errors import ConvergenceError, DataError
 from v2geq.files import as_path, write_files
+from v2geq.mcp import parse as language
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.block import Block
 from v2geq.mcp.curves import Formula
-from v2geq.mcp.parse import (
-    ABS,
-    ADD,
-    EXP,
-    LOG,
-    MAX,
-    MULTIPLY,
-    NAME,
-    NUMBER,
-    POWER,
-    RAISE,
-    Code,
-    parse,
-)
 from v2geq.mcp.terms import CournotRevenue, SeparableCost
 
 GAMSPY = "1.29.1"
@@ -246,7 +233,7 @@ def _gradient(formula: Formula, cournot: bool) -> Any:
     x = names[formula.variable]
 
     def read(text: str) -> Any:
-        return _symbolic(parse(text, tuple(names), own=True), names)
+        return _symbolic(language.parse(text, tuple(names), own=True), names)
 
     first = read(formula.first) if formula.first else sympy.diff(read(formula.value), x)
     if not cournot:
@@ -255,7 +242,7 @@ def _gradient(formula: Formula, cournot: bool) -> Any:
     return -read(formula.value).subs(x, total) - first.subs(x, total) * x
 
 
-def _symbolic(code: Code, names: Mapping[str, Any]) -> Any:
+def _symbolic(code: language.Code, names: Mapping[str, Any]) -> Any:
     """sympy expression of a formula; numbers stay doubles, so that powers of them stay small."""
     import sympy
 
@@ -263,15 +250,15 @@ def _symbolic(code: Code, names: Mapping[str, Any]) -> Any:
         small = abs(value) <= 1000.0 and value.is_integer()
         return sympy.Integer(int(value)) if small else sympy.Float(value)
 
-    one = {EXP: sympy.exp, LOG: sympy.log, ABS: sympy.Abs}
-    two = {ADD: add, MULTIPLY: mul, RAISE: pow, MAX: sympy.Max}
+    one = {language.EXP: sympy.exp, language.LOG: sympy.log, language.ABS: sympy.Abs}
+    two = {language.ADD: add, language.MULTIPLY: mul, language.RAISE: pow, language.MAX: sympy.Max}
     stack: list[Any] = []
     for what, operand in code:
-        if what == NUMBER:
+        if what == language.NUMBER:
             stack.append(number(float(operand)))
-        elif what == NAME:
+        elif what == language.NAME:
             stack.append(names[str(operand)])
-        elif what == POWER:
+        elif what == language.POWER:
             stack.append(stack.pop() ** number(float(operand)))
         elif what in two:
             right, left = stack.pop(), stack.pop()

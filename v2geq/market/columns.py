@@ -87,9 +87,9 @@ def reconcile(coupled: Coupled) -> Traffic:
     traded = [price[key] for key in ("charge_price", "discharge_price") if key in price]
     highest = float(np.abs(np.concatenate(traded)).max(initial=0.0))
     below = {}
-    for name, kind in traffic.classes.items():
-        if kind.kind == "ev":
-            cost = price[traffic.demand_key(name)]
-            below[name] = cost - NEW_PATH_GAIN * (kind.battery * highest + np.abs(cost))
+    for name in traffic.electric:
+        cost = price[traffic.demand_key(name)]
+        most = traffic.classes[name].battery * highest
+        below[name] = cost - NEW_PATH_GAIN * (most + np.abs(cost))
     found = price_energy(traffic, price["charge_price"], price.get("discharge_price"), below)
     return traffic.with_paths(found)

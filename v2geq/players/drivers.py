@@ -121,7 +121,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         "queue_time",
         {"dims": by_queue, "labels": traffic.queues},
         traffic.queue_time,
-        {k: traffic.queue_stops(k) for k in flows if traffic.classes[k].kind == "ev"},
+        {k: traffic.queue_stops(k) for k in traffic.electric},
         stop_total,
         float(piles.mean()) if stations else 1.0,
         (

@@ -42,7 +42,7 @@ STOPS = {"C": ("charge", "^"), "D": ("discharge", "v")}
 def electric_trips(eq: Point) -> dict[tuple[str, str], float]:
     """Trips of electric vehicles by OD pair, veh/h."""
     traffic, trips = eq.coupled.traffic, dict[tuple[str, str], float]()
-    for name in _electric(eq):
+    for name in traffic.electric:
         for od, flow in zip(traffic.od_names(name), traffic.demand[name], strict=True):
             trips[od] = trips.get(od, 0.0) + float(flow)
     return trips
@@ -61,7 +61,7 @@ def route_table(eq: Point, origin: str, destination: str) -> pd.DataFrame:
     """
     wanted = (str(origin), str(destination))
     parts = []
-    for name in _electric(eq):
+    for name in eq.coupled.traffic.electric:
         pairs = eq.coupled.traffic.od_names(name)
         if wanted not in pairs:
             continue
@@ -196,10 +196,6 @@ def routes(
             batteries[1].set_ylabel("")
             batteries[1].tick_params(labelleft=False)
     return figure
-
-
-def _electric(eq: Point) -> list[str]:
-    return [name for name, c in eq.coupled.traffic.classes.items() if c.kind == "ev"]
 
 
 def _pair(eq: Point, origin: str | None, destination: str | None) -> tuple[str, str]:

@@ -57,10 +57,8 @@ def _dwell(eq: Point) -> float:
     dwell = float((eq.data["stops_veh_h"] * eq.data["wait_h"]).sum())
     flows = eq.path_flows
     traffic = flows.coupled.traffic
-    for name, kind in traffic.classes.items():
-        if kind.kind == "ev":
-            dwell += float(traffic.plug_hours(name) @ flows.least_squares[name])
-    return dwell
+    plug = (traffic.plug_hours(k) @ flows.least_squares[k] for k in traffic.electric)
+    return sum(map(float, plug), dwell)
 
 
 _FIGURES = (

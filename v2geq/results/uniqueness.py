@@ -387,7 +387,7 @@ def _first_vehicle(
     traffic, scenario = coupled.traffic, coupled.scenario
     charge, discharge = values["charge_price"].copy(), values.get("discharge_price")
     discharge = None if discharge is None else discharge.copy()
-    electric = [name for name, kind in traffic.classes.items() if kind.kind == "ev"]
+    electric = traffic.electric
     if not electric:
         return -np.inf if charging else np.inf
     cost, here = traffic.trip_costs(values), traffic.conditions(values)

@@ -17,6 +17,8 @@ from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from v2geq.data.model.road import RoadNetwork
     from v2geq.roads.kernels.trees import Star
 
@@ -133,6 +135,12 @@ class Graph:
             if ends not in best or self.route_minutes[a] < self.route_minutes[best[ends]]:
                 best[ends] = a
         return best
+
+    def pairs(self, trips: pd.DataFrame) -> IntArray:
+        """(od, 2) node positions of the origins and destinations of a trip table."""
+        at = {name: i for i, name in enumerate(self.nodes)}
+        ends = [[at[n] for n in trips[column]] for column in ("origin", "destination")]
+        return np.ascontiguousarray(np.array(ends, dtype=np.int64).T)
 
     def is_route(self, arcs: Sequence[int]) -> bool:
         """Whether each arc starts where the one before it ends."""

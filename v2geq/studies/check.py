@@ -218,11 +218,7 @@ def _trips(report: Report, case: Case) -> None:
     for name, kind in case.drivers.items():
         if kind.kind != "ev":
             continue
-        table = case.trips[name]
-        pairs = np.array(
-            [[at[o], at[d]] for o, d in zip(table["origin"], table["destination"], strict=True)],
-            dtype=np.int64,
-        ).reshape(-1, 2)
+        pairs = graph.pairs(case.trips[name])
         found = reach(graph, EnergyRules.from_class(kind), pairs, stations)
         used |= found.usable
         number = Counter(found.stops.tolist())

@@ -85,14 +85,18 @@ class Traffic:
     fronts: FrontCache = field(default_factory=FrontCache, repr=False, compare=False)
 
     @property
+    def electric(self) -> list[str]:
+        """Names of the electric classes."""
+        return [name for name, kind in self.classes.items() if kind.kind == "ev"]
+
+    @property
     def value_of_time(self) -> float:
         """Value of time in which arc and queue times are priced: that of the electric vehicles.
 
         What fuel vehicles pay beside time, tolls, no flow or price changes, so any positive factor
         on their costs leaves their choice unchanged; see `rescaling`.
         """
-        electric = [c.value_of_time for c in self.classes.values() if c.kind == "ev"]
-        return electric[0] if electric else next(iter(self.classes.values())).value_of_time
+        return self.classes[[*self.electric, *self.classes][0]].value_of_time
 
     @property
     def free_flow_cost(self) -> float:
@@ -283,11 +287,7 @@ class Traffic:
     @property
     def energy_reach(self) -> float:
         """Energy all electric vehicles could charge with full batteries, kW."""
-        return sum(
-            float(self.demand[k].sum()) * c.battery
-            for k, c in self.classes.items()
-            if c.kind == "ev"
-        )
+        return sum(float(self.demand[k].sum()) * self.classes[k].battery for k in self.electric)
 
 
 def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
@@ -307,11 +307,8 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
     where = {n: i for i, n in enumerate(graph.nodes)}
     station_node = np.array([where[n] for n in scenario.stations["road_node"]], dtype=np.int64)
     names = list(scenario.stations.index)
-    sellers = frozenset(
-        name
-        for name, kind in case.drivers.items()
-        if scenario.v2g and kind.kind == "ev" and kind.v2g
-    )
+    sells = {name: kind.kind == "ev" and kind.v2g for name, kind in case.drivers.items()}
+    sellers = frozenset(name for name, own in sells.items() if own and scenario.v2g)
     exact = case.paths.method == "exact"
     demand: dict[str, FloatArray] = {}
     pairs: dict[str, IntArray] = {}
@@ -320,13 +317,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
     for name, kind in case.drivers.items():
         table = case.trips[name]
         table = table[table["trips_veh_h"] > 0]
-        pairs[name] = np.array(
-            [
-                [where[o], where[d]]
-                for o, d in zip(table["origin"], table["destination"], strict=True)
-            ],
-            dtype=np.int64,
-        ).reshape(-1, 2)
+        pairs[name] = graph.pairs(table)
         demand[name] = table["trips_veh_h"].to_numpy(dtype=float)
         od = [(int(o), int(d)) for o, d in pairs[name]]
         if kind.kind == "ev":
@@ -383,7 +374,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
 
 def out_of_reach(traffic: Traffic) -> list[str]:
     """Stations at which no trip of any electric class can stop, whatever it costs."""
-    electric = [name for name, kind in traffic.classes.items() if kind.kind == "ev"]
+    electric = traffic.electric
     usable = np.zeros(len(traffic.station_node), dtype=bool)
     for name in electric:
         pairs, rules = traffic.od_pairs[name], traffic.rules(name)

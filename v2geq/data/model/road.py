@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from v2geq.arrays import FloatArray
 from v2geq.data.model.schema import ARCS, TOLL_UNIT
 from v2geq.errors import DataError, quoted, unknown_name
 
@@ -79,6 +81,14 @@ class RoadNetwork:
     def _require(self, arc: str) -> None:
         if not isinstance(arc, str) or arc not in self.arcs.index:
             raise unknown_name(f"road network {quoted(self.name)} has no arc", arc, self.arcs.index)
+
+
+def column(road: RoadNetwork, name: str) -> FloatArray:
+    """(arc,) a column of numbers; zeros where the arcs lack it."""
+    if name in road.arcs:
+        values: FloatArray = road.arcs[name].to_numpy(dtype=float)
+        return values
+    return np.zeros(len(road.arcs))
 
 
 def delay_texts(road: RoadNetwork) -> pd.Series:

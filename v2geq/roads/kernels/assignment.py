@@ -25,9 +25,6 @@ SETTLED = 1e-12
 """Difference of two paths' costs, relative, from which steps are not halved: rounding is near."""
 
 
-PathArcs = NDArray[np.int32]
-
-
 class Roads(NamedTuple):
     """Graph and costs: `fixed` (class, arc) min, `pce` (class,) passenger car equivalents."""
 
