@@ -11,7 +11,7 @@ from matplotlib.patches import ConnectionPatch
 from v2geq.plots.feeder import draw_feeder, shade
 from v2geq.plots.positions import bus_positions, node_positions
 from v2geq.plots.roads import draw_roads, pie_handles
-from v2geq.plots.style import INK, PAGE_MM, STATES, is_wide, new_figure, note, style
+from v2geq.plots.style import INK, PAGE_MM, STATES, is_wide, legend, new_figure, note, style
 
 if TYPE_CHECKING:
     from v2geq.results.point import Point
@@ -50,11 +50,7 @@ def networks(eq: Point, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Fi
             right.set_title(f"Feeder: {run}")
         else:
             figure.suptitle(run, x=0.02, ha="left", fontsize=7, fontweight="bold")
-        figure.legend(
-            handles=pie_handles(most),
-            loc="outside upper center" if wide else "outside lower center",
-            ncols=2,
-        )
+        legend(figure, pie_handles(most), 2, "upper" if wide else "lower")
     return figure
 
 

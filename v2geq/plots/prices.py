@@ -22,6 +22,7 @@ from v2geq.plots.style import (
     STATES,
     edge,
     is_wide,
+    legend,
     mix,
     new_figure,
     note,
@@ -98,14 +99,9 @@ def prices(
                 "Load buses, lowest DLMP first" if order == "value" else "Load buses, feeder order"
             )
         _shed_panel(panels[count - 1], runs, "abcdefgh"[count - 1])
-        figure.legend(
-            handles=[
-                Line2D([], [], linestyle="none", label=text, **_marker(v2g))
-                for v2g, text in STATES.items()
-            ],
-            loc="outside upper center",
-            ncols=2,
-        )
+        marks = {text: _marker(v2g) for v2g, text in STATES.items()}
+        handles = [Line2D([], [], linestyle="none", label=k, **m) for k, m in marks.items()]
+        legend(figure, handles, 2)
     return figure
 
 

@@ -23,6 +23,7 @@ from v2geq.plots.style import (
     FAINT,
     INK,
     MUTED,
+    legend,
     new_figure,
     note,
     number,
@@ -60,7 +61,7 @@ def roads(eq: Point, *, width_mm: float = 89.0) -> Figure:
         figure = new_figure(width_mm, 1.05 * width_mm)
         axes = figure.add_subplot()
         most = draw_roads(figure, axes, eq, pie_radius=0.09 * width_mm)
-        figure.legend(handles=pie_handles(most), loc="outside upper center", ncols=2)
+        legend(figure, pie_handles(most), 2)
     return figure
 
 

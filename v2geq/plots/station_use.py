@@ -17,6 +17,7 @@ from v2geq.plots.style import (
     edge,
     fill,
     is_wide,
+    legend,
     new_figure,
     note,
     number,
@@ -49,14 +50,8 @@ def station_use(equilibria: Runs | Point | Sequence[Point], *, width_mm: float =
         _energy_panel(panels["b"], runs, table)
         _dwell_panel(panels["c"], runs, table)
         _pairs_panel(panels["d"], runs, table)
-        figure.legend(
-            handles=[
-                *quantity_handles({"charge": "charging", "discharge": "discharging"}),
-                *state_handles(),
-            ],
-            loc="outside upper center",
-            ncols=4,
-        )
+        quantities = quantity_handles({"charge": "charging", "discharge": "discharging"})
+        legend(figure, [*quantities, *state_handles()], 4)
     return figure
 
 

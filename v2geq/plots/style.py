@@ -7,11 +7,13 @@ those of Okabe and Ito, which people with colour-blindness tell apart.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -198,6 +200,14 @@ def quantity_handles(names: dict[str, str]) -> list[Patch]:
         Patch(facecolor=COLOURS[key], edgecolor=edge(key), label=text)
         for key, text in names.items()
     ]
+
+
+def legend(
+    figure: Figure, handles: Sequence[Artist], columns: int, side: str = "upper", **more: Any
+) -> None:
+    """Legend outside the panels, above or below them."""
+    place: Any = f"outside {side} center"
+    figure.legend(handles=list(handles), loc=place, ncols=columns, **more)
 
 
 def number(value: float, digits: int = 0) -> str:

@@ -22,6 +22,7 @@ from v2geq.plots.style import (
     PAGE_MM,
     STATES,
     is_wide,
+    legend,
     new_figure,
     number,
     quantity_handles,
@@ -112,11 +113,7 @@ def trip_costs(
         handles.append(
             Line2D([], [], color=INK, marker="o", markersize=2.2, linestyle="none", label="total")
         )
-        figure.legend(
-            handles=handles,
-            loc="outside upper center",
-            ncols=len(handles) if wide else 2,
-        )
+        legend(figure, handles, len(handles) if wide else 2)
     return figure
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.model.road import column
 from v2geq.data.model.values import NAME_LENGTH, ValueSpec
 from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.roads.graph import Graph
@@ -73,7 +72,7 @@ class UserClass:
                     advice=f"give a number that is {advice}",
                 )
         arcs = road.arcs
-        toll, extra = column(road, "toll"), column(road, "fixed_min")
+        toll, extra = road.column("toll"), road.column("fixed_min")
         money = self.toll_share * toll + self.distance_cost * arcs["length_km"].to_numpy(float)
         fixed: FloatArray = extra + 60.0 / self.value_of_time * money
         bad = np.flatnonzero(~(np.isfinite(fixed) & (fixed >= 0.0)))

@@ -55,7 +55,6 @@ def delay_arrays(road: RoadNetwork) -> DelayArrays:
         program += _instructions(language.parse(text, _NAMES, "road.arcs"))
         end[texts == text] = len(program)
     columns = {n: np.array(road.arcs[column], dtype=float) for n, column in DELAY_NAMES.items()}
-    alpha = road.arcs.get("conical_alpha", np.zeros(len(texts)))
     return kernels.DelayArrays(
         kind=kind,
         free_flow=columns["t0"],
@@ -63,7 +62,7 @@ def delay_arrays(road: RoadNetwork) -> DelayArrays:
         power=columns["p"],
         capacity=columns["c"],
         length=columns["l"],
-        alpha=np.array(alpha, dtype=float),
+        alpha=road.column("conical_alpha").copy(),
         begin=begin,
         end=end,
         code=np.array([code for code, _ in program], dtype=np.int64),

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
-from v2geq.data.model.road import column
 from v2geq.errors import DataError, did_you_mean
 from v2geq.files import as_path, make_folder, write_files
 from v2geq.roads.problem import AssignmentProblem
@@ -275,7 +274,7 @@ class UserEquilibrium:
             if (at < 0).any():
                 name = str(zones[int(np.argmin(at))])
                 raise DataError(f"no zone {name!r}", advice=did_you_mean(name, nodes))
-        amounts = {"length": problem.graph.length_km, "toll": column(problem.road, "toll")}
+        amounts = {"length": problem.graph.length_km, "toll": problem.road.column("toll")}
         amount = amounts[what][problem.graph.star.arc] if what in amounts else problem.state.time
         cost, sums = skim(
             problem.roads, problem.state.time, names.index(user), at, at, amount[None, :].copy()

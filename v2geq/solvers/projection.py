@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
+from v2geq.convex.quadratic import clarabel_settings, stacked
 from v2geq.errors import ConvergenceError
 from v2geq.mcp.problem import Problem, scaled_residual
 from v2geq.solvers.linear import PatternLU, equilibrate
@@ -193,23 +194,18 @@ class Projector:
 
     def _stack(self) -> None:
         """Clarabel's rows in units of the data: equations, fixed strategies, then inequalities."""
-        vi, rows = self.vi, self.vi.rows
+        vi = self.vi
         fixed = vi.high <= vi.low
         has_low, has_high = np.isfinite(vi.low) & ~fixed, np.isfinite(vi.high) & ~fixed
-        eye = sp.eye_array(vi.n, format="csr")
         equal_unit = vi.problem.row_scale[vi.equal]
         least_unit = vi.problem.row_scale[vi.least]
         unit = np.concatenate(
             [equal_unit, vi.scale[fixed], least_unit, vi.scale[has_low], vi.scale[has_high]]
         )
-        b = np.concatenate(
-            [rows.equal_b, vi.low[fixed], -rows.least_b, -vi.low[has_low], vi.high[has_high]]
-        )
-        matrix = sp.vstack([rows.equal, eye[fixed], -rows.least, -eye[has_low], eye[has_high]])
+        matrix, b, self._equations = stacked(vi.rows, vi.low, vi.high)
         scaled = sp.diags_array(1.0 / unit) @ matrix @ sp.diags_array(vi.scale)
         self._matrix = sp.csc_matrix(scaled)
         self._b = b / unit
-        self._equations = len(rows.equal_b) + int(fixed.sum())
         self._equal_unit, self._least_unit = equal_unit, least_unit
         # cost per unit of the scaled objective
         self._money = float(np.median(vi.scale * vi.row_scale))
@@ -293,15 +289,12 @@ class Projector:
     def _new_solver(
         self, hessian: FloatArray, gradient: FloatArray, step: float, tolerance: float
     ) -> clarabel.DefaultSolver:
-        settings = clarabel.DefaultSettings()
-        settings.verbose = False
+        settings = clarabel_settings(tolerance, step)
         if hasattr(settings, "max_threads"):
             settings.max_threads = 1
         # presolve would forbid updates; the rows are already in units of the data
         settings.presolve_enable = False
         settings.equilibrate_enable = False
-        settings.max_step_fraction = step
-        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
         cones = [
             clarabel.ZeroConeT(self._equations),
             clarabel.NonnegativeConeT(len(self._b) - self._equations),

@@ -10,7 +10,7 @@ import pandas as pd
 from v2geq.arrays import FloatArray
 from v2geq.data.checks.delay import check_delays
 from v2geq.data.model.origin import NO_ORIGIN, Origin
-from v2geq.data.model.road import RoadNetwork, column
+from v2geq.data.model.road import RoadNetwork
 from v2geq.data.model.schema import TOLL_UNIT
 from v2geq.errors import DataError, quoted, unknown_name
 
@@ -57,7 +57,7 @@ def arc_tolls(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> FloatArray:
         A toll in no known unit, or a cost of an arc that is neither time nor money (`fixed_min`),
         which no account of a case could hold.
     """
-    arcs, toll, extra = road.arcs, column(road, "toll"), column(road, "fixed_min")
+    arcs, toll, extra = road.arcs, road.column("toll"), road.column("fixed_min")
     unit = f" {road.toll_unit}" if road.toll_unit else ""
     for name, bad, what, advice in (
         (

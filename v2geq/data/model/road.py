@@ -78,17 +78,16 @@ class RoadNetwork:
             self._require(arc)
         return replace(self, arcs=self.arcs.drop(list(names)))
 
+    def column(self, name: str) -> FloatArray:
+        """(arc,) a column of numbers; zeros where the arcs lack it."""
+        if name not in self.arcs:
+            return np.zeros(len(self.arcs))
+        values: FloatArray = self.arcs[name].to_numpy(dtype=float)
+        return values
+
     def _require(self, arc: str) -> None:
         if not isinstance(arc, str) or arc not in self.arcs.index:
             raise unknown_name(f"road network {quoted(self.name)} has no arc", arc, self.arcs.index)
-
-
-def column(road: RoadNetwork, name: str) -> FloatArray:
-    """(arc,) a column of numbers; zeros where the arcs lack it."""
-    if name in road.arcs:
-        values: FloatArray = road.arcs[name].to_numpy(dtype=float)
-        return values
-    return np.zeros(len(road.arcs))
 
 
 def delay_texts(road: RoadNetwork) -> pd.Series:
