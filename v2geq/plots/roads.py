@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Wedge
@@ -158,37 +159,38 @@ def draw_arcs(
     lines = arc_lines(road, place)
     size = 72.0 * float((figure.get_size_inches() * axes.get_position().size).min())
     thin = min(1.0, size / (ROOM * np.sqrt(len(place))))
-    axes.add_collection(
-        LineCollection(list(lines[plain]), colors=FAINT, linewidths=0.5 * thin, zorder=1)
-    )
+    add_lines(axes, lines[plain], colors=FAINT, linewidths=0.5 * thin, zorder=1)
     if norm is None:
         top = float(np.ceil(2.0 * values[~plain].max(initial=0.0)) / 2.0)
         norm = Normalize(0.0, max(top, 1.0))
     order = np.flatnonzero(~plain)[np.argsort(values[~plain])]
-    axes.add_collection(
-        LineCollection(
-            list(lines[order]),
-            array=values[order],
-            cmap=road_colours(),
-            norm=norm,
-            linewidths=thin * (0.5 + 2.2 * norm(values[order])),
-            capstyle="round",
-            zorder=2,
-        )
-    )
+    widths = thin * (0.5 + 2.2 * norm(values[order]))
+    shade = {"array": values[order], "cmap": road_colours(), "norm": norm}
+    add_lines(axes, lines[order], **shade, linewidths=widths, capstyle="round", zorder=2)
     draw_nodes(axes, place)
     frame(axes, place)
-    colorbar = figure.colorbar(
-        ScalarMappable(norm, road_colours()),
-        ax=axes,
-        location=bar,
-        fraction=0.04,
-        pad=0.02,
-        aspect=30,
-        shrink=0.8,
-        label=label,
-    )
-    colorbar.outline.set_linewidth(0.0)
+    colour_bar(figure, axes, ScalarMappable(norm, road_colours()), label, bar)
+
+
+def colour_bar(
+    figure: Figure,
+    axes: Axes,
+    colours: ScalarMappable,
+    label: str,
+    side: Any,
+    shape: tuple[float, float] = (30.0, 0.8),
+) -> Colorbar:
+    """Colour bar beside the axes; `shape` is its aspect, and its length as a share of theirs."""
+    aspect, shrink = shape
+    place: Any = {"location": side, "fraction": 0.04, "pad": 0.02}
+    bar = figure.colorbar(colours, ax=axes, aspect=aspect, shrink=shrink, label=label, **place)
+    bar.outline.set_linewidth(0.0)
+    return bar
+
+
+def add_lines(axes: Axes, segments: Iterable[Any], **style: Any) -> None:
+    """Many lines at once."""
+    axes.add_collection(LineCollection(list(segments), **style))
 
 
 def arc_lines(road: RoadNetwork, place: Mapping[str, Place]) -> FloatArray:
@@ -214,9 +216,7 @@ def base_map(axes: Axes, eq: Point) -> Mapping[str, Place]:
         tuple(sorted((graph.nodes[t], graph.nodes[h])))
         for t, h in zip(graph.tail, graph.head, strict=True)
     }
-    axes.add_collection(
-        LineCollection([[place[a], place[b]] for a, b in sorted(ends)], colors=FAINT, zorder=1)
-    )
+    add_lines(axes, ([place[a], place[b]] for a, b in sorted(ends)), colors=FAINT, zorder=1)
     draw_nodes(axes, place)
     frame(axes, place)
     return place
@@ -229,15 +229,7 @@ def draw_nodes(axes: Axes, place: Mapping[str, Place]) -> None:
         area = 2.0 * MOST_NAMES / len(place)
         axes.scatter(x, y, s=area, color=MUTED, linewidths=0, zorder=3)
         return
-    axes.scatter(
-        x,
-        y,
-        s=NODE,
-        facecolor="white",
-        edgecolor=MUTED,
-        linewidths=0.5,
-        zorder=3,
-    )
+    axes.scatter(x, y, s=NODE, facecolor="white", edgecolor=MUTED, linewidths=0.5, zorder=3)
     for name, at in place.items():
         node_name(axes, name, at)
 
@@ -301,6 +293,9 @@ def draw_pies(
     return most
 
 
+EDGE: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.4, "zorder": 4.0, "clip_on": False}
+
+
 def pie(axes: Axes, at: Place, radius: float, turn: float, colours: tuple[str, str]) -> None:
     """First colour from the top anticlockwise to angle `turn`, then the second; radius, points."""
     figure = axes.figure
@@ -313,18 +308,7 @@ def pie(axes: Axes, at: Place, radius: float, turn: float, colours: tuple[str, s
     for colour, start, end in zip(colours, (90.0, turn), (turn, 450.0), strict=True):
         if end - start > 0.5:
             axes.add_artist(
-                Wedge(
-                    (0.0, 0.0),
-                    radius,
-                    start,
-                    end,
-                    transform=where,
-                    facecolor=colour,
-                    edgecolor="white",
-                    linewidth=0.4,
-                    zorder=4.0,
-                    clip_on=False,
-                )
+                Wedge((0.0, 0.0), radius, start, end, transform=where, facecolor=colour, **EDGE)
             )
 
 

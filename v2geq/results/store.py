@@ -284,8 +284,7 @@ def _numbers(variable: xr.DataArray, name: str, where: str) -> np.ndarray:
     return values
 
 
-# ---------------------------------------------------------------------------------------------
-# Edits
+# -- Edits -----------------------------------------------------------------------------------------
 
 
 def _digests(data: xr.Dataset) -> dict[str, str]:

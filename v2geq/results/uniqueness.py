@@ -329,8 +329,7 @@ class _Search:
         return True
 
 
-# ---------------------------------------------------------------------------------------------
-# Stations where nothing is traded
+# -- Stations where nothing is traded --------------------------------------------------------------
 
 
 def _untraded(

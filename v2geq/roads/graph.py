@@ -38,7 +38,6 @@ class Graph:
     through
         (node,) whether a route may pass the node; if not, routes (and legs between stops) only
         start or end there.
-
     """
 
     nodes: tuple[str, ...]
@@ -163,7 +162,6 @@ def shortest_tree(
     -------
     (source, node) distances, inf where there is no route, and (source, node) arcs by which a
     shortest route enters the node, -1 at the source and where there is none.
-
     """
     n = len(graph.nodes)
     # a node that may not be passed is split: arcs enter the node itself and leave a copy of it,

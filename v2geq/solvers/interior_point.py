@@ -351,7 +351,7 @@ class _Run:
 
         zero = np.zeros_like(gl)
         dx, dwl, dwu = direction(zero, zero)
-        alpha = self._longest(s, gl, gu, dx, dwl, dwu)
+        alpha = self._longest(s, (gl, gu), (dx, dwl, dwu))
         then_l = (gl + alpha * dx) * (s.wl + alpha * dwl)
         then_u = (gu - alpha * dx) * (s.wu + alpha * dwu)
         after = float(
@@ -366,7 +366,7 @@ class _Run:
         worst = float((unbalanced / self.row_unit[~self.fixed]).max(initial=0.0))
         target = max(sigma * mu, min(mu, BALANCE * worst)) * self.weight
         dx, dwl, dwu = direction(target - alpha * second_l, target - alpha * second_u)
-        alpha = self._longest(s, gl, gu, dx, dwl, dwu)
+        alpha = self._longest(s, (gl, gu), (dx, dwl, dwu))
         # centrality correctors: pull outlying products back, as long as the step grows
         for _ in range(2):
             if alpha > 0.9 or cautious:
@@ -379,7 +379,7 @@ class _Run:
             cl = target - alpha * second_l + fix_l
             cu = target - alpha * second_u + fix_u
             ex, ewl, ewu = direction(cl, cu)
-            longer = self._longest(s, gl, gu, ex, ewl, ewu)
+            longer = self._longest(s, (gl, gu), (ex, ewl, ewu))
             if longer < alpha + 0.03:
                 break
             dx, dwl, dwu, alpha = ex, ewl, ewu, longer
@@ -400,16 +400,10 @@ class _Run:
         return _State(x, wl, wu), g, alpha
 
     def _longest(
-        self,
-        s: _State,
-        gl: FloatArray,
-        gu: FloatArray,
-        dx: FloatArray,
-        dwl: FloatArray,
-        dwu: FloatArray,
+        self, s: _State, gaps: tuple[FloatArray, FloatArray], move: tuple[FloatArray, ...]
     ) -> float:
         """Longest step in [0, 1] that keeps gaps and multipliers positive."""
-        alpha = 1.0
+        alpha, (gl, gu), (dx, dwl, dwu) = 1.0, gaps, move
         for value, change in (
             (gl[self.low_at], dx[self.low_at]),
             (s.wl[self.low_at], dwl[self.low_at]),

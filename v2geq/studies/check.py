@@ -98,8 +98,7 @@ def _read(path: str | Path) -> tuple[Case, Study | None]:
     return plan.case, plan
 
 
-# ---------------------------------------------------------------------------------------------
-# What the files hold
+# -- What the files hold ---------------------------------------------------------------------------
 
 
 def _describe(report: Report, case: Case, plan: Study | None) -> None:
@@ -204,8 +203,7 @@ def _tolls(case: Case) -> str:
     return f"{case.road.toll_unit} on {_many(len(toll), 'arc')}: {listed(arcs)}" if arcs else ""
 
 
-# ---------------------------------------------------------------------------------------------
-# Who gets where
+# -- Who gets where --------------------------------------------------------------------------------
 
 
 def _trips(report: Report, case: Case) -> None:
@@ -232,8 +230,7 @@ def _trips(report: Report, case: Case) -> None:
             report.warn(f"station {station}: no electric trip can stop there")
 
 
-# ---------------------------------------------------------------------------------------------
-# Scenarios
+# -- Scenarios -------------------------------------------------------------------------------------
 
 
 ISLAND_COLUMNS = (

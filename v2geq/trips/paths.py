@@ -50,7 +50,6 @@ class Path:
         Stops in travel order.
     arrival_kwh
         Energy in the battery on arrival at the destination (0 for fuel vehicles).
-
     """
 
     od: int
@@ -98,7 +97,6 @@ def make_path(
     ------
     ValueError
         If the arcs do not join, a kind is unknown or stops are not in travel order.
-
     """
     arcs = tuple(int(a) for a in arcs)
     if not graph.is_route(arcs):
@@ -146,7 +144,6 @@ class PathSet:
         Names of the stations.
     paths
         Its paths; doubles (by key) are dropped.
-
     """
 
     def __init__(
