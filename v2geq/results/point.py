@@ -27,7 +27,7 @@ from v2geq.results.uniqueness import uniqueness as uniqueness_table
 from v2geq.results.warnings import warnings_of
 from v2geq.scenario import Scenario
 from v2geq.solvers.protocol import Iteration, Status
-from v2geq.trips.restore import restored
+from v2geq.trips.restore import restored, unusable
 from v2geq.trips.traffic import traffic
 
 if TYPE_CHECKING:
@@ -205,14 +205,10 @@ class Point:
         try:
             z = coupled.mcp.join(saved.z)
         except DataError as error:
-            raise DataError(
-                f"strategies do not fit the case: {error}",
-                where=where,
-                advice="solve and save again",
-            ) from error
+            raise unusable(f"strategies do not fit the case: {error}", where) from error
         if not np.isfinite(z).all():
             worst = coupled.mcp.describe(int(np.argmin(np.isfinite(z))))
-            raise DataError(f"{worst} is not finite", where=where, advice="solve and save again")
+            raise unusable(f"{worst} is not finite", where)
         seconds = dict(saved.seconds)
         rounds = int(seconds.pop("rounds", 1))
         edited = tuple(store.differences(saved.tables, tables(coupled, coupled.mcp.split(z))))

@@ -26,6 +26,7 @@ from v2geq.files import check_result, read_bytes, write_files
 from v2geq.market.own import NOBODY, Own, own_from_document, own_to_document
 from v2geq.results.vet import MOST_UNFOLDED, opens
 from v2geq.solvers.protocol import Iteration, Status
+from v2geq.trips.restore import unusable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 FORMAT = "v2geq equilibrium 1"
 _TEXTS = ("scenario", "status", "case", "changes", "log", "seconds")
-_AGAIN = "solve and save again"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _TEXT_BYTES = 16  # of a text's reference in the file
 
@@ -142,15 +142,15 @@ def read(path: Path) -> Saved:
         changes = {str(name): value for name, value in parts["changes"].items()}
         seconds = {str(name): _finite(value) for name, value in parts["seconds"].items()}
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise DataError(
-            f"the file's log, changes or seconds are damaged ({error})", where=where, advice=_AGAIN
+        raise unusable(
+            f"the file's log, changes or seconds are damaged ({error})", where
         ) from error
     try:
         case = case_from_document(parts["case"])
         with_parameters(case, changes)
     except DataError as error:
-        raise DataError(
-            f"the case or its changes in the file are damaged ({error})", where=where, advice=_AGAIN
+        raise unusable(
+            f"the case or its changes in the file are damaged ({error})", where
         ) from error
     if texts["scenario"] not in case.scenarios:
         raise _damaged("scenario", where)
@@ -160,7 +160,7 @@ def read(path: Path) -> Saved:
         try:
             own = own_from_document(_json(stated, "players", where))
         except DataError as error:
-            raise DataError(str(error), where=where, advice=_AGAIN) from error
+            raise unusable(str(error), where) from error
     z: dict[str, FloatArray] = {}
     paths: dict[str, dict[str, np.ndarray]] = {}
     internal = []
@@ -211,7 +211,7 @@ def _open(path: Path) -> xr.Dataset:
             "no such file", where=where, advice="give the path of a saved .nc file"
         ) from None
     if not raw:
-        raise DataError("the file is empty", where=where, advice=_AGAIN)
+        raise unusable("the file is empty", where)
     try:
         if not raw.startswith(_SIGNATURE):
             raise ValueError("not HDF5")
@@ -222,9 +222,7 @@ def _open(path: Path) -> xr.Dataset:
             content = NetCDF4DataStore(file)  # type: ignore[no-untyped-call]
             return xr.open_dataset(content).load()
     except _UNREADABLE as error:
-        raise DataError(
-            "not a readable NetCDF file, or cut short", where=where, advice=_AGAIN
-        ) from error
+        raise unusable("not a readable NetCDF file, or cut short", where) from error
 
 
 def _check_declared(file: Any, size: int, where: str) -> None:
@@ -240,9 +238,7 @@ def _check_declared(file: Any, size: int, where: str) -> None:
         cells = max(math.prod(variable.shape), math.prod(chunk) if isinstance(chunk, list) else 0)
         total += cells * (np.dtype(variable.dtype).itemsize if number else _TEXT_BYTES)
     if total > MOST_UNFOLDED * size:
-        raise DataError(
-            f"declares {total:.3g} bytes of data in a file of {size:,}", where=where, advice=_AGAIN
-        )
+        raise unusable(f"declares {total:.3g} bytes of data in a file of {size:,}", where)
 
 
 def _text(attrs: Mapping[str, Any], name: str, where: str) -> str:
@@ -256,9 +252,7 @@ def _json(texts: Mapping[str, str], name: str, where: str) -> Any:
     try:
         return json.loads(texts[name])
     except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"the file's {name} is damaged ({error})", where=where, advice=_AGAIN
-        ) from error
+        raise unusable(f"the file's {name} is damaged ({error})", where) from error
 
 
 def _iteration(entry: Mapping[str, Any]) -> Iteration:
@@ -274,7 +268,7 @@ def _finite(value: Any) -> float:
 
 
 def _damaged(name: str, where: str) -> DataError:
-    return DataError(f"the file's {name} is missing or damaged", where=where, advice=_AGAIN)
+    return unusable(f"the file's {name} is missing or damaged", where)
 
 
 def _numbers(variable: xr.DataArray, name: str, where: str) -> np.ndarray:

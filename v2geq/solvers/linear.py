@@ -39,14 +39,9 @@ class PatternLU:
     def factor(self, a: sp.csc_array) -> None:
         """Factorise `a`; raises RuntimeError where it is exactly singular."""
         self.factorisations += 1
-        options = {"SymmetricMode": True}
+        how = {"diag_pivot_thresh": self.pivot_threshold, "options": {"SymmetricMode": True}}
         if self._gather is None:
-            probe = splu(
-                a,
-                permc_spec="MMD_AT_PLUS_A",
-                diag_pivot_thresh=self.pivot_threshold,
-                options=options,
-            )
+            probe = splu(a, permc_spec="MMD_AT_PLUS_A", **how)
             n = a.shape[0]
             self._order = np.argsort(probe.perm_c)
             marked = sp.csc_array((np.arange(1, a.nnz + 1), a.indices, a.indptr), shape=(n, n))
@@ -55,12 +50,7 @@ class PatternLU:
             self._gather = permuted.data - 1
             self._indices, self._indptr = permuted.indices, permuted.indptr
         permuted = sp.csc_array((a.data[self._gather], self._indices, self._indptr), shape=a.shape)
-        self._lu = splu(
-            permuted,
-            permc_spec="NATURAL",
-            diag_pivot_thresh=self.pivot_threshold,
-            options=options,
-        )
+        self._lu = splu(permuted, permc_spec="NATURAL", **how)
 
     def solve(self, b: FloatArray) -> FloatArray:
         """Solve with the last factorised matrix."""
