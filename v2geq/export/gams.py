@@ -199,8 +199,9 @@ class _Model:
         for formula in formulas(len(row.block)):
             covered[formula.positions] += 1
             number = sum(len(r.nonlinear) for r in self.rows) + 1
+            shape = formula.positions.shape
             parameters = {
-                name: (self._name(f"c{number}_{_identifier(name)}"), _full(values, formula))
+                name: (self._name(f"c{number}_{_identifier(name)}"), np.broadcast_to(values, shape))
                 for name, values in formula.parameters.items()
             }
             every = len(formula.positions) == len(row.block)
@@ -219,10 +220,6 @@ class _Model:
 
 
 _TOTAL = "total_"
-
-
-def _full(values: FloatArray, formula: Formula) -> FloatArray:
-    return np.broadcast_to(np.asarray(values, dtype=float), formula.positions.shape)
 
 
 def _gradient(formula: Formula, cournot: bool) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import PowerNorm
@@ -78,19 +78,10 @@ class AssignmentPlots(Figures):
                 label="Share of these vehicles (-)",
             )
             for start, end in arc_lines(road, place)[road.arcs.index.isin(arcs)]:
-                arrow = FancyArrowPatch(
-                    0.6 * start + 0.4 * end,
-                    0.4 * start + 0.6 * end,
-                    arrowstyle="-|>",
-                    mutation_scale=9,
-                    shrinkA=0,
-                    shrinkB=0,
-                    facecolor=INK,
-                    edgecolor="white",
-                    linewidth=0.4,
-                    zorder=7,
-                )
-                axes.add_patch(arrow)
+                look: Any = {"facecolor": INK, "edgecolor": "white", "linewidth": 0.4, "zorder": 7}
+                shape: Any = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0}
+                tail, head = 0.6 * start + 0.4 * end, 0.4 * start + 0.6 * end
+                axes.add_patch(FancyArrowPatch(tail, head, **shape, **look))
             most = draw_pies(axes, place, nodes, starting, ending, 0.07 * width_mm, ENDS)
             joint = " or " if how == "any" else " and "
             first, second = (

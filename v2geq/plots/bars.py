@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -28,15 +28,8 @@ def bar(
 ) -> None:
     """One bar, or one part of a stacked bar; nothing for a height of zero."""
     if height != 0:
-        axes.bar(
-            x,
-            height,
-            BAR,
-            bottom=bottom,
-            color=fill(quantity, v2g),
-            edgecolor=edge(quantity),
-            linewidth=0.5,
-        )
+        colours: Any = {"color": fill(quantity, v2g), "edgecolor": edge(quantity)}
+        axes.bar(x, height, BAR, bottom=bottom, linewidth=0.5, **colours)
 
 
 def value_label(
@@ -78,16 +71,8 @@ def label_pairs(axes: Axes, labels: Sequence[tuple[float, float, str]]) -> None:
 
 def range_mark(axes: Axes, x: float, low: float, high: float) -> None:
     """Whisker from `low` to `high`."""
-    axes.errorbar(
-        x,
-        (low + high) / 2,
-        yerr=(high - low) / 2,
-        color=INK,
-        linewidth=0.6,
-        capsize=1.6,
-        capthick=0.6,
-        zorder=4,
-    )
+    look: Any = {"color": INK, "linewidth": 0.6, "capsize": 1.6, "capthick": 0.6, "zorder": 4}
+    axes.errorbar(x, (low + high) / 2, yerr=(high - low) / 2, **look)
 
 
 def scenario_axis(axes: Axes, scenarios: Sequence[str], states: bool = True) -> None:

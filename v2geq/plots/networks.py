@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -60,19 +60,9 @@ def _couple(figure: Figure, left: Axes, right: Axes, eq: Point) -> None:
     buses = bus_positions(eq.scenario.case.feeder.buses)
     for name, row in eq.scenario.stations.iterrows():
         node, bus = nodes[str(row["road_node"])], buses[str(row["bus"])]
-        link = ConnectionPatch(
-            node,
-            bus,
-            "data",
-            "data",
-            axesA=left,
-            axesB=right,
-            color="#56708A",
-            linewidth=0.6,
-            linestyle=(0, (4, 2)),
-            # behind both networks
-            zorder=-1,
-        )
+        # behind both networks
+        look: Any = {"color": "#56708A", "linewidth": 0.6, "linestyle": (0, (4, 2)), "zorder": -1}
+        link = ConnectionPatch(node, bus, "data", "data", axesA=left, axesB=right, **look)
         link.set_in_layout(False)
         figure.add_artist(link)
         right.scatter(

@@ -69,8 +69,7 @@ def prices(
         columns = count if wide else 2
         rows = -(-count // columns)
         figure = new_figure(width_mm, (60 if wide else 46 * rows) + 4)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        panels = list(grid.flat)
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes in panels[count:]:
             axes.remove()
         low = min(float(table["dlmp"].min()), voll) / 2.5
@@ -95,9 +94,8 @@ def prices(
             else:
                 axes.tick_params(labelleft=False)
             panel_letter(axes, "abcdefgh"[i], scenario)
-            axes.set_xlabel(
-                "Load buses, lowest DLMP first" if order == "value" else "Load buses, feeder order"
-            )
+            first = "lowest DLMP first" if order == "value" else "feeder order"
+            axes.set_xlabel(f"Load buses, {first}")
         _shed_panel(panels[count - 1], runs, "abcdefgh"[count - 1])
         marks = {text: _marker(v2g) for v2g, text in STATES.items()}
         handles = [Line2D([], [], linestyle="none", label=k, **m) for k, m in marks.items()]
@@ -117,18 +115,13 @@ def _price_panel(axes: Axes, table: pd.DataFrame, scenario: str, order: str) -> 
         if not len(part):
             continue
         values = np.sort(part["dlmp"].to_numpy()) if order == "value" else part["dlmp"].to_numpy()
-        axes.plot(
-            np.arange(1, len(values) + 1),
-            values,
-            linestyle="none",
-            zorder=3 if v2g else 2.5,
-            clip_on=False,
-            **_marker(v2g),
-        )
+        places, above = np.arange(1, len(values) + 1), 3 if v2g else 2.5
+        dots: Any = {"linestyle": "none", "zorder": above, "clip_on": False}
+        axes.plot(places, values, **dots, **_marker(v2g))
         tops.append(float(values.max()))
     note(
         axes,
-        "highest " + " → ".join(_price(top) for top in tops),
+        "highest " + " → ".join(f"{top:.3g}" for top in tops),
         (1.0, 0.0),
         (0, 2),
         where="axes fraction",
@@ -146,10 +139,6 @@ def _marker(v2g: bool) -> dict[str, Any]:
         "markeredgecolor": INK if v2g else mix(INK, 0.45),
         "markeredgewidth": 0.0 if v2g else 0.4,
     }
-
-
-def _price(value: float) -> str:
-    return f"{value:.3g}"
 
 
 def _shed_panel(axes: Axes, runs: Runs, letter: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -70,14 +70,8 @@ def _share_panel(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
                 top = max(top, high)
         labels.append((x, top, number(visit, 1)))
         if discharge > 8:
-            bars.value_label(
-                axes,
-                x,
-                discharge / 2,
-                number(discharge),
-                middle=True,
-                colour="white",
-            )
+            text = number(discharge)
+            bars.value_label(axes, x, discharge / 2, text, middle=True, colour="white")
     bars.label_pairs(axes, labels)
     bars.scenario_axis(axes, runs.scenarios, states=False)
     bars.value_axis(axes, "EV trips that use a station (%)", headroom=0.03)
@@ -113,16 +107,11 @@ def _dwell_panel(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
             bars.no_run(axes, x, "none")
             continue
         ends.setdefault(round(x), []).append((x, hours))
-        axes.plot(
-            x,
-            hours,
-            marker="o",
-            markersize=5,
-            markerfacecolor=fill("waiting", v2g),
-            markeredgecolor=edge("waiting"),
-            markeredgewidth=0.6,
-            zorder=3,
-        )
+        colours: Any = {
+            "markerfacecolor": fill("waiting", v2g),
+            "markeredgecolor": edge("waiting"),
+        }
+        axes.plot(x, hours, marker="o", markersize=5, markeredgewidth=0.6, zorder=3, **colours)
     for points in ends.values():
         axes.plot(*zip(*points, strict=True), color=MUTED, linewidth=0.6, zorder=2)
         upper = max(points, key=lambda p: p[1])

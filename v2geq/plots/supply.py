@@ -74,16 +74,8 @@ def _supply_bars(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
             total += height
         shed = row["load_shed_kw"]
         if shed > 0.5:
-            axes.bar(
-                x,
-                shed,
-                bars.BAR,
-                bottom=total,
-                facecolor="white",
-                edgecolor=COLOURS["shed"],
-                hatch="/////",
-                linewidth=0.6,
-            )
+            empty: Any = {"facecolor": "white", "edgecolor": COLOURS["shed"], "hatch": "/////"}
+            axes.bar(x, shed, bars.BAR, bottom=total, linewidth=0.6, **empty)
             bars.value_label(axes, x, total + shed, number(shed))
     bars.scenario_axis(axes, runs.scenarios)
     bars.value_axis(axes, "Power (kW)", headroom=0.05)

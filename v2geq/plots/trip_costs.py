@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -88,11 +88,10 @@ def trip_costs(
     rows = -(-len(keys) // columns)
     with style():
         figure = new_figure(width_mm, rows * (16 + 3.0 * pairs) + (2 if wide else 10))
-        grid = figure.subplots(rows, columns, squeeze=False)
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         if not wide and len(keys) > columns:
             # states in rows, scenarios in columns
             keys = [k for v2g in STATES for k in keys if k[1] == v2g]
-        panels = list(grid.flat)
         for axes in panels[len(keys) :]:
             axes.remove()
         for i, (axes, key) in enumerate(zip(panels, keys, strict=False)):
@@ -149,17 +148,9 @@ def _stack(
             part_of_bar.set_in_layout(False)
         right += np.maximum(size, 0.0)
         left += np.minimum(size, 0.0)
-    axes.plot(
-        part["total_usd"],
-        places,
-        linestyle="none",
-        marker="o",
-        markersize=2.2,
-        color=INK,
-        markeredgecolor="white",
-        markeredgewidth=0.3,
-        zorder=4,
-    )
+    dots: Any = {"linestyle": "none", "marker": "o", "markersize": 2.2, "color": INK}
+    edge: Any = {"markeredgecolor": "white", "markeredgewidth": 0.3}
+    axes.plot(part["total_usd"], places, **dots, **edge, zorder=4)
     axes.axvline(0.0, color=INK, linewidth=0.6, zorder=3)
     classes = part.index.get_level_values("class")
     several = len(set(classes)) > 1
