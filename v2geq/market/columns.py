@@ -29,9 +29,8 @@ def by_paths(coupled: Coupled, z: FloatArray) -> tuple[Coupled, FloatArray]:
 def borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> Traffic:
     """`roads` with the paths another equilibrium uses, where roads and stations are the same."""
     theirs = source.traffic
-    if theirs.graph.arcs != roads.graph.arcs or list(source.scenario.stations.index) != list(
-        scenario.stations.index
-    ):
+    stations, others = (list(s.stations.index) for s in (scenario, source.scenario))
+    if theirs.graph.arcs != roads.graph.arcs or stations != others:
         return roads
     borrowed = {}
     for name in roads.paths:
@@ -40,11 +39,8 @@ def borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> Traffic
         used = theirs.paths[name].paths
         if roads.classes[name].kind == "ev":
             rules = roads.rules(name)
-            again = [
-                make_path(roads.graph, rules, *p.key)
-                for p in used
-                if name in roads.sellers or DISCHARGE not in p.pattern
-            ]
+            may = [p for p in used if name in roads.sellers or DISCHARGE not in p.pattern]
+            again = (make_path(roads.graph, rules, *p.key) for p in may)
             used = tuple(p for p in again if p is not None)
         borrowed[name] = used
     return roads.with_paths(borrowed)

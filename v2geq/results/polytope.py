@@ -167,16 +167,8 @@ def strategies(mcp: MCP, z: FloatArray) -> tuple[Polytope, BoolArray]:
     column = mcp.scale[entries]
     low = np.minimum((mcp.lower[entries] - z[entries]) / column, 0.0)
     high = np.maximum((mcp.upper[entries] - z[entries]) / column, 0.0)
-    polytope = Polytope(
-        entries,
-        column,
-        _scaled(mcp, equal, entries),
-        _scaled(mcp, slack, entries),
-        np.maximum(f[slack], 0.0),
-        low,
-        high,
-    )
-    return polytope, strict
+    rows = _scaled(mcp, equal, entries), _scaled(mcp, slack, entries)
+    return Polytope(entries, column, *rows, np.maximum(f[slack], 0.0), low, high), strict
 
 
 def strictly_convex(mcp: MCP, z: FloatArray) -> BoolArray:

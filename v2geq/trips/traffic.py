@@ -307,8 +307,8 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
     where = {n: i for i, n in enumerate(graph.nodes)}
     station_node = np.array([where[n] for n in scenario.stations["road_node"]], dtype=np.int64)
     names = list(scenario.stations.index)
-    sells = {name: kind.kind == "ev" and kind.v2g for name, kind in case.drivers.items()}
-    sellers = frozenset(name for name, own in sells.items() if own and scenario.v2g)
+    may_sell = {name: kind.kind == "ev" and kind.v2g for name, kind in case.drivers.items()}
+    sellers = frozenset(name for name, may in may_sell.items() if may and scenario.v2g)
     exact = case.paths.method == "exact"
     demand: dict[str, FloatArray] = {}
     pairs: dict[str, IntArray] = {}
@@ -320,18 +320,17 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
         pairs[name] = graph.pairs(table)
         demand[name] = table["trips_veh_h"].to_numpy(dtype=float)
         od = [(int(o), int(d)) for o, d in pairs[name]]
+        listed, settings = first_paths and not exact, case.paths
+        first = []
         if kind.kind == "ev":
-            rules = EnergyRules.from_class(kind)
-            first = []
-            if exact or not first_paths:
-                require_feasible(graph, rules, od, station_node)
+            rules, routes = EnergyRules.from_class(kind), settings.base_routes_ev
+            if listed:
+                sells = name in sellers
+                first = enumerate_paths(graph, rules, od, station_node, routes, sells)
             else:
-                first = enumerate_paths(
-                    graph, rules, od, station_node, case.paths.base_routes_ev, name in sellers
-                )
-        else:
-            wanted = first_paths and not exact
-            first = enumerate_routes(graph, od, case.paths.base_routes_fv) if wanted else []
+                require_feasible(graph, rules, od, station_node)
+        elif listed:
+            first = enumerate_routes(graph, od, settings.base_routes_fv)
         if kind.kind == "ev" and first_paths and case.paths.form == "legs":
             legs[name] = LegSet(graph, EnergyRules.from_class(kind), pairs[name], names)
             paths[name] = legs[name].routes
@@ -342,6 +341,8 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
     apart = scenario.v2g and case.station_settings.queue == "direction"
     one = np.arange(len(names), dtype=np.int64)
     twice = 2 if apart else 1
+    both = tuple((n, w) for w in ("charge", "discharge") for n in names)
+    queues = both if apart else tuple((n,) for n in names)
 
     def by_queue(charge: str, discharge: str) -> FloatArray:
         columns = [stations[charge], stations[discharge]][:twice]
@@ -356,9 +357,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
         station_node,
         stations["charger_power_kw"].to_numpy(dtype=float),
         np.stack([one, one + (twice - 1) * len(names)]),
-        tuple((n, w) for w in ("charge", "discharge") for n in names)
-        if apart
-        else tuple((n,) for n in names),
+        queues,
         TravelTime.from_road(case.road),
         arc_tolls(case.road),
         QueueTime(
