@@ -47,10 +47,8 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         legs, wanted = traffic.legs.get(name), demand
         if legs is not None:
             wanted = legs.plan_incidence @ _evenly(legs.od_incidence, demand)
-        begin, on_leg = (
-            _evenly(paths.od_incidence, wanted),
-            f"flow of class {name} on a route of a leg",
-        )
+        begin = _evenly(paths.od_incidence, wanted)
+        on_leg = f"flow of class {name} on a route of a leg"
         flow = p.variable(
             f"flow_{name}" if legs is None else f"route_{name}",
             "path",

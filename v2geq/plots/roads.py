@@ -293,9 +293,6 @@ def draw_pies(
     return most
 
 
-EDGE: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.4, "zorder": 4.0, "clip_on": False}
-
-
 def pie(axes: Axes, at: Place, radius: float, turn: float, colours: tuple[str, str]) -> None:
     """First colour from the top anticlockwise to angle `turn`, then the second; radius, points."""
     figure = axes.figure
@@ -307,9 +304,9 @@ def pie(axes: Axes, at: Place, radius: float, turn: float, colours: tuple[str, s
     )
     for colour, start, end in zip(colours, (90.0, turn), (turn, 450.0), strict=True):
         if end - start > 0.5:
-            axes.add_artist(
-                Wedge((0.0, 0.0), radius, start, end, transform=where, facecolor=colour, **EDGE)
-            )
+            look: Any = {"edgecolor": "white", "linewidth": 0.4, "zorder": 4.0, "clip_on": False}
+            at_zero = {"transform": where, "facecolor": colour, **look}
+            axes.add_artist(Wedge((0.0, 0.0), radius, start, end, **at_zero))
 
 
 def pie_handles(most: float) -> list[Patch]:

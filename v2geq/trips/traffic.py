@@ -309,7 +309,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
     names = list(scenario.stations.index)
     may_sell = {name: kind.kind == "ev" and kind.v2g for name, kind in case.drivers.items()}
     sellers = frozenset(name for name, may in may_sell.items() if may and scenario.v2g)
-    exact = case.paths.method == "exact"
+    listed = first_paths and case.paths.method != "exact"
     demand: dict[str, FloatArray] = {}
     pairs: dict[str, IntArray] = {}
     paths: dict[str, PathSet] = {}
@@ -320,22 +320,20 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
         pairs[name] = graph.pairs(table)
         demand[name] = table["trips_veh_h"].to_numpy(dtype=float)
         od = [(int(o), int(d)) for o, d in pairs[name]]
-        listed, settings = first_paths and not exact, case.paths
         first = []
         if kind.kind == "ev":
-            rules, routes = EnergyRules.from_class(kind), settings.base_routes_ev
+            rules, routes = EnergyRules.from_class(kind), case.paths.base_routes_ev
             if listed:
                 sells = name in sellers
                 first = enumerate_paths(graph, rules, od, station_node, routes, sells)
             else:
                 require_feasible(graph, rules, od, station_node)
+            if first_paths and case.paths.form == "legs":
+                legs[name] = LegSet(graph, rules, pairs[name], names)
         elif listed:
-            first = enumerate_routes(graph, od, settings.base_routes_fv)
-        if kind.kind == "ev" and first_paths and case.paths.form == "legs":
-            legs[name] = LegSet(graph, EnergyRules.from_class(kind), pairs[name], names)
-            paths[name] = legs[name].routes
-        else:
-            paths[name] = PathSet(graph, len(od), names, first)
+            first = enumerate_routes(graph, od, case.paths.base_routes_fv)
+        own = legs.get(name)
+        paths[name] = PathSet(graph, len(od), names, first) if own is None else own.routes
     stations = scenario.stations
     # without V2G nobody waits to discharge
     apart = scenario.v2g and case.station_settings.queue == "direction"
