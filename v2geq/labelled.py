@@ -33,8 +33,23 @@ class Labelled(NamedTuple):
     fill: float = 0.0
 
 
+def whole(
+    name: str,
+    dims: tuple[str, ...],
+    block: str,
+    values: Mapping[str, Any],
+    unit: str,
+    meaning: str,
+    labels: tuple[tuple[str, ...], ...] | None = None,
+    fill: float = 0.0,
+) -> Labelled:
+    """A block of the problem that is a result as it stands."""
+    here, parts = values[block], {block: eye(len(values[block]))}
+    return Labelled(name, dims, here if dims else here[0], unit, meaning, labels, parts, fill)
+
+
 def eye(n: int) -> sp.csr_array:
-    """A block that is a result as it stands."""
+    """(n, n) identity."""
     return sp.eye_array(n, format="csr")
 
 

@@ -61,7 +61,7 @@ def test_rating_polygon_rows() -> None:
     program = Program("dso", 1.0)
     names = ("l1", "l2", "l3")
     flows = [program.variable(n, ("line",), names, unit="kW", scale=1.0) for n in ("p", "q")]
-    Polygon(KVA, 4).state(program, *flows, scale=1.0)
+    Polygon(KVA, 4).state(program, *flows)
     (rows,) = program.constraints
     left = sum(rows.terms[v] @ x for v, x in zip(flows, (P, Q), strict=True)) - rows.rhs
     assert rows.labels[4:6] == (("l2", "0"), ("l2", "1"))

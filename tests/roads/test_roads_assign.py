@@ -17,7 +17,7 @@ from v2geq.analysis.validation import best_known_sioux_falls, braess
 from v2geq.data.model.road import RoadNetwork
 from v2geq.data.readers.folders import networks_folder
 from v2geq.data.readers.road import read_road
-from v2geq.roads.assign import _empty_pool, _pool_of
+from v2geq.roads.assign import _pool_of
 from v2geq.roads.graph import Graph
 from v2geq.roads.kernels import assignment as kernels
 from v2geq.roads.kernels.delay import times_and_slopes
@@ -159,7 +159,8 @@ def test_times_and_slopes_follow_every_step() -> None:
     problem = AssignmentProblem.build(
         road, {"truck": vg.UserClass(random_trips(rng), 20.0, pce=2.5)}
     )
-    pool, state = _empty_pool(problem), problem.state
+    pairs = problem.demand.trips.size
+    pool, state = kernels.reserved(pairs, 2 * pairs, 32 * pairs), problem.state
     order = np.full((problem.trips.source.size, 8), -1, dtype=np.int32)
     for sweeps in (0, 1, 3):
         work = (problem.roads, problem.trips, problem.delay, pool, state, order)
@@ -415,7 +416,7 @@ def test_one_newton_step_meets_linear_times() -> None:
     road = make_road({"a-b": linear, "a-m": wide, "m-b": {"free_flow_min": 0.0}})
     truck = vg.UserClass(make_trips({("a", "b"): 10}), pce=2.5)
     problem = AssignmentProblem.build(road, {"truck": truck})
-    pool, order = _empty_pool(problem), np.full((1, 3), -1, dtype=np.int32)
+    pool, order = kernels.reserved(1, 2, 32), np.full((1, 3), -1, dtype=np.int32)
     for _ in range(2):
         work = (problem.roads, problem.trips, problem.delay, pool, problem.state, order)
         pool, *_ = kernels.improve(*work, 0, 0.0)

@@ -175,10 +175,8 @@ def _explain_price(eq: Point, bus: str) -> Explanation:
         )
     table = eq.coupled.grid.way(eq.values, bus, eq.values["wheeling_price"])
     at = scenario.bus_position[bus]
-    fee, energy = (
-        float(eq.values["wheeling_price"][at]),
-        float(eq.data["energy_price"].sel(bus=bus)),
-    )
+    fee = float(eq.values["wheeling_price"][at])
+    energy = float(eq.data["energy_price"].sel(bus=bus))
     parts = [
         f"Bus {bus}: energy is worth {fee + energy:.4f} $/kWh, of which {energy:.4f} is the energy "
         f"price of the load serving entities and {round(fee, 4) + 0.0:.4f} the wheeling fee from "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -95,6 +96,32 @@ def _can_bind(
     return can_bind
 
 
+def stacked(rows: Rows, low: FloatArray, high: FloatArray) -> tuple[Any, FloatArray, int]:
+    """Rows and bounds as Clarabel takes them, A x + s = b: equations, then s >= 0; how many those.
+
+    Equations of the rows come first, then fixed entries; inequalities of the rows before bounds.
+    """
+    fixed = high - low <= 0
+    has_low, has_high = np.isfinite(low) & ~fixed, np.isfinite(high) & ~fixed
+    eye = sp.eye_array(len(low), format="csr")
+    matrix = sp.vstack(
+        [rows.equal, eye[fixed], -rows.least, -eye[has_low], eye[has_high]], format="csc"
+    )
+    b = [rows.equal_b, low[fixed], -rows.least_b, -low[has_low], high[has_high]]
+    return matrix, np.concatenate(b), len(rows.equal_b) + int(fixed.sum())
+
+
+def clarabel_settings(tolerance: float, step: float) -> Any:
+    """Quiet settings with one tolerance for gaps and feasibility, and a share of longest steps."""
+    import clarabel
+
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
+    settings.max_step_fraction = step
+    return settings
+
+
 def quadratic_program(
     hessian: FloatArray,
     linear: FloatArray,
@@ -113,23 +140,14 @@ def quadratic_program(
     """
     import clarabel
 
-    fixed = high - low <= 0
-    has_low, has_high = np.isfinite(low) & ~fixed, np.isfinite(high) & ~fixed
-    eye = sp.eye_array(len(low), format="csr")
     counts = _can_bind(rows.least, rows.least_b, low, high)
-    least, least_b = rows.least[counts], rows.least_b[counts]
-    matrix = sp.csc_matrix(
-        sp.vstack([rows.equal, eye[fixed], -least, -eye[has_low], eye[has_high]], format="csc")
-    )
-    b = np.concatenate([rows.equal_b, low[fixed], -least_b, -low[has_low], high[has_high]])
-    equalities = len(rows.equal_b) + int(fixed.sum())
+    binding = replace(rows, least=rows.least[counts], least_b=rows.least_b[counts])
+    matrix, b, equalities = stacked(binding, low, high)
+    matrix = sp.csc_matrix(matrix)
     cones = [clarabel.ZeroConeT(equalities), clarabel.NonnegativeConeT(len(b) - equalities)]
     quadratic = sp.csc_matrix(sp.diags_array(hessian))
     for step, regularization in ATTEMPTS:
-        settings = clarabel.DefaultSettings()
-        settings.verbose = False
-        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
-        settings.max_step_fraction = step
+        settings = clarabel_settings(1e-10, step)
         settings.static_regularization_constant = regularization
         solution = clarabel.DefaultSolver(quadratic, linear, matrix, b, cones, settings).solve()
         if str(solution.status) in ("Solved", "AlmostSolved"):

@@ -67,15 +67,10 @@ _DRIVERS: Mapping[str, Mapping[str, Any]] = {
     "fv": {"kind": "fv", "value_of_time": 15.0, "trips": "fv_trips.csv"},
 }
 
-_SCENARIOS: Mapping[str, Mapping[str, Any]] = {
-    "base": {"load_factor": 1.0, "outages": [], "reactive_sources": {}, "set": {}},
-    "peak": {"load_factor": 1.6, "outages": [], "reactive_sources": {}, "set": {}},
-    "island": {
-        "load_factor": 1.0,
-        "outages": ["l3"],
-        "reactive_sources": {"b5": 400.0},
-        "set": {},
-    },
+_SCENARIOS = {
+    "base": ScenarioData(),
+    "peak": ScenarioData(load_factor=1.6),
+    "island": ScenarioData(outages=("l3",), reactive_sources={"b5": 400.0}),
 }
 
 _FEEDER: Mapping[str, _Rows] = {
@@ -138,17 +133,9 @@ _TRIP_TABLES: Mapping[str, _Rows] = {
 }
 
 _FILES = {
-    "buses": "feeder/buses.csv",
-    "branches": "feeder/branches.csv",
-    "loads": "feeder/loads.csv",
-    "capacitors": "feeder/capacitors.csv",
-    "nodes": "road/nodes.csv",
-    "arcs": "road/arcs.csv",
-    "stations": "stations.csv",
-    "lses": "lses.csv",
-    "generators": "generators.csv",
-    "ev_trips": "ev_trips.csv",
-    "fv_trips": "fv_trips.csv",
+    **{name: f"feeder/{name}.csv" for name in _FEEDER},
+    **{name: f"road/{name}.csv" for name in _ROAD},
+    **{name: f"{name}.csv" for name in (*_TABLES, *_TRIP_TABLES)},
 }
 _WORDS = {
     "buses": "Buses of the feeder; `x`, `y` only place them in pictures.",
@@ -235,8 +222,7 @@ def _csv(schema: TableSchema, rows: _Rows) -> str:
     return out.getvalue()
 
 
-# ---------------------------------------------------------------------------------------------
-# case.toml
+# -- case.toml -------------------------------------------------------------------------------------
 
 
 def _case_toml(name: str) -> str:
@@ -264,7 +250,7 @@ def _case_toml(name: str) -> str:
         lines += _settings(DriverClass, driver, skip)
     for key, scenario in _SCENARIOS.items():
         lines += ["", *(_summary(ScenarioData) if key == "base" else []), f"[scenario.{key}]"]
-        for setting, value in scenario.items():
+        for setting, value in vars(scenario).items():
             comment = _comment(ScenarioData, setting)
             lines += comment if key == "base" else []
             lines.append(f"{setting} = {_value(value)}")

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from importlib import import_module
+from operator import add, mul, truediv
 from pathlib import Path
-from typing import Any, Protocol, TextIO, TypeVar
+from typing import Any, TextIO
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,23 +22,10 @@ import scipy.sparse as sp
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.errors import ConvergenceError, DataError
 from v2geq.files import as_path, write_files
+from v2geq.mcp import parse as language
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.block import Block
 from v2geq.mcp.curves import Formula
-from v2geq.mcp.parse import (
-    ABS,
-    ADD,
-    EXP,
-    LOG,
-    MAX,
-    MULTIPLY,
-    NAME,
-    NUMBER,
-    POWER,
-    RAISE,
-    Code,
-    parse,
-)
 from v2geq.mcp.terms import CournotRevenue, SeparableCost
 
 GAMSPY = "1.29.1"
@@ -46,9 +34,6 @@ SYMBOL_LENGTH, LABEL_LENGTH, TEXT_LENGTH = 63, 63, 255
 """Limits of GAMS on identifiers, set elements and explanatory texts."""
 TOLERANCE = 1e-9
 """Convergence tolerance given to PATH, which works in the scaled units of the problem."""
-
-T = TypeVar("T")
-
 
 # -- names -----------------------------------------------------------------------------------------
 
@@ -126,7 +111,6 @@ class _Nonlinear:
     gradient: Any
     """sympy expression in the variable, `total` and the parameters."""
     variable: str
-    total: str
     rivals: tuple[Block, ...]
     parameters: Mapping[str, tuple[str, FloatArray]]
     """Formula's own name -> (GAMS name, values at `positions`)."""
@@ -215,8 +199,9 @@ class _Model:
         for formula in formulas(len(row.block)):
             covered[formula.positions] += 1
             number = sum(len(r.nonlinear) for r in self.rows) + 1
+            shape = formula.positions.shape
             parameters = {
-                name: (self._name(f"c{number}_{_identifier(name)}"), _full(values, formula))
+                name: (self._name(f"c{number}_{_identifier(name)}"), np.broadcast_to(values, shape))
                 for name, values in formula.parameters.items()
             }
             every = len(formula.positions) == len(row.block)
@@ -226,7 +211,6 @@ class _Model:
                     formula.positions,
                     _gradient(formula, isinstance(cost, CournotRevenue)),
                     formula.variable,
-                    _TOTAL,
                     rivals,
                     parameters,
                 )
@@ -238,10 +222,6 @@ class _Model:
 _TOTAL = "total_"
 
 
-def _full(values: FloatArray, formula: Formula) -> FloatArray:
-    return np.broadcast_to(np.asarray(values, dtype=float), formula.positions.shape)
-
-
 def _gradient(formula: Formula, cournot: bool) -> Any:
     """Marginal cost: the first derivative, or the loss of Cournot revenue at total sales."""
     import sympy
@@ -250,7 +230,7 @@ def _gradient(formula: Formula, cournot: bool) -> Any:
     x = names[formula.variable]
 
     def read(text: str) -> Any:
-        return _symbolic(parse(text, tuple(names), own=True), names)
+        return _symbolic(language.parse(text, tuple(names), own=True), names)
 
     first = read(formula.first) if formula.first else sympy.diff(read(formula.value), x)
     if not cournot:
@@ -259,7 +239,7 @@ def _gradient(formula: Formula, cournot: bool) -> Any:
     return -read(formula.value).subs(x, total) - first.subs(x, total) * x
 
 
-def _symbolic(code: Code, names: Mapping[str, Any]) -> Any:
+def _symbolic(code: language.Code, names: Mapping[str, Any]) -> Any:
     """sympy expression of a formula; numbers stay doubles, so that powers of them stay small."""
     import sympy
 
@@ -267,20 +247,15 @@ def _symbolic(code: Code, names: Mapping[str, Any]) -> Any:
         small = abs(value) <= 1000.0 and value.is_integer()
         return sympy.Integer(int(value)) if small else sympy.Float(value)
 
-    one = {EXP: sympy.exp, LOG: sympy.log, ABS: sympy.Abs}
-    two = {
-        ADD: lambda a, b: a + b,
-        MULTIPLY: lambda a, b: a * b,
-        RAISE: lambda a, b: a**b,
-        MAX: sympy.Max,
-    }
+    one = {language.EXP: sympy.exp, language.LOG: sympy.log, language.ABS: sympy.Abs}
+    two = {language.ADD: add, language.MULTIPLY: mul, language.RAISE: pow, language.MAX: sympy.Max}
     stack: list[Any] = []
     for what, operand in code:
-        if what == NUMBER:
+        if what == language.NUMBER:
             stack.append(number(float(operand)))
-        elif what == NAME:
+        elif what == language.NAME:
             stack.append(names[str(operand)])
-        elif what == POWER:
+        elif what == language.POWER:
             stack.append(stack.pop() ** number(float(operand)))
         elif what in two:
             right, left = stack.pop(), stack.pop()
@@ -293,91 +268,86 @@ def _symbolic(code: Code, names: Mapping[str, Any]) -> Any:
 # -- expressions -----------------------------------------------------------------------------------
 
 
-class _Target(Protocol[T]):
-    """What an expression is written in: text, or objects of gamspy."""
-
-    def number(self, value: float) -> T: ...
-    def add(self, a: T, b: T) -> T: ...
-    def subtract(self, a: T, b: T) -> T: ...
-    def multiply(self, a: T, b: T) -> T: ...
-    def divide(self, a: T, b: T) -> T: ...
-    def whole_power(self, a: T, n: int) -> T: ...
-    def power(self, a: T, b: T) -> T: ...
-    def call(self, name: str, arguments: Sequence[T]) -> T: ...
+Number = Callable[[float], Any]
+Call = Callable[[str, Sequence[Any]], Any]
 
 
-def _write(e: Any, leaf: Mapping[str, T], target: _Target[T]) -> T:
-    """A sympy expression in a target; `leaf` gives its symbols."""
+def _write(e: Any, leaf: Mapping[str, Any], number: Number, call: Call) -> Any:
+    """A sympy expression in another language: text, or objects of gamspy.
+
+    `leaf` gives its symbols, `number` its numbers, `call` functions of GAMS by name.
+    """
     if e.is_Symbol:
         return leaf[e.name]
     if e.is_number:
-        return target.number(float(e))
+        return number(float(e))
 
-    def parts(arguments: Sequence[Any]) -> list[T]:
-        return [_write(a, leaf, target) for a in arguments]
+    def write(e: Any) -> Any:
+        return _write(e, leaf, number, call)
 
     if e.is_Add:
         # what is added first, so that a sum seldom begins with a minus
         terms = sorted(e.args, key=lambda a: bool(a.could_extract_minus_sign()))
-        out = _write(terms[0], leaf, target)
+        out = write(terms[0])
         for a in terms[1:]:
-            if a.could_extract_minus_sign():
-                out = target.subtract(out, _write(-a, leaf, target))
-            else:
-                out = target.add(out, _write(a, leaf, target))
+            out = out - write(-a) if a.could_extract_minus_sign() else out + write(a)
         return out
     if e.is_Mul:
         below = [a for a in e.args if a.is_Pow and a.exp.is_number and a.exp < 0]
         above = [a for a in e.args if a not in below]
-        top = reduce(target.multiply, parts(above)) if above else target.number(1.0)
-        for a in below:
-            top = target.divide(top, _write(a.base ** (-a.exp), leaf, target))
-        return top
+        top = reduce(mul, map(write, above)) if above else number(1.0)
+        return reduce(truediv, (write(a.base ** (-a.exp)) for a in below), top)
     if e.is_Pow:
-        base = _write(e.base, leaf, target)
+        base = write(e.base)
         if e.exp.is_number:
             exponent = float(e.exp)
             if exponent < 0:
-                return target.divide(target.number(1.0), _write(e.base ** (-e.exp), leaf, target))
+                return number(1.0) / write(e.base ** (-e.exp))
             if exponent == 0.5:
-                return target.call("sqrt", [base])
+                return call("sqrt", [base])
             # x**y of GAMS is exp(y log x); whole powers hold for x <= 0 too
             if exponent.is_integer():
-                return target.whole_power(base, int(exponent))
-        return target.power(base, _write(e.exp, leaf, target))
+                return (
+                    call("sqr", [base]) if exponent == 2 else call("power", [base, int(exponent)])
+                )
+        return base ** write(e.exp)
     name = {"exp": "exp", "log": "log", "Max": "max"}.get(e.func.__name__)
     if name is None:
         raise DataError(f"{e.func.__name__} has no counterpart in GAMS", advice=f"rewrite {e}")
-    return target.call(name, parts(e.args))
+    return call(name, list(map(write, e.args)))
 
 
 class _Text:
     """GAMS source; every compound is bracketed."""
 
-    def number(self, value: float) -> str:
-        text = _number(value)
-        return f"({text})" if value < 0 else text
+    def __init__(self, text: str) -> None:
+        self.text = text
 
-    def add(self, a: str, b: str) -> str:
-        return f"({a} + {b})"
+    def __str__(self) -> str:
+        return self.text
 
-    def subtract(self, a: str, b: str) -> str:
-        return f"({a} - {b})"
+    def __add__(self, other: _Text) -> _Text:
+        return _Text(f"({self} + {other})")
 
-    def multiply(self, a: str, b: str) -> str:
-        return f"({a}*{b})"
+    def __sub__(self, other: _Text) -> _Text:
+        return _Text(f"({self} - {other})")
 
-    def divide(self, a: str, b: str) -> str:
-        return f"({a}/{b})"
+    def __mul__(self, other: _Text) -> _Text:
+        return _Text(f"({self}*{other})")
 
-    def whole_power(self, a: str, n: int) -> str:
-        return f"sqr({a})" if n == 2 else f"power({a}, {n})"
+    def __truediv__(self, other: _Text) -> _Text:
+        return _Text(f"({self}/{other})")
 
-    def power(self, a: str, b: str) -> str:
-        return f"({a}**{b})"
+    def __pow__(self, other: _Text) -> _Text:
+        return _Text(f"({self}**{other})")
 
-    def call(self, name: str, arguments: Sequence[str]) -> str:
-        return f"{name}({', '.join(arguments)})"
+
+def _number_text(value: float) -> _Text:
+    return _Text(f"({_number(value)})" if value < 0 else _number(value))
+
+
+def _call_text(name: str, arguments: Sequence[Any]) -> _Text:
+    return _Text(f"{name}({', '.join(map(str, arguments))})")
 
 
 # -- the file --------------------------------------------------------------------------------------
@@ -567,15 +537,14 @@ def _equation_lines(model: _Model, row: _Rows) -> list[str]:
         else:
             j = other.set.alias
             parts.append(f"+ sum({j}, {term.name}({s.name}, {j})*{other.variable}({j}))")
-    target = _Text()
     for cost in row.nonlinear:
         own = f"{row.variable}({s.name})"
         rivals = [f"{model.by_name[r.name].variable}({s.name})" for r in cost.rivals]
-        leaf = {cost.variable: own, cost.total: f"({' + '.join([own, *rivals])})"}
+        leaf = {cost.variable: _Text(own), _TOTAL: _Text(f"({' + '.join([own, *rivals])})")}
         for key, (gams, values) in cost.parameters.items():
             fixed = _constant(values)
-            leaf[key] = f"{gams}({s.name})" if fixed is None else target.number(fixed)
-        written = _write(cost.gradient, leaf, target)
+            leaf[key] = _Text(f"{gams}({s.name})") if fixed is None else _number_text(fixed)
+        written = _write(cost.gradient, leaf, _number_text, _call_text)
         parts.append(f"+ ({written})$({cost.subset}({s.name}))" if cost.subset else f"+ {written}")
     body = [f"    {p}" for p in parts or [f"0*{row.variable}({s.name})"]]
     head = f"{row.equation}({s.name}).."
@@ -583,37 +552,6 @@ def _equation_lines(model: _Model, row: _Rows) -> list[str]:
 
 
 # -- gamspy ----------------------------------------------------------------------------------------
-
-
-class _Objects:
-    """Expressions of gamspy."""
-
-    def __init__(self, gamspy: Any) -> None:
-        self.gp = gamspy
-
-    def number(self, value: float) -> Any:
-        return self.gp.Number(value)
-
-    def add(self, a: Any, b: Any) -> Any:
-        return a + b
-
-    def subtract(self, a: Any, b: Any) -> Any:
-        return a - b
-
-    def multiply(self, a: Any, b: Any) -> Any:
-        return a * b
-
-    def divide(self, a: Any, b: Any) -> Any:
-        return a / b
-
-    def whole_power(self, a: Any, n: int) -> Any:
-        return self.gp.math.sqr(a) if n == 2 else self.gp.math.power(a, n)
-
-    def power(self, a: Any, b: Any) -> Any:
-        return a**b
-
-    def call(self, name: str, arguments: Sequence[Any]) -> Any:
-        return getattr(self.gp.math, "Max" if name == "max" else name)(*arguments)
 
 
 def solve_with_gamspy(
@@ -668,7 +606,9 @@ def _solve(
     gp: Any, container: Any, model: _Model, tolerance: float, output: TextIO | None
 ) -> FloatArray:
     """Build the model in scaled units, solve it, read the levels."""
-    mcp, target = model.mcp, _Objects(gp)
+    import pandas as pd
+
+    mcp = model.mcp
     # PATH's tolerance is absolute: x / scale and F / row_scale are of order one
     column, row_scale = mcp.scale, mcp.row_scale
     sets = {id(s): gp.Set(container, s.name, records=list(s.elements)) for s in model.sets.values()}
@@ -676,6 +616,7 @@ def _solve(
         id(s): gp.Alias(container, s.alias, alias_with=sets[id(s)]) for s in model.sets.values()
     }
     variables = {}
+    columns = ["i", "level", "marginal", "lower", "upper", "scale"]
     for r in model.rows:
         at = r.block.slice
         low, high = mcp.lower[at] / column[at], mcp.upper[at] / column[at]
@@ -686,20 +627,26 @@ def _solve(
             r.variable,
             "free",
             domain=[sets[id(r.set)]],
-            records=_frame([(e, x, 0.0, lo, up, 1.0) for e, x, lo, up in entries]),
+            records=pd.DataFrame(
+                [(e, x, 0.0, lo, up, 1.0) for e, x, lo, up in entries], columns=columns
+            ),
         )
 
     def by_label(label: str, block: Block, values: FloatArray) -> Any:
         """A number, or a parameter over the labels of a block where they differ."""
         fixed = _constant(values)
         if fixed is not None:
-            return target.number(fixed)
-        i, elements = (
-            sets[id(model.by_name[block.name].set)],
-            model.by_name[block.name].set.elements,
-        )
+            return gp.Number(fixed)
+        over = model.by_name[block.name].set
+        return given(model._name(label), values, over.elements, sets[id(over)])
+
+    def given(name: str, values: FloatArray, elements: Sequence[str], domain: Any) -> Any:
+        """A parameter over a set."""
         records = list(zip(elements, values.tolist(), strict=True))
-        return gp.Parameter(container, model._name(label), domain=[i], records=records)[i]
+        return gp.Parameter(container, name, domain=[domain], records=records)[domain]
+
+    def call(name: str, arguments: Sequence[Any]) -> Any:
+        return getattr(gp.math, "Max" if name == "max" else name)(*arguments)
 
     def unscaled(block: Block, i: Any) -> Any:
         return by_label("c_scale", block, column[block.slice]) * variables[block.name][i]
@@ -707,14 +654,9 @@ def _solve(
     matches = {}
     for r in model.rows:
         i, size = sets[id(r.set)], row_scale[r.block.slice]
-
-        def given(name: str, values: FloatArray, elements: Sequence[str], domain: Any = i) -> Any:
-            records = list(zip(elements, values.tolist(), strict=True))
-            return gp.Parameter(container, name, domain=[domain], records=records)[domain]
-
         total: Any = gp.Number(0)
         if r.constant.any():
-            total = total + given(r.constant_name, r.constant / size, r.set.elements)
+            total = total + given(r.constant_name, r.constant / size, r.set.elements, i)
         for term in r.linear:
             other = model.by_name[term.column.name]
             coo = term.matrix.tocoo()
@@ -722,7 +664,7 @@ def _solve(
             if term.diagonal:
                 elements = [r.set.elements[k] for k in coo.row]
                 fixed = _constant(values) if len(values) == len(r.block) else None
-                factor = given(term.name, values, elements) if fixed is None else fixed
+                factor = given(term.name, values, elements, i) if fixed is None else fixed
                 total = total + factor * variables[other.block.name][i]
                 continue
             j = aliases[id(other.set)]
@@ -737,14 +679,13 @@ def _solve(
         for cost in r.nonlinear:
             elements = [r.set.elements[k] for k in cost.positions]
             own = unscaled(r.block, i)
-            everyone = own
-            for rival in cost.rivals:
-                everyone = everyone + unscaled(rival, i)
-            leaf = {cost.variable: own, cost.total: everyone}
+            everyone = reduce(add, (unscaled(rival, i) for rival in cost.rivals), own)
+            leaf = {cost.variable: own, _TOTAL: everyone}
             for key, (name, values) in cost.parameters.items():
                 fixed = _constant(values)
-                leaf[key] = given(name, values, elements) if fixed is None else target.number(fixed)
-            written = _write(cost.gradient, leaf, target) / by_label("c_row", r.block, size)
+                leaf[key] = given(name, values, elements, i) if fixed is None else gp.Number(fixed)
+            written = _write(cost.gradient, leaf, gp.Number, call)
+            written = written / by_label("c_row", r.block, size)
             if cost.subset:
                 some = gp.Set(container, cost.subset, domain=[i], records=elements)
                 written = written.where[some[i]]
@@ -766,9 +707,3 @@ def _solve(
         z[r.block.slice] = [levels[e] for e in r.set.elements]
     inside: FloatArray = np.clip(z * column, mcp.lower, mcp.upper)
     return inside
-
-
-def _frame(entries: list[tuple[Any, ...]]) -> Any:
-    import pandas as pd
-
-    return pd.DataFrame(entries, columns=["i", "level", "marginal", "lower", "upper", "scale"])

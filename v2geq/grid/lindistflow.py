@@ -16,7 +16,7 @@ from v2geq.arrays import FloatArray
 from v2geq.grid.network import Network
 from v2geq.grid.power_flow import OPERATOR, Binding, Violations
 from v2geq.grid.ratings import BINDING, Box, rating
-from v2geq.labelled import Labelled, eye
+from v2geq.labelled import Labelled, placed, whole
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
 
@@ -32,21 +32,12 @@ def voltage_rows(network: Network) -> tuple[sp.csr_array, sp.csr_array, sp.csr_a
     lines = network.lines
     n, k = len(network.buses), np.arange(len(lines.names))
     squared = lines.ratio**2
-    v = sp.csr_array(
-        sp.coo_array(
-            (
-                np.r_[np.ones(len(k)), -squared],
-                (np.r_[k, k], np.r_[lines.to_bus, lines.from_bus]),
-            ),
-            shape=(len(k), n),
-        )
-    )
+    ends = np.r_[lines.to_bus, lines.from_bus]
+    entries = np.r_[np.ones(len(k)), -squared]
+    v = sp.csr_array(sp.coo_array((entries, (np.r_[k, k], ends)), shape=(len(k), n)))
     factor = 2.0 * squared / (1000.0 * network.base_kv**2)
-    return (
-        v,
-        sp.csr_array(sp.diags_array(factor * lines.r_ohm)),
-        sp.csr_array(sp.diags_array(factor * lines.x_ohm)),
-    )
+    r, x = (sp.csr_array(sp.diags_array(factor * ohm)) for ohm in (lines.r_ohm, lines.x_ohm))
+    return v, r, x
 
 
 @dataclass(frozen=True)
@@ -91,6 +82,8 @@ class LinDistFlow:
         kw: dict[str, Any] = {"unit": "kW", "scale": self.power_scale}
         kvar: dict[str, Any] = {"unit": "kvar", "scale": self.power_scale}
         pu2: dict[str, Any] = {"unit": "pu2", "scale": self.voltage_scale}
+        bus: dict[str, Any] = {"dims": "bus", "labels": buses}
+        line: dict[str, Any] = {"dims": "line", "labels": lines.names}
         # on a tree no line carries more than all reactive loads and sources together; sources with
         # limits that stand for none have no use for more than all power there is
         reactive_load = float(np.abs(net.reactive_kvar).sum())
@@ -100,14 +93,12 @@ class LinDistFlow:
         at_root = np.arange(len(buses)) == 0
         withdrawal = program.variable(
             "withdrawal",
-            ("bus",),
-            buses,
+            **bus,
             **kw,
             lower=-np.inf,
             reach=reach,
             meaning="net withdrawal from the grid at a bus (W)",
         )
-        line: dict[str, Any] = {"dims": ("line",), "labels": lines.names}
         flow: dict[str, Any] = {**line, "lower": -rated.bound, "upper": rated.bound}
         p_line = program.variable(
             "p_line", **flow, **kw, reach=rated.reach(reach), meaning="real flow (P)"
@@ -117,8 +108,7 @@ class LinDistFlow:
         )
         v = program.variable(
             "v_squared",
-            ("bus",),
-            buses,
+            **bus,
             **pu2,
             lower=np.where(at_root, limits.root_voltage, limits.vmin) ** 2,
             upper=np.where(at_root, limits.root_voltage, limits.vmax) ** 2,
@@ -127,8 +117,6 @@ class LinDistFlow:
         )
         purchase = program.variable(
             "p_tso",
-            (),
-            [()],
             **kw,
             lower=tso.import_min,
             upper=tso.import_max,
@@ -137,8 +125,6 @@ class LinDistFlow:
         )
         q_tso = program.variable(
             "q_tso",
-            (),
-            [()],
             **kvar,
             lower=tso.reactive_min,
             upper=tso.reactive_max,
@@ -149,7 +135,7 @@ class LinDistFlow:
         ranged = np.flatnonzero(is_ranged)
         q_source = program.variable(
             "q_source",
-            ("bus",),
+            "bus",
             [buses[i] for i in ranged],
             **kvar,
             lower=net.reactive_min[ranged],
@@ -157,39 +143,29 @@ class LinDistFlow:
             reach=reactive_reach,
             meaning="reactive supply of generators, sources and capacitors (q_DG + q_shunt)",
         )
-
-        a = net.incidence
-        to_root = sp.csr_array(([1.0], ([0], [0])), shape=(len(buses), 1))
+        a, to_root = net.incidence, placed([0], len(buses))
         program.equality(
             "balance",
-            ("bus",),
-            buses,
+            **bus,
             terms={p_line: a, purchase: to_root, withdrawal: -1.0},
-            **kw,
             meaning="real inflow and TSO supply equal the withdrawal (mu)",
-        )
-        at_source = sp.csr_array(
-            (np.ones(len(ranged)), (ranged, np.arange(len(ranged)))),
-            shape=(len(buses), len(ranged)),
         )
         program.equality(
             "reactive_balance",
-            ("bus",),
-            buses,
-            terms={q_line: a, q_tso: to_root, q_source: at_source},
+            **bus,
+            terms={q_line: a, q_tso: to_root, q_source: placed(ranged, len(buses))},
             rhs=net.reactive_kvar - np.where(is_ranged, 0.0, net.reactive_min),
-            **kvar,
             meaning="reactive inflow and supply equal the reactive load (mu_q)",
         )
         v_rows, r_rows, x_rows = voltage_rows(net)
         program.equality(
             "voltage_drop",
             **line,
-            terms={v: v_rows, p_line: r_rows, q_line: x_rows},
             **pu2,
+            terms={v: v_rows, p_line: r_rows, q_line: x_rows},
             meaning="LinDistFlow voltage drop (eta)",
         )
-        rated.state(program, p_line, q_line, self.power_scale)
+        rated.state(program, p_line, q_line)
         return withdrawal, purchase
 
     def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
@@ -201,16 +177,16 @@ class LinDistFlow:
         slope = sp.csr_array(sp.diags_array(0.5 / np.where(v > 0.0, v, 1.0)))
         squared = {_key("v_squared"): slope}
         yield Labelled("voltage_pu", bus, v, "pu", "voltage", parts=squared)
-        yield _power("withdrawal_kw", bus, "withdrawal", values, "kW", "net withdrawal")
+        yield whole("withdrawal_kw", bus, _key("withdrawal"), values, "kW", "net withdrawal")
         yield Labelled("island", bus, net.island.astype(float), "", "island; 0 has the root")
         yield Labelled("from_bus", line, names[lines.from_bus], "", "bus nearer the root")
         yield Labelled("to_bus", line, names[lines.to_bus], "", "bus farther from the root")
-        yield _power("p_kw", line, "p_line", values, "kW", "real flow")
-        yield _power("q_kvar", line, "q_line", values, "kvar", "reactive flow")
+        yield whole("p_kw", line, _key("p_line"), values, "kW", "real flow")
+        yield whole("q_kvar", line, _key("q_line"), values, "kvar", "reactive flow")
         yield Labelled("loading", line, self._loading(values), "", "apparent flow over rating")
-        yield _power("tso_import_kw", (), "p_tso", values, "kW", "bought from the TSO")
+        yield whole("tso_import_kw", (), _key("p_tso"), values, "kW", "bought from the TSO")
         meaning = "reactive supply of the TSO"
-        yield _power("tso_reactive_kvar", (), "q_tso", values, "kvar", meaning)
+        yield whole("tso_reactive_kvar", (), _key("q_tso"), values, "kvar", meaning)
 
     def violations(self, values: Mapping[str, FloatArray]) -> Violations:
         """How far limits are broken."""
@@ -224,12 +200,8 @@ class LinDistFlow:
     def binding(self, values: Mapping[str, FloatArray]) -> Binding:
         """Which limits bind."""
         net, limits = self.network, self.network.limits
-        full = self.rating.binds(
-            _of(values, "p_line"),
-            _of(values, "q_line"),
-            self._multipliers(values),
-            self.price_scale,
-        )
+        p, q = _of(values, "p_line"), _of(values, "q_line")
+        full = self.rating.binds(p, q, self._multipliers(values), self.price_scale)
         v = _voltage(values)[1:]
         low, high = v < limits.vmin + BINDING, v > limits.vmax - BINDING
         return Binding(
@@ -286,20 +258,6 @@ def _key(name: str) -> str:
 def _of(values: Mapping[str, FloatArray], name: str) -> FloatArray:
     """One of the power flow's own blocks."""
     return values[_key(name)]
-
-
-def _power(
-    name: str,
-    dims: tuple[str, ...],
-    block: str,
-    values: Mapping[str, FloatArray],
-    unit: str,
-    meaning: str,
-) -> Labelled:
-    """A block that is a result as it stands."""
-    power = _of(values, block)
-    whole = {_key(block): eye(len(power))}
-    return Labelled(name, dims, power if dims else power[0], unit, meaning, parts=whole)
 
 
 def _voltage(values: Mapping[str, FloatArray]) -> FloatArray:

@@ -44,7 +44,7 @@ class Box:
         """Largest magnitude of a flow on a feeder that has at most `most` to carry."""
         return np.minimum(self.kva, most)
 
-    def state(self, program: Program, p: Variable, q: Variable, scale: float) -> None:
+    def state(self, program: Program, p: Variable, q: Variable) -> None:
         """Add the rating's rows to the program of the flows: a box has none beside the bounds."""
 
     def excess(self, p: FloatArray, q: FloatArray) -> FloatArray:
@@ -79,7 +79,7 @@ class Polygon(Box):
         angle = 2.0 * np.pi * (np.arange(self.sides) + 0.5) / self.sides
         return np.cos(angle), np.sin(angle)
 
-    def state(self, program: Program, p: Variable, q: Variable, scale: float) -> None:
+    def state(self, program: Program, p: Variable, q: Variable) -> None:
         eye = sp.eye_array(len(self.kva), format="csr")
         apothem = float(np.cos(np.pi / self.sides))
         program.at_least(
@@ -91,8 +91,6 @@ class Polygon(Box):
                 for flow, part in zip((p, q), self.normals, strict=True)
             },
             rhs=-apothem * np.repeat(self.kva, self.sides),
-            unit="kW",
-            scale=scale,
             meaning="apparent power inside the rating polygon (nu_S)",
         )
 

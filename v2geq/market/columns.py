@@ -29,9 +29,8 @@ def by_paths(coupled: Coupled, z: FloatArray) -> tuple[Coupled, FloatArray]:
 def borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> Traffic:
     """`roads` with the paths another equilibrium uses, where roads and stations are the same."""
     theirs = source.traffic
-    if theirs.graph.arcs != roads.graph.arcs or list(source.scenario.stations.index) != list(
-        scenario.stations.index
-    ):
+    stations, others = (list(s.stations.index) for s in (scenario, source.scenario))
+    if theirs.graph.arcs != roads.graph.arcs or stations != others:
         return roads
     borrowed = {}
     for name in roads.paths:
@@ -40,11 +39,8 @@ def borrow_paths(source: Coupled, scenario: Scenario, roads: Traffic) -> Traffic
         used = theirs.paths[name].paths
         if roads.classes[name].kind == "ev":
             rules = roads.rules(name)
-            again = [
-                make_path(roads.graph, rules, *p.key)
-                for p in used
-                if name in roads.sellers or DISCHARGE not in p.pattern
-            ]
+            may = [p for p in used if name in roads.sellers or DISCHARGE not in p.pattern]
+            again = (make_path(roads.graph, rules, *p.key) for p in may)
             used = tuple(p for p in again if p is not None)
         borrowed[name] = used
     return roads.with_paths(borrowed)
@@ -87,9 +83,9 @@ def reconcile(coupled: Coupled) -> Traffic:
     traded = [price[key] for key in ("charge_price", "discharge_price") if key in price]
     highest = float(np.abs(np.concatenate(traded)).max(initial=0.0))
     below = {}
-    for name, kind in traffic.classes.items():
-        if kind.kind == "ev":
-            cost = price[traffic.demand_key(name)]
-            below[name] = cost - NEW_PATH_GAIN * (kind.battery * highest + np.abs(cost))
+    for name in traffic.electric:
+        cost = price[traffic.demand_key(name)]
+        most = traffic.classes[name].battery * highest
+        below[name] = cost - NEW_PATH_GAIN * (most + np.abs(cost))
     found = price_energy(traffic, price["charge_price"], price.get("discharge_price"), below)
     return traffic.with_paths(found)

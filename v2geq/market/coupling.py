@@ -81,36 +81,29 @@ def markets(scenario: Scenario, energy_reach: float) -> list[Market]:
     Wheeling prices are determined up to a constant; the gauge pins the root's to zero.
     """
     price = scenario.price_scale
-    stations = list(scenario.stations.index)
     energy: dict[str, Any] = {"unit": "kW", "scale": price}
     at_station: dict[str, Any] = {
         "dims": ("station",),
-        "labels": stations,
+        "labels": list(scenario.stations.index),
         **energy,
         "row_scale": scenario.station_scale(energy_reach),
         "start": price,
     }
-    listed = [
-        Market("charge_price", **at_station, meaning="energy sold to vehicles (rho+)"),
-        Market("purchase_price", **at_station, meaning="energy sold to the CNO (pi+)"),
-    ]
-    if scenario.v2g:
-        listed += [
-            Market("discharge_price", **at_station, meaning="energy bought from vehicles (rho-)"),
-            Market("resale_price", **at_station, meaning="energy bought from the CNO (pi-)"),
-        ]
+    sold = {
+        "charge_price": "energy sold to vehicles (rho+)",
+        "purchase_price": "energy sold to the CNO (pi+)",
+    }
+    bought = {
+        "discharge_price": "energy bought from vehicles (rho-)",
+        "resale_price": "energy bought from the CNO (pi-)",
+    }
+    traded = {**sold, **bought} if scenario.v2g else sold
+    meaning = "withdrawal equals use at a bus (lambda)"
+    at_bus: dict[str, Any] = {"dims": ("bus",), "labels": as_labels(scenario.buses), "pinned": [0]}
     return [
-        *listed,
+        *(Market(name, **at_station, meaning=text) for name, text in traded.items()),
         Market("tso_price", **energy, start=price, meaning="TSO energy resold (tau)"),
-        Market(
-            "wheeling_price",
-            **energy,
-            dims=("bus",),
-            labels=as_labels(scenario.buses),
-            start=0.0,
-            pinned=[0],
-            meaning="withdrawal equals use at a bus (lambda)",
-        ),
+        Market("wheeling_price", **energy, **at_bus, meaning=meaning),
     ]
 
 

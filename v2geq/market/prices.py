@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
-from v2geq.labelled import Labelled, column, eye
+from v2geq.labelled import Labelled, column, eye, placed, whole
 from v2geq.market.coupling import Coupled
 from v2geq.players.lse import theta_key
 
@@ -58,12 +58,9 @@ def starting_prices(coupled: Coupled, z: FloatArray) -> dict[str, dict[str, sp.c
             continue
         block = mcp[market]
         label, _, entry, size = _first_traders(coupled, z, market, sign)
-        own = sp.csr_array(
-            (np.ones(len(label)), (label, block.start + label)), shape=(len(block), mcp.n)
-        )
-        gain = sp.csr_array(
-            (sign / size, (label, np.arange(len(label)))), shape=(len(block), len(label))
-        )
+        shape = (len(block), mcp.n)
+        own = sp.csr_array((np.ones(len(label)), (label, block.start + label)), shape=shape)
+        gain = placed(label, len(block)) @ sp.diags_array(sign / size)
         rows = own + gain @ mcp.matrix[entry]
         # prices that are canonical themselves are what their own first trader makes them
         for other, theirs in out.items():
@@ -150,83 +147,51 @@ def price_results(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterato
     """Prices of all markets, and what is traded at stations."""
     yield from _at_buses(coupled, values)
     yield from _at_stations(coupled, values)
-    tau = "price of TSO energy (tau)"
-    yield Labelled(
-        "tso_price", (), values["tso_price"][0], "$/kWh", tau, parts={"tso_price": column([1.0])}
-    )
+    yield whole("tso_price", (), "tso_price", values, "$/kWh", "price of TSO energy (tau)")
     for market in coupled.own.markets:
-        block, dims = coupled.mcp[market.name], market.dims
-        price = values[market.name]
-        yield Labelled(
-            market.name,
-            dims,
-            price if dims else price[0],
-            block.unit,
-            f"price of {market.meaning or market.name}",
-            block.labels if dims else None,
-            {market.name: eye(len(block))},
-        )
+        name, unit, dims = market.name, market.price_unit, market.dims
+        text, labels = f"price of {market.meaning or name}", market.labels if dims else None
+        yield whole(name, dims, name, values, unit, text, labels)
 
 
 def _at_buses(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
-    scenario, case = coupled.scenario, coupled.scenario.case
-    n, bus = len(scenario.buses), ("bus",)
-    fee = values["wheeling_price"]
-    portion = {str(k): float(p) for k, p in case.lses["portion"].items()}
+    scenario, voll = coupled.scenario, coupled.scenario.case.market.voll
+    at, n, fee = scenario.bus_position, len(scenario.buses), values["wheeling_price"]
+    portion = {str(k): float(p) for k, p in scenario.case.lses["portion"].items()}
     theta = {k: float(values[theta_key(k)][0]) for k in portion}
     energy = sum(p * theta[k] for k, p in portion.items())
     by_fee = {"wheeling_price": eye(n)}
     by_theta = {theta_key(k): column(np.full(n, p)) for k, p in portion.items()}
-    yield Labelled(
-        "dlmp",
-        bus,
-        fee + energy,
-        "$/kWh",
-        "price of energy at a bus: of one more kW that is injected or must be served (lambda + "
-        "theta)",
-        parts=by_fee | by_theta,
-    )
+
+    def price(name: str, of: FloatArray, parts: Mapping[str, sp.csr_array], text: str) -> Labelled:
+        return Labelled(name, ("bus",), of, "$/kWh", text, parts=parts)
+
+    text = "price of energy at a bus: of one more kW that is injected or must be served (lambda + "
+    yield price("dlmp", fee + energy, by_fee | by_theta, f"{text}theta)")
     # an LSE that sheds pays the value of lost load, whatever the price of energy
-    price, at_fee, parts = np.zeros(n), np.zeros(n), {}
+    firm, at_fee, parts = np.zeros(n), np.zeros(n), {}
     for k, p in portion.items():
         shed = coupled.lse_program(k)["shed"]
         served = np.ones(n)
-        where = [scenario.bus_position[label[0]] for label in shed.labels]
+        where = [at[label[0]] for label in shed.labels]
         served[where] = values[shed.key] <= 1e-9 * scenario.power_scale
         at_fee += p * served
         parts[theta_key(k)] = column(p * served)
-        price += p * np.minimum(fee + theta[k], case.market.voll)
+        firm += p * np.minimum(fee + theta[k], voll)
     parts["wheeling_price"] = sp.csr_array(sp.diags_array(at_fee))
-    yield Labelled(
-        "firm_price",
-        bus,
-        price,
-        "$/kWh",
-        "price of one more kW of firm load, which may be shed: by LSE at most the value of lost "
-        "load",
-        parts=parts,
-    )
-    yield Labelled(
-        "wheeling_price", bus, fee, "$/kWh", "wheeling fee from the root (lambda)", parts=by_fee
-    )
-    yield Labelled(
-        "energy_price",
-        bus,
-        np.full(n, energy),
-        "$/kWh",
-        "energy price of the LSEs, weighted by their portions (theta)",
-        parts=by_theta,
-    )
+    text = "price of one more kW of firm load, which may be shed: by LSE at most the value of lost"
+    yield price("firm_price", firm, parts, f"{text} load")
+    yield price("wheeling_price", fee, by_fee, "wheeling fee from the root (lambda)")
+    text = "energy price of the LSEs, weighted by their portions (theta)"
+    yield price("energy_price", np.full(n, energy), by_theta, text)
 
 
 def _at_stations(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
     n, station = len(coupled.scenario.stations), ("station",)
-    none, v2g = np.full(n, np.nan), coupled.scenario.v2g
+    none: FloatArray = np.full(n, np.nan)
     for name, meaning in STATION_PRICES.items():
-        here = name in values
-        price = values[name] if here else none
-        parts = {name: eye(n)} if here else None
-        yield Labelled(name, station, price, "$/kWh", meaning, parts=parts)
+        parts = {name: eye(n)} if name in values else None
+        yield Labelled(name, station, values.get(name, none), "$/kWh", meaning, parts=parts)
     trade = traded(coupled, values)
     sold = trade.get("discharge_price", np.zeros(n))
     charges = trade["charge_price"].astype("int8")
@@ -234,8 +199,8 @@ def _at_stations(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator
     yield Labelled("discharge_traded", station, sold.astype("int8"), "", "1 where they discharge")
     amount, by = quantity(coupled, "charge_price", values, sold=True)
     yield Labelled("charge_kw", station, amount, "kW", "energy sold to vehicles (c+)", parts=by)
-    amount, by = (
-        quantity(coupled, "discharge_price", values, sold=False) if v2g else (np.zeros(n), {})
-    )
+    amount, by = np.zeros(n), {}
+    if coupled.scenario.v2g:
+        amount, by = quantity(coupled, "discharge_price", values, sold=False)
     meaning = "energy bought from vehicles (c-)"
     yield Labelled("discharge_kw", station, amount, "kW", meaning, parts=by or None)

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.arrays import FloatArray, IntArray
+from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError, did_you_mean
-from v2geq.mcp.block import Block, Label, find_block, paired_unit
+from v2geq.mcp.block import Block, find_block, paired_unit
 from v2geq.mcp.checks import real_numbers
 from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 from v2geq.mcp.settle import settled
-from v2geq.mcp.terms import NonlinearCost
+from v2geq.mcp.terms import Constraint, NonlinearCost, Variable
 
 
 @dataclass(frozen=True)
@@ -50,92 +50,41 @@ class MCP:
         self.programs = tuple(settled(p, variables, known) for p in programs)
         _check_parts(self.programs, self.markets)
         self.blocks: list[Block] = []
-        lower: list[FloatArray] = []
-        upper: list[FloatArray] = []
-        start: list[FloatArray] = []
-        scale: list[FloatArray] = []
-        row_scale: list[FloatArray] = []
-        money = programs[0].money_scale
+        data: list[tuple[FloatArray, ...]] = []
 
         def add(
+            of: Variable | Constraint | Market,
             key: str,
-            dims: tuple[str, ...],
-            labels: tuple[Label, ...],
-            unit: str,
-            scales: tuple[FloatArray, FloatArray],
-            bounds: tuple[FloatArray, FloatArray],
-            begin: FloatArray,
-            meaning: str,
-            row_unit: str = "",
+            units: tuple[str, str],
+            *values: FloatArray,
         ) -> None:
             at = self.blocks[-1].stop if self.blocks else 0
-            self.blocks.append(
-                Block(
-                    key,
-                    dims,
-                    labels,
-                    unit,
-                    row_unit or paired_unit(unit),
-                    at,
-                    at + len(labels),
-                    meaning,
-                )
-            )
-            scale.append(scales[0])
-            row_scale.append(scales[1])
-            lower.append(bounds[0])
-            upper.append(bounds[1])
-            start.append(begin)
+            stop = at + len(of.labels)
+            self.blocks.append(Block(key, of.dims, of.labels, *units, at, stop, of.meaning))
+            data.append(values)
 
         for program in self.programs:
             for v in program.variables:
-                add(
-                    v.key,
-                    v.dims,
-                    v.labels,
-                    v.unit,
-                    (v.scale, v.row_scale),
-                    (v.lower, v.upper),
-                    v.start,
-                    v.meaning,
-                )
+                units = v.unit, paired_unit(v.unit)
+                add(v, v.key, units, v.lower, v.upper, v.start, v.scale, v.row_scale)
             for c in program.constraints:
-                n = len(c)
-                bounds = (np.full(n, -np.inf if c.equality else 0.0), np.full(n, np.inf))
-                add(
-                    c.key,
-                    c.dims,
-                    c.labels,
-                    paired_unit(c.unit),
-                    (c.multiplier_scale, c.scale),
-                    bounds,
-                    c.start,
-                    c.meaning,
-                    c.unit,
-                )
+                low = np.full(len(c), -np.inf if c.equality else 0.0)
+                high, units = np.full(len(c), np.inf), (paired_unit(c.unit), c.unit)
+                add(c, c.key, units, low, high, c.start, c.multiplier_scale, c.scale)
         for m in markets:
             n = len(m.labels)
             first = np.broadcast_to(m.start, n)
             low, high = np.full(n, m.lower), np.full(n, np.inf)
             pinned = list(m.pinned)
             low[pinned] = high[pinned] = first[pinned]
-            add(
-                m.name,
-                m.dims,
-                m.labels,
-                m.price_unit,
-                _market_scales(m, self.programs, money),
-                (low, high),
-                first,
-                m.meaning,
-                m.unit,
-            )
+            scales = _market_scales(m, self.programs, programs[0].money_scale)
+            add(m, m.name, (m.price_unit, m.unit), low, high, first, *scales)
 
         self._block = {b.name: b for b in self.blocks}
         self.n = self.blocks[-1].stop
-        self.lower, self.upper = np.concatenate(lower), np.concatenate(upper)
-        self.start = np.concatenate(start)
-        self.scale, self.row_scale = np.concatenate(scale), np.concatenate(row_scale)
+        self.lower, self.upper, self.start, self.scale, self.row_scale = (
+            np.concatenate(part) for part in zip(*data, strict=True)
+        )
         self._assemble()
 
     def __getitem__(self, name: str) -> Block:
@@ -189,7 +138,8 @@ class MCP:
             else:
                 known = dict(zip(theirs.labels, values.tolist(), strict=True))
                 out[b.slice] = [known.get(label, 0.0) for label in b.labels]
-        return np.clip(out, self.lower, self.upper)
+        inside: FloatArray = np.clip(out, self.lower, self.upper)
+        return inside
 
     def F(self, z: FloatArray) -> FloatArray:
         """The map, shape (n,)."""
@@ -206,6 +156,15 @@ class MCP:
             values = np.concatenate([own] + [other] * len(term.rivals))
             data[term.positions] += values
         return sp.csc_array((data, self._indices, self._indptr), shape=(self.n, self.n))
+
+    @property
+    def is_strategy(self) -> BoolArray:
+        """(n,) whether an entry is a player's variable, not a multiplier or a price."""
+        out = np.zeros(self.n, dtype=bool)
+        for program in self.programs:
+            for v in program.variables:
+                out[self[v.key].slice] = True
+        return out
 
     @property
     def diagonal_positions(self) -> IntArray:
@@ -252,12 +211,8 @@ class MCP:
                     put(sp.csr_array(s.T), self[v.key].start, price.start, -1.0)
                 self.constant[price.slice] += sale.constant
 
-        self.matrix = sp.csr_array(
-            sp.coo_array(
-                (np.concatenate(data), (np.concatenate(rows), np.concatenate(columns))),
-                shape=(n, n),
-            )
-        )
+        entries, at_entry = np.concatenate(data), (np.concatenate(rows), np.concatenate(columns))
+        self.matrix = sp.csr_array(sp.coo_array((entries, at_entry), shape=(n, n)))
 
         terms: list[tuple[NonlinearCost, slice, tuple[slice, ...], IntArray, IntArray]] = []
         for program in self.programs:
@@ -273,13 +228,10 @@ class MCP:
         all_columns = np.concatenate([*columns, everything, *(t[4] for t in terms)])
         # column-major keys sort into the CSC order
         keys, inverse = np.unique(all_columns * n + all_rows, return_inverse=True)
-        constant_entries = np.concatenate(data)
-        self._base = np.bincount(
-            inverse[: len(constant_entries)], weights=constant_entries, minlength=len(keys)
-        ).astype(float)
+        at = len(entries)
+        self._base = np.bincount(inverse[:at], weights=entries, minlength=len(keys)).astype(float)
         self._indices = (keys % n).astype(np.int32)
         self._indptr = np.searchsorted(keys, np.arange(n + 1) * n).astype(np.int32)
-        at = len(constant_entries)
         self._diagonal = inverse[at : at + n]
         at += n
         self._terms: list[_Term] = []

@@ -12,7 +12,7 @@ from v2geq.arrays import BoolArray, FloatArray
 from v2geq.errors import DataError, quoted
 from v2geq.mcp.curvature import convex_by_rules
 from v2geq.mcp.curves import Formula
-from v2geq.mcp.jet import Jet, entry, jet, times
+from v2geq.mcp.jet import Jet, entry, jet, plus, times
 from v2geq.mcp.parse import Code, parse
 from v2geq.mcp.proof import Condition, Conditions, Doubt, prove
 
@@ -211,16 +211,7 @@ def _convex(x: Jet, f: Jet) -> list[Condition]:
 
 def _concave_revenue(q: Jet, phi: Jet) -> list[Condition]:
     first, bend = phi[1:], times(q, phi[2:], 2) if len(phi) > 2 else [0.0]
-    both = [[_combined(first, bend, k, sign) for k in range(3)] for sign in (-1.0, 1.0)]
-    return [([_scaled(f, -1.0) for f in first], None), *((margin, first) for margin in both)]
-
-
-def _scaled(value: object, factor: float) -> object:
-    return None if value is None else value * factor  # type: ignore[operator]
-
-
-def _combined(first: Jet, bend: Jet, k: int, sign: float) -> object:
-    """Derivative `k` of -2 phi' + sign q phi''."""
-    parts = [_scaled(entry(first, k), -2.0), _scaled(entry(bend, k), sign)]
-    given = [p for p in parts if p is not None]
-    return sum(given[1:], given[0]) if given else None  # type: ignore[call-overload]
+    steep = times([-2.0], first, 2)
+    # -2 phi' + sign q phi''
+    both = [plus(steep, times([sign], bend, 2)) for sign in (-1.0, 1.0)]
+    return [(times([-1.0], first, 2), None), *((margin, first) for margin in both)]

@@ -277,5 +277,6 @@ def _largest(matrices: Mapping[Variable, sp.csr_array], rows: int) -> FloatArray
     """(row,) largest term at the scales of the variables; one where there is none."""
     size = np.zeros(rows)
     for v, matrix in matrices.items():
-        size = np.maximum(size, (abs(matrix) @ sp.diags_array(v.scale)).max(axis=1).toarray())
+        if matrix.nnz:
+            size = np.maximum(size, (abs(matrix) @ sp.diags_array(v.scale)).max(axis=1).toarray())
     return np.where(size > 0.0, size, 1.0)

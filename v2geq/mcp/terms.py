@@ -15,28 +15,14 @@ from v2geq.mcp.curves import Curve
 
 
 @dataclass(frozen=True, eq=False)
-class Variable:
-    """A block of decision variables of one player.
-
-    `scale` is a magnitude of the data of each entry, `row_scale` one of its stationarity row.
-
-    `reach` bounds the magnitude each entry can have in any state of the system. It never enters
-    the KKT block; it keeps the player's deviation problem bounded, where a price error of 1e-7
-    would otherwise read as billions.
-    """
+class Stated:
+    """A block of variables, or of rows, that a player states."""
 
     player: str
     name: str
     dims: tuple[str, ...]
     labels: tuple[Label, ...]
     unit: str
-    lower: FloatArray
-    upper: FloatArray
-    scale: FloatArray
-    row_scale: FloatArray
-    start: FloatArray
-    reach: FloatArray
-    meaning: str
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -47,7 +33,27 @@ class Variable:
 
 
 @dataclass(frozen=True, eq=False)
-class Constraint:
+class Variable(Stated):
+    """A block of decision variables of one player.
+
+    `scale` is a magnitude of the data of each entry, `row_scale` one of its stationarity row.
+
+    `reach` bounds the magnitude each entry can have in any state of the system. It never enters
+    the KKT block; it keeps the player's deviation problem bounded, where a price error of 1e-7
+    would otherwise read as billions.
+    """
+
+    lower: FloatArray
+    upper: FloatArray
+    scale: FloatArray
+    row_scale: FloatArray
+    start: FloatArray
+    reach: FloatArray
+    meaning: str
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint(Stated):
     """Linear rows ``sum_v A_v v == rhs`` or ``>= rhs`` of one player.
 
     `rivals` are variables of others, by key, that the rows contain: their owners do not perceive
@@ -57,11 +63,6 @@ class Constraint:
     program.
     """
 
-    player: str
-    name: str
-    dims: tuple[str, ...]
-    labels: tuple[Label, ...]
-    unit: str
     terms: Mapping[Variable, sp.csr_array]
     rhs: FloatArray
     equality: bool
@@ -78,13 +79,6 @@ class Constraint:
         for key, matrix in self.rivals.items():
             rest = rest - matrix @ values[key]
         return rest
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def key(self) -> str:
-        return f"{self.player}.{self.name}"
 
 
 @dataclass(frozen=True, eq=False)

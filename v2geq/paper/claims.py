@@ -154,25 +154,17 @@ class _View:
         )
 
     def visits(self) -> Claim:
-        without, with_v2g = (
-            self.get("station_visit_share", False),
-            self.get("station_visit_share", True),
-        )
+        without, with_v2g = (self.get("station_visit_share", v2g) for v2g in (False, True))
         same = max(*without, with_v2g[0]) - min(*without, with_v2g[0]) <= SAME_SHARE
         rises = without[0] < with_v2g[1] < with_v2g[2]
+        close = abs(with_v2g[1] - 0.22) < 0.02 and abs(with_v2g[2] - 0.34) < 0.02
         return Claim(
             5,
             "share of EV trips that use a station: the same without V2G and in base, higher with "
             "V2G in stress, more in island",
             "22 % stress, 34 % island",
             f"{_percent(without)} without, {_percent(with_v2g)} with V2G",
-            _word(
-                same
-                and rises
-                and abs(with_v2g[1] - 0.22) < 0.02
-                and abs(with_v2g[2] - 0.34) < 0.02,
-                rises,
-            ),
+            _word(same and rises and close, rises),
             ("the same in the four runs; " if same else "not the same in the four runs; ")
             + "how far it rises depends on demand and piles, which the paper does not print",
         )

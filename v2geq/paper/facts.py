@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from v2geq.results.summary import FIGURES, Results, SummaryFigure
+from v2geq.results.summary import FIGURES, SummaryFigure
 
 if TYPE_CHECKING:
     from v2geq.results.point import Point
@@ -17,10 +17,10 @@ FOCUS = ("1", "20")
 """OD pair whose trips the paper follows."""
 
 
-def _trip_cost(eq: Results) -> float:
+def _trip_cost(eq: Point) -> float:
     traffic = eq.coupled.traffic
-    for name, kind in traffic.classes.items():
-        if kind.kind == "ev" and FOCUS in traffic.od_names(name):
+    for name in traffic.electric:
+        if FOCUS in traffic.od_names(name):
             return float(eq.data[f"cost_{name}"].sel({f"od_{name}": "-".join(FOCUS)}))
     return float("nan")
 
@@ -59,9 +59,7 @@ def facts(eq: Point) -> dict[str, Any]:
         "focus_km": float("nan"),
         "focus_discharges_at": "",
     }
-    for name, kind in eq.coupled.traffic.classes.items():
-        if kind.kind != "ev":
-            continue
+    for name in eq.coupled.traffic.electric:
         table = eq.paths(name)
         own = table[(table["origin"] == FOCUS[0]) & (table["destination"] == FOCUS[1])]
         if len(own):

@@ -25,44 +25,39 @@ def cno(scenario: Scenario, energy_reach: float) -> Program:
     `net_upper`, `net_lower`: Cmin <= c+ - c- <= Cmax with multipliers nu_up, nu_lo >= 0 ($/kWh).
     Sells `charge` at the charging price and, with V2G, resells `discharge`.
     """
-    p = Program("cno", scenario.money_scale, title="Charging network operator")
-    names = list(scenario.stations.index)
-    rows = len(names)
+    p = Program("cno", scenario, title="Charging network operator")
+    limits, price, n = scenario.stations, scenario.price_scale, len(scenario.stations)
     shape: dict[str, Any] = {
-        "dims": ("station",),
-        "labels": names,
+        "dims": "station",
+        "labels": list(limits.index),
         "unit": "kW",
         # limits too bind or not by what is traded, however little beside the feeder's loads
         "scale": scenario.station_scale(energy_reach),
     }
-    trade: dict[str, Any] = {**shape, "row_scale": scenario.price_scale}
-    limit: dict[str, Any] = {**shape, "multiplier_scale": scenario.price_scale}
-    charge = p.variable(
-        "charge", **trade, reach=energy_reach, meaning="energy sold to vehicles (c+)"
-    )
+    trade: dict[str, Any] = {**shape, "row_scale": price, "reach": energy_reach}
+    charge = p.variable("charge", **trade, meaning="energy sold to vehicles (c+)")
     net = {charge: 1.0}
-    p.sell("charge_price", {charge: 1.0}, rows)
-    p.sell("purchase_price", {charge: -1.0}, rows)
+    p.sell("charge_price", charge, n)
+    p.sell("purchase_price", {charge: -1.0}, n)
     if scenario.v2g:
-        discharge = p.variable(
-            "discharge", **trade, reach=energy_reach, meaning="energy bought from vehicles (c-)"
-        )
+        discharge = p.variable("discharge", **trade, meaning="energy bought from vehicles (c-)")
         net[discharge] = -1.0
-        p.sell("discharge_price", {discharge: -1.0}, rows)
-        p.sell("resale_price", {discharge: 1.0}, rows)
-    limits = scenario.stations
-    p.at_least(
+        p.sell("discharge_price", {discharge: -1.0}, n)
+        p.sell("resale_price", discharge, n)
+    p.at_most(
         "net_upper",
-        **limit,
-        terms={v: -c for v, c in net.items()},
-        rhs=-limits["charge_max_kw"].to_numpy(dtype=float),
+        **shape,
+        terms=net,
+        rhs=limits["charge_max_kw"],
+        multiplier_scale=price,
         meaning="net withdrawal of a station at most Cmax (nu_up)",
     )
     p.at_least(
         "net_lower",
-        **limit,
+        **shape,
         terms=net,
-        rhs=-limits["discharge_max_kw"].to_numpy(dtype=float),
+        rhs=-limits["discharge_max_kw"],
+        multiplier_scale=price,
         meaning="net withdrawal of a station at least Cmin (nu_lo)",
     )
     return p

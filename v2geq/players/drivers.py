@@ -6,7 +6,9 @@ flows (Beckmann); several values of time give a variational inequality of the sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -35,7 +37,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
     are the priced travel and waiting times ($/veh). Energy is bought at the charging price and sold
     at the discharging price.
     """
-    p = Program(DRIVERS, scenario.money_scale, title="Drivers")
+    p = Program(DRIVERS, scenario, title="Drivers")
     omega = traffic.value_of_time
     graph, stations = traffic.graph, len(scenario.stations)
     flows: dict[str, Variable] = {}
@@ -49,9 +51,10 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         if legs is not None:
             wanted = legs.plan_incidence @ _evenly(legs.od_incidence, demand)
         begin = _evenly(paths.od_incidence, wanted)
+        on_leg = f"flow of class {name} on a route of a leg"
         flow = p.variable(
             f"flow_{name}" if legs is None else f"route_{name}",
-            ("path",),
+            "path",
             paths.labels if legs is None else legs.route_labels(),
             unit="veh/h",
             # every trip counts alike, however few make it
@@ -59,9 +62,7 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
             row_scale=_cost_scale(p, traffic, demand),
             start=begin,
             reach=wanted[paths.od],
-            meaning=f"path flow of class {name} (f)"
-            if legs is None
-            else f"flow of class {name} on a route of a leg",
+            meaning=f"path flow of class {name} (f)" if legs is None else on_leg,
         )
         flows[name] = flow
         weight[flow] = kind.value_of_time / omega if kind.kind == "ev" else 1.0
@@ -76,64 +77,58 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
 
     total = sum(float(d.sum()) for d in traffic.demand.values())
     pairs = sum(len(d) for d in traffic.demand.values())
-    arc_scale = total / pairs
-    arc_flow = p.variable(
+
+    def add_flow(
+        name: str,
+        row: str,
+        by: dict[str, Any],
+        curve: TravelTime | QueueTime,
+        uses: Mapping[str, sp.csr_array],
+        start: FloatArray,
+        scale: float,
+        meanings: tuple[str, str],
+    ) -> None:
+        """What all paths send along arcs or into queues, at the price of its time."""
+        shape = {**by, "unit": "veh/h", "scale": scale}
+        price = _cost_scale(p, traffic, scale)
+        free: dict[str, Any] = {**shape, "row_scale": price, "lower": -np.inf, "reach": total}
+        flow = p.variable(name, **free, start=start, meaning=meanings[0])
+        p.separable_cost(flow, replace(curve, weight=omega))
+        p.equality(
+            row,
+            **shape,
+            terms={flow: 1.0, **{flows[k]: -m for k, m in uses.items()}},
+            multiplier_scale=price,
+            start=omega * curve.time(start),
+            weights=weight,
+            meaning=meanings[1],
+        )
+
+    add_flow(
         "arc_flow",
-        ("arc",),
-        graph.arcs,
-        unit="veh/h",
-        scale=arc_scale,
-        row_scale=_cost_scale(p, traffic, arc_scale),
-        lower=-np.inf,
-        start=arc_total,
-        reach=total,
-        meaning="flow of all classes on an arc (x)",
-    )
-    p.separable_cost(arc_flow, _priced(traffic.travel_time, omega))
-    p.equality(
         "arc_time",
-        ("arc",),
-        graph.arcs,
-        terms={arc_flow: 1.0, **{f: -traffic.paths[k].arc_incidence for k, f in flows.items()}},
-        unit="veh/h",
-        scale=arc_scale,
-        multiplier_scale=_cost_scale(p, traffic, arc_scale),
-        start=omega * traffic.travel_time.time(arc_total),
-        weights=weight,
-        meaning="arc flow is the sum of path flows (omega t)",
+        {"dims": "arc", "labels": graph.arcs},
+        traffic.travel_time,
+        {k: traffic.paths[k].arc_incidence for k in flows},
+        arc_total,
+        total / pairs,
+        ("flow of all classes on an arc (x)", "arc flow is the sum of path flows (omega t)"),
     )
-    electric = {k: f for k, f in flows.items() if traffic.classes[k].kind == "ev"}
     # more piles than vehicles measure nothing
     piles = np.minimum(traffic.queue_time.piles, total)
-    station_scale = float(piles.mean()) if stations else 1.0
-    by_queue = ("station",) if traffic.shared_queues else ("station", "direction")
-    station_flow = p.variable(
+    by_queue = "station" if traffic.shared_queues else ("station", "direction")
+    add_flow(
         "station_flow",
-        by_queue,
-        traffic.queues,
-        unit="veh/h",
-        scale=station_scale,
-        row_scale=_cost_scale(p, traffic, station_scale),
-        lower=-np.inf,
-        start=stop_total,
-        reach=total,
-        meaning="vehicles that stop at a station (n)",
-    )
-    p.separable_cost(station_flow, _priced(traffic.queue_time, omega))
-    p.equality(
         "queue_time",
-        by_queue,
-        traffic.queues,
-        terms={
-            station_flow: 1.0,
-            **{f: -traffic.queue_stops(k) for k, f in electric.items()},
-        },
-        unit="veh/h",
-        scale=station_scale,
-        multiplier_scale=_cost_scale(p, traffic, station_scale),
-        start=omega * traffic.queue_time.time(stop_total),
-        weights=weight,
-        meaning="station flow is the sum of stopping path flows (omega wait)",
+        {"dims": by_queue, "labels": traffic.queues},
+        traffic.queue_time,
+        {k: traffic.queue_stops(k) for k in traffic.electric},
+        stop_total,
+        float(piles.mean()) if stations else 1.0,
+        (
+            "vehicles that stop at a station (n)",
+            "station flow is the sum of stopping path flows (omega wait)",
+        ),
     )
     for name, flow in flows.items():
         paths = traffic.paths[name]
@@ -148,7 +143,6 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
             traffic.od_names(name),
             terms={trips: serves},
             rhs=traffic.demand[name],
-            unit="veh/h",
             scale=traffic.demand[name],
             multiplier_scale=_cost_scale(p, traffic, traffic.demand[name]),
             start=cheapest,
@@ -181,11 +175,10 @@ def _plans(
     start of their trip costs.
     """
     legs, demand = traffic.legs[name], traffic.demand[name]
-    serves, uses = legs.od_incidence, legs.plan_incidence
-    od = legs.plan_od
+    serves, uses, od = legs.od_incidence, legs.plan_incidence, legs.plan_od
     plan = p.variable(
         f"plan_{name}",
-        ("plan",),
+        "plan",
         legs.plan_labels,
         unit="veh/h",
         scale=demand[od],
@@ -196,10 +189,9 @@ def _plans(
     )
     p.equality(
         f"leg_{name}",
-        ("leg",),
+        "leg",
         legs.labels,
         terms={route: traffic.paths[name].od_incidence, plan: -uses},
-        unit="veh/h",
         scale=uses @ demand[od],
         multiplier_scale=_cost_scale(p, traffic, demand),
         start=cost,
@@ -208,7 +200,3 @@ def _plans(
     least = np.full(demand.size, np.inf)
     np.minimum.at(least, od, uses.T @ cost)
     return plan, serves, least
-
-
-def _priced(curve: TravelTime | QueueTime, omega: float) -> TravelTime | QueueTime:
-    return replace(curve, weight=omega)

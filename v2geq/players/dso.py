@@ -5,8 +5,6 @@ model.md, 3. How power flows over the feeder is the grid's statement.
 
 from __future__ import annotations
 
-import numpy as np
-
 from v2geq.grid.power_flow import OPERATOR, PowerFlow
 from v2geq.mcp.program import Program
 from v2geq.scenario import Scenario
@@ -14,9 +12,9 @@ from v2geq.scenario import Scenario
 
 def dso(scenario: Scenario, grid: PowerFlow, power_reach: float) -> Program:
     """The DSO's program; `power_reach` bounds unrated flows in its deviation problem, kW."""
-    p = Program(OPERATOR, scenario.money_scale, title="Distribution system operator")
+    p = Program(OPERATOR, scenario, title="Distribution system operator")
     withdrawal, purchase = grid.state(p, power_reach)
     p.cost(purchase, scenario.case.substation.price, term="TSO purchase")
-    p.sell("tso_price", {purchase: np.ones((1, 1))}, 1)
-    p.sell("wheeling_price", {withdrawal: 1.0}, len(scenario.buses))
+    p.sell("tso_price", purchase, 1)
+    p.sell("wheeling_price", withdrawal, len(scenario.buses))
     return p

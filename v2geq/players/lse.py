@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.labelled import Labelled, placed
@@ -58,30 +57,19 @@ def inverse_demand(scenario: Scenario) -> Integrable:
 def generation_cost(scenario: Scenario, lse: str) -> list[tuple[slice, Written]]:
     """Cost curves of an LSE's generators, $/h over kW, as (positions, curve) pairs."""
     own = scenario.generators[scenario.generators["lse"] == lse]
+    linear, quadratic = (own[f"cost_{c}"].to_numpy(dtype=float) for c in ("linear", "quadratic"))
     if (own["cost"] == "").all():
-        return [
-            (
-                slice(0, len(own)),
-                Quadratic(
-                    own["cost_linear"].to_numpy(dtype=float),
-                    own["cost_quadratic"].to_numpy(dtype=float),
-                ),
-            )
-        ]
+        return [(slice(0, len(own)), Quadratic(linear, quadratic))]
     curves: list[tuple[slice, Written]] = []
     for k, (name, g) in enumerate(own.iterrows()):
+        part = slice(k, k + 1)
         if g["cost"]:
-            curve = Expression.parse(
-                g["cost"],
-                variable="g",
-                parameters={},
-                where=f"{scenario.case.where}: generator {name!r}",
-            )
-            curve.check_convex(g["min_kw"], g["max_kw"])
-            curves.append((slice(k, k + 1), curve))
+            where = f"{scenario.case.where}: generator {name!r}"
+            formula = Expression.parse(g["cost"], variable="g", parameters={}, where=where)
+            formula.check_convex(g["min_kw"], g["max_kw"])
+            curves.append((part, formula))
         else:
-            lin, quad = np.array([g["cost_linear"]]), np.array([g["cost_quadratic"]])
-            curves.append((slice(k, k + 1), Quadratic(lin.astype(float), quad.astype(float))))
+            curves.append((part, Quadratic(linear[part], quadratic[part])))
     return curves
 
 
@@ -109,32 +97,30 @@ def lse(
     `energy` balances supply and sales; its multiplier is theta_k. The LSE pays the wheeling price
     on its net withdrawal.
     """
-    case = scenario.case
-    power, price = scenario.power_scale, scenario.price_scale
-    p = Program(player_name(name), scenario.money_scale, title="Load serving entity")
+    case, stations, where = scenario.case, scenario.stations, scenario.bus_position
+    power, price, n = scenario.power_scale, scenario.price_scale, len(scenario.buses)
+    p = Program(player_name(name), scenario, title="Load serving entity")
     kw: dict[str, Any] = {"unit": "kW", "scale": power}
-    n = len(scenario.buses)
-
-    at_demand = demand_buses(scenario)
-    portion = float(case.lses["portion"][name])
-    firm = portion * scenario.firm_kw
-    at_firm = np.flatnonzero(firm > 0)
-    # a line is concave everywhere, other demands only within their range; prices below zero, where
-    # generators must run, sell more than that
-    linear = case.market.inverse_demand == "linear"
-    rivals = [k for k in case.lses.index if k != name]
-    q0 = scenario.responsive_kw[at_demand]
-    own = scenario.generators[scenario.generators["lse"] == name]
-    stations = scenario.stations
     trade: dict[str, Any] = {
+        "dims": "station",
+        "labels": list(stations.index),
         "unit": "kW",
         "scale": scenario.station_scale(energy_reach),
         "row_scale": price,
+        "reach": energy_reach,
     }
-
+    at_demand = demand_buses(scenario)
+    q0 = scenario.responsive_kw[at_demand]
+    firm = float(case.lses["portion"][name]) * scenario.firm_kw
+    at_firm = np.flatnonzero(firm > 0)
+    own = scenario.generators[scenario.generators["lse"] == name]
+    low, high = (own[c].to_numpy(dtype=float) for c in ("min_kw", "max_kw"))
+    # a line is concave everywhere, other demands only within their range; prices below zero, where
+    # generators must run, sell more than that
+    linear = case.market.inverse_demand == "linear"
     sales = p.variable(
         "sales",
-        ("bus",),
+        "bus",
         [scenario.buses[i] for i in at_demand],
         **kw,
         start=q0 / len(case.lses),
@@ -143,7 +129,7 @@ def lse(
     )
     shed = p.variable(
         "shed",
-        ("bus",),
+        "bus",
         [scenario.buses[i] for i in at_firm],
         unit="kW",
         # beside what may be shed, however little that is beside other loads
@@ -152,10 +138,9 @@ def lse(
         upper=firm[at_firm],
         meaning="firm load not served (shed)",
     )
-    low, high = own["min_kw"].to_numpy(dtype=float), own["max_kw"].to_numpy(dtype=float)
     generation = p.variable(
         "generation",
-        ("generator",),
+        "generator",
         list(own.index),
         unit="kW",
         scale=np.minimum(power, np.where(high > low, high - low, power)),
@@ -166,80 +151,37 @@ def lse(
         reach=power_reach,
         meaning="generation (gen)",
     )
-    to_station = p.variable(
-        "to_station",
-        ("station",),
-        list(stations.index),
-        **trade,
-        reach=energy_reach,
-        meaning="sold to the CNO at a station (h+)",
-    )
-    bought = p.variable(
-        "import", (), [()], **kw, reach=power_reach, meaning="bought via the TSO (m)"
-    )
+    to_station = p.variable("to_station", **trade, meaning="sold to the CNO at a station (h+)")
+    bought = p.variable("import", **kw, reach=power_reach, meaning="bought via the TSO (m)")
 
     if len(at_demand):
-        p.cournot_revenue(
-            sales, inverse_demand(scenario), [f"{player_name(k)}.sales" for k in rivals]
-        )
+        rivals = [f"{player_name(k)}.sales" for k in case.lses.index if k != name]
+        p.cournot_revenue(sales, inverse_demand(scenario), rivals)
     p.cost(shed, case.market.voll, term="lost load")
     p.separable_cost(generation, _Joined(generation_cost(scenario, name)), term="generation")
-    p.sell("tso_price", {bought: -np.ones((1, 1))}, 1)
+    p.sell("tso_price", {bought: -1.0}, 1)
     p.sell("purchase_price", {to_station: 1.0}, len(stations))
-
-    def at(positions: FloatArray | IntArray) -> sp.csr_array:
-        """Buses x entries: one where an entry sits."""
-        m = len(positions)
-        return sp.csr_array((np.ones(m), (positions, np.arange(m))), shape=(n, m))
-
-    where = scenario.bus_position
-    at_generator = at(np.array([where[b] for b in own["bus"]], dtype=np.int64))
-    at_station = at(np.array([where[b] for b in stations["bus"]], dtype=np.int64))
-    net = {sales: -at(at_demand), shed: at(at_firm), generation: at_generator}
-    net[to_station] = -at_station
-    energy = {
-        sales: -np.ones((1, len(sales))),
-        shed: np.ones((1, len(shed))),
-        generation: np.ones((1, len(generation))),
-        to_station: -np.ones((1, len(stations))),
-        bought: np.ones((1, 1)),
+    at_station = placed([where[b] for b in stations["bus"]], n)
+    net = {
+        sales: -placed(at_demand, n),
+        shed: placed(at_firm, n),
+        generation: placed([where[b] for b in own["bus"]], n),
+        to_station: -at_station,
     }
+    energy = {sales: -1.0, shed: 1.0, generation: 1.0, to_station: -1.0, bought: 1.0}
     if scenario.v2g:
-        from_station = p.variable(
-            "from_station",
-            ("station",),
-            list(stations.index),
-            **trade,
-            reach=energy_reach,
-            meaning="bought from the CNO at a station (h-)",
-        )
+        meaning = "bought from the CNO at a station (h-)"
+        from_station = p.variable("from_station", **trade, meaning=meaning)
         p.sell("resale_price", {from_station: -1.0}, len(stations))
-        net[from_station] = at_station
-        energy[from_station] = np.ones((1, len(stations)))
+        net[from_station], energy[from_station] = at_station, 1.0
     if sites:
-        take = p.variable(
-            "take",
-            ("bus",),
-            sites,
-            **kw,
-            lower=-np.inf,
-            reach=power_reach,
-            meaning="taken over from a site",
-        )
+        free: dict[str, Any] = {**kw, "lower": -np.inf, "reach": power_reach}
+        take = p.variable("take", "bus", sites, **free, meaning="taken over from a site")
         p.sell("site_price", {take: -1.0}, at=[(name, bus) for bus in sites])
-        net[take] = at(np.array([where[b] for b in sites], dtype=np.int64))
-        energy[take] = np.ones((1, len(sites)))
+        net[take], energy[take] = placed([where[b] for b in sites], n), 1.0
     p.sell("wheeling_price", net, n, constant=-firm)
-    p.equality(
-        "energy",
-        (),
-        [()],
-        terms=energy,
-        rhs=firm.sum(),
-        **kw,
-        start=price,
-        meaning="supply equals sales and served firm load (theta)",
-    )
+    meaning = "supply equals sales and served firm load (theta)"
+    p.equality("energy", terms=energy, rhs=firm.sum(), start=price, meaning=meaning)
     return p
 
 
@@ -267,34 +209,24 @@ def lse_results(
         what: str, dims: tuple[str, ...], name: str, meaning: str, *, by_lse: bool = False
     ) -> Labelled:
         """One variable of all LSEs: summed by label, or by LSE and label."""
-        blocks = {k: p[what] for k, p in own.items() if what in p}
-        listed = [
-            ((k, *label) if by_lse else label) for k, v in blocks.items() for label in v.labels
-        ]
-        labels = tuple(dict.fromkeys(listed))
-        place = {label: i for i, label in enumerate(labels)}
-        parts = {
-            v.key: placed(
-                [place[(k, *label) if by_lse else label] for label in v.labels], len(labels)
-            )
-            for k, v in blocks.items()
+        listed = {
+            p[what].key: [(k, *label) if by_lse else label for label in p[what].labels]
+            for k, p in own.items()
+            if what in p
         }
+        labels = tuple(
+            dict.fromkeys(label for own_labels in listed.values() for label in own_labels)
+        )
+        place = {label: i for i, label in enumerate(labels)}
+        parts = {key: placed([place[x] for x in at], len(labels)) for key, at in listed.items()}
         total = sum((m @ values[key] for key, m in parts.items()), np.zeros(len(labels)))
         return Labelled(name, dims, total, "kW", meaning, labels, parts)
 
     at = demand_buses(scenario)
     sold = responsive_sales(scenario, values)
     price = inverse_demand(scenario).value(sold) if len(at) else sold
-    where = tuple((scenario.buses[i],) for i in at)
-    yield Labelled(
-        "retail_price",
-        ("bus",),
-        price,
-        "$/kWh",
-        "price of responsive demand (phi)",
-        where,
-        fill=np.nan,
-    )
+    where, meaning = tuple((scenario.buses[i],) for i in at), "price of responsive demand (phi)"
+    yield Labelled("retail_price", ("bus",), price, "$/kWh", meaning, where, fill=np.nan)
     yield by("sales", ("bus",), "sales_kw", "sales to responsive demand")
     yield Labelled("firm_kw", ("bus",), scenario.firm_kw, "kW", "firm load")
     yield by("shed", ("bus",), "shed_kw", "firm load not served")
@@ -302,9 +234,8 @@ def lse_results(
     yield by("shed", both, "shed_by_lse_kw", "firm load not served, by LSE", by_lse=True)
     thetas = np.array([values[theta_key(k)][0] for k in names])
     single = {theta_key(k): placed([i], len(names)) for i, k in enumerate(names)}
-    yield Labelled(
-        "theta", ("lse",), thetas, "$/kWh", "energy price of an LSE (theta)", parts=single
-    )
+    meaning = "energy price of an LSE (theta)"
+    yield Labelled("theta", ("lse",), thetas, "$/kWh", meaning, parts=single)
     yield by("import", ("lse",), "import_kw", "bought via the TSO (m)", by_lse=True)
     yield by("generation", ("generator",), "generation_kw", "generation")
     both = ("lse", "station")
@@ -334,8 +265,9 @@ class _Joined:
         return self._apply("second", x)
 
     def formulas(self, n: int) -> list[Formula]:
+        everyone = np.arange(n)
         return [
-            replace(f, positions=np.arange(n)[where][f.positions])
+            replace(f, positions=everyone[where][f.positions])
             for where, curve in self.parts
-            for f in curve.formulas(len(np.arange(n)[where]))
+            for f in curve.formulas(len(everyone[where]))
         ]

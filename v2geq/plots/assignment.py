@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import PowerNorm
@@ -11,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch, Patch
 
 from v2geq.plots.api import Figures
 from v2geq.plots.roads import arc_lines, congestible, draw_arcs, draw_pies, road_positions
-from v2geq.plots.style import COLOURS, INK, MUTED, new_figure, number, quiet, style
+from v2geq.plots.style import COLOURS, INK, MUTED, legend, new_figure, number, quiet, style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,31 +78,19 @@ class AssignmentPlots(Figures):
                 label="Share of these vehicles (-)",
             )
             for start, end in arc_lines(road, place)[road.arcs.index.isin(arcs)]:
-                arrow = FancyArrowPatch(
-                    0.6 * start + 0.4 * end,
-                    0.4 * start + 0.6 * end,
-                    arrowstyle="-|>",
-                    mutation_scale=9,
-                    shrinkA=0,
-                    shrinkB=0,
-                    facecolor=INK,
-                    edgecolor="white",
-                    linewidth=0.4,
-                    zorder=7,
-                )
-                axes.add_patch(arrow)
+                look: Any = {"facecolor": INK, "edgecolor": "white", "linewidth": 0.4, "zorder": 7}
+                shape: Any = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0}
+                tail, head = 0.6 * start + 0.4 * end, 0.4 * start + 0.6 * end
+                axes.add_patch(FancyArrowPatch(tail, head, **shape, **look))
             most = draw_pies(axes, place, nodes, starting, ending, 0.07 * width_mm, ENDS)
             joint = " or " if how == "any" else " and "
-            figure.legend(
-                handles=[
-                    Patch(color=colour, label=text)
-                    for colour, text in zip(ENDS, ("start", "end"), strict=True)
-                ],
-                loc="outside upper center",
-                ncols=2,
-                title=f"{number(chosen.trips)} veh/h on {joint.join(arcs)}, "
-                f"largest pie {number(most)}",
+            first, second = (
+                Patch(color=c, label=n) for c, n in zip(ENDS, ("start", "end"), strict=True)
             )
+            title = (
+                f"{number(chosen.trips)} veh/h on {joint.join(arcs)}, largest pie {number(most)}"
+            )
+            legend(figure, [first, second], 2, title=title)
         return figure
 
     def convergence(self, *, width_mm: float = 89.0) -> Figure:

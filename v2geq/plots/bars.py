@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from v2geq.plots.style import INK, MUTED, SHORT_STATES, edge, fill, number
+from v2geq.plots.style import INK, MUTED, SHORT_STATES, edge, fill, note, number
 from v2geq.plots.tables import rows_of
 
 if TYPE_CHECKING:
@@ -28,15 +28,8 @@ def bar(
 ) -> None:
     """One bar, or one part of a stacked bar; nothing for a height of zero."""
     if height != 0:
-        axes.bar(
-            x,
-            height,
-            BAR,
-            bottom=bottom,
-            color=fill(quantity, v2g),
-            edgecolor=edge(quantity),
-            linewidth=0.5,
-        )
+        colours: Any = {"color": fill(quantity, v2g), "edgecolor": edge(quantity)}
+        axes.bar(x, height, BAR, bottom=bottom, linewidth=0.5, **colours)
 
 
 def value_label(
@@ -51,15 +44,14 @@ def value_label(
     colour: str = INK,
 ) -> None:
     """Number above (or below, or in) the end of a bar."""
-    axes.annotate(
+    note(
+        axes,
         text,
         (x, y),
-        xytext=(0, 0 if middle else (-1.5 if below else 1.5)),
-        textcoords="offset points",
-        ha="center",
+        (0, 0 if middle else (-1.5 if below else 1.5)),
         va="center" if middle else ("top" if below else "bottom"),
-        fontsize=size,
-        color=colour,
+        size=size,
+        colour=colour,
         annotation_clip=False,
     )
 
@@ -79,16 +71,8 @@ def label_pairs(axes: Axes, labels: Sequence[tuple[float, float, str]]) -> None:
 
 def range_mark(axes: Axes, x: float, low: float, high: float) -> None:
     """Whisker from `low` to `high`."""
-    axes.errorbar(
-        x,
-        (low + high) / 2,
-        yerr=(high - low) / 2,
-        color=INK,
-        linewidth=0.6,
-        capsize=1.6,
-        capthick=0.6,
-        zorder=4,
-    )
+    look: Any = {"color": INK, "linewidth": 0.6, "capsize": 1.6, "capthick": 0.6, "zorder": 4}
+    axes.errorbar(x, (low + high) / 2, yerr=(high - low) / 2, **look)
 
 
 def scenario_axis(axes: Axes, scenarios: Sequence[str], states: bool = True) -> None:
@@ -140,15 +124,4 @@ def each(
 
 def no_run(axes: Axes, x: float, text: str = "no run") -> None:
     """Mark in the place of a run that is missing."""
-    axes.annotate(
-        text,
-        (x, 0.0),
-        xycoords=("data", "axes fraction"),
-        xytext=(0, 3),
-        textcoords="offset points",
-        rotation=90,
-        ha="center",
-        va="bottom",
-        fontsize=6,
-        color=MUTED,
-    )
+    note(axes, text, (x, 0.0), (0, 3), where=("data", "axes fraction"), colour=MUTED, rotation=90)

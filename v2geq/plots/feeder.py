@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from v2geq.errors import DataError, did_you_mean
 from v2geq.plots.positions import Place, bus_positions
-from v2geq.plots.roads import frame, road_colours
-from v2geq.plots.style import COLOURS, FAINT, INK, MUTED, PAGE_MM, new_figure, style
+from v2geq.plots.roads import add_lines, colour_bar, frame, road_colours
+from v2geq.plots.style import COLOURS, FAINT, INK, MUTED, PAGE_MM, new_figure, note, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,41 +105,21 @@ def draw_feeder(figure: Figure, axes: Axes, eq: Point, *, color: str = "dlmp") -
         for name, a, b in zip(table.index, table["from_bus"], table["to_bus"], strict=True)
     }
     closed = table.index[table["state"] == "closed"]
+    lines = [segments[n] for n in closed]
     if what.on == "line":
-        axes.add_collection(
-            LineCollection(
-                [segments[n] for n in closed],
-                array=values.reindex(closed).to_numpy(dtype=float),
-                cmap=cmap,
-                norm=norm,
-                linewidths=1.8,
-                capstyle="round",
-                zorder=2,
-            )
-        )
+        loading = values.reindex(closed).to_numpy(dtype=float)
+        shades = {"array": loading, "cmap": cmap, "norm": norm}
+        add_lines(axes, lines, **shades, linewidths=1.8, capstyle="round", zorder=2)
     else:
-        axes.add_collection(
-            LineCollection([segments[n] for n in closed], colors=LINE_INK, linewidths=0.7, zorder=2)
-        )
+        add_lines(axes, lines, colors=LINE_INK, linewidths=0.7, zorder=2)
     dead = table.index[table["state"] == "dead"]
-    axes.add_collection(
-        LineCollection([segments[n] for n in dead], colors=FAINT, linewidths=0.7, zorder=1)
-    )
+    add_lines(axes, (segments[n] for n in dead), colors=FAINT, linewidths=0.7, zorder=1)
     _draw_open(axes, table, segments)
     _draw_buses(axes, eq, place, values if what.on == "bus" else None, cmap, norm)
     frame(axes, place, margin=0.04)
 
-    bar = figure.colorbar(
-        ScalarMappable(norm, cmap),
-        ax=axes,
-        location="bottom",
-        fraction=0.04,
-        pad=0.02,
-        aspect=40,
-        shrink=0.7,
-        label=what.label,
-    )
-    bar.outline.set_linewidth(0.0)
+    shaded = ScalarMappable(norm, cmap)
+    bar = colour_bar(figure, axes, shaded, what.label, "bottom", (40.0, 0.7))
     if isinstance(norm, LogNorm):
         bar.ax.xaxis.set_major_locator(LogLocator(10.0, subs=(1.0, 2.0, 5.0)))
         bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
@@ -169,39 +148,21 @@ def _draw_open(axes: Axes, table: pd.DataFrame, segments: Mapping[str, list[Plac
     """Open branches dotted, with a box in the middle: empty if normally open, crossed if out."""
     for state, colour in (("open", MUTED), ("out", COLOURS["shed"])):
         names = table.index[table["state"] == state]
-        axes.add_collection(
-            LineCollection(
-                [segments[n] for n in names],
-                colors=colour,
-                linewidths=0.7,
-                linestyles=(0, (1, 1.5)),
-                zorder=2,
-            )
-        )
+        dots = {"linestyles": (0, (1, 1.5)), "linewidths": 0.7}
+        add_lines(axes, (segments[n] for n in names), colors=colour, **dots, zorder=2)
         for name in names:
             (x0, y0), (x1, y1) = segments[name]
             x, y = (x0 + x1) / 2, (y0 + y1) / 2
-            axes.scatter(
-                x,
-                y,
-                s=12,
-                marker="s",
-                facecolor="white",
-                edgecolor=colour,
-                linewidths=0.7,
-                zorder=5,
-            )
+            box: Any = {"s": 12, "marker": "s", "facecolor": "white", "edgecolor": colour}
+            axes.scatter(x, y, **box, linewidths=0.7, zorder=5)
             if state == "out":
                 axes.scatter(x, y, s=10, marker="x", color=colour, linewidths=0.8, zorder=6)
-            axes.annotate(
+            note(
+                axes,
                 name,
                 (x, y),
-                xytext=(0, 3.5),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                fontsize=6,
-                color=colour,
+                (0, 3.5),
+                colour=colour,
                 bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.3},
                 zorder=4.5,
             )
@@ -239,14 +200,4 @@ def _draw_buses(
         )
     root = eq.scenario.case.feeder.root
     axes.scatter(*place[root], s=26, marker="s", color=INK, linewidths=0, zorder=4)
-    axes.annotate(
-        "substation",
-        place[root],
-        xytext=(-2.5, -4.5),
-        textcoords="offset points",
-        ha="left",
-        va="top",
-        fontsize=6,
-        color=INK,
-        annotation_clip=False,
-    )
+    note(axes, "substation", place[root], (-2.5, -4.5), ha="left", va="top", annotation_clip=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +11,7 @@ from matplotlib.patches import ConnectionPatch
 from v2geq.plots.feeder import draw_feeder, shade
 from v2geq.plots.positions import bus_positions, node_positions
 from v2geq.plots.roads import draw_roads, pie_handles
-from v2geq.plots.style import INK, PAGE_MM, STATES, is_wide, new_figure, style
+from v2geq.plots.style import INK, PAGE_MM, STATES, is_wide, legend, new_figure, note, style
 
 if TYPE_CHECKING:
     from v2geq.results.point import Point
@@ -50,11 +50,7 @@ def networks(eq: Point, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Fi
             right.set_title(f"Feeder: {run}")
         else:
             figure.suptitle(run, x=0.02, ha="left", fontsize=7, fontweight="bold")
-        figure.legend(
-            handles=pie_handles(most),
-            loc="outside upper center" if wide else "outside lower center",
-            ncols=2,
-        )
+        legend(figure, pie_handles(most), 2, "upper" if wide else "lower")
     return figure
 
 
@@ -64,32 +60,21 @@ def _couple(figure: Figure, left: Axes, right: Axes, eq: Point) -> None:
     buses = bus_positions(eq.scenario.case.feeder.buses)
     for name, row in eq.scenario.stations.iterrows():
         node, bus = nodes[str(row["road_node"])], buses[str(row["bus"])]
-        link = ConnectionPatch(
-            node,
-            bus,
-            "data",
-            "data",
-            axesA=left,
-            axesB=right,
-            color="#56708A",
-            linewidth=0.6,
-            linestyle=(0, (4, 2)),
-            # behind both networks
-            zorder=-1,
-        )
+        # behind both networks
+        look: Any = {"color": "#56708A", "linewidth": 0.6, "linestyle": (0, (4, 2)), "zorder": -1}
+        link = ConnectionPatch(node, bus, "data", "data", axesA=left, axesB=right, **look)
         link.set_in_layout(False)
         figure.add_artist(link)
         right.scatter(
             *bus, s=26, marker="D", facecolor="none", edgecolor=INK, linewidths=0.8, zorder=6
         )
-        right.annotate(
+        note(
+            right,
             str(name),
             bus,
-            xytext=(4, -4),
-            textcoords="offset points",
+            (4, -4),
+            ha="left",
             va="top",
-            fontsize=6,
-            color=INK,
             zorder=8,
             bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.4},
         )

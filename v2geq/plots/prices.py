@@ -22,8 +22,10 @@ from v2geq.plots.style import (
     STATES,
     edge,
     is_wide,
+    legend,
     mix,
     new_figure,
+    note,
     number,
     panel_letter,
     style,
@@ -67,8 +69,7 @@ def prices(
         columns = count if wide else 2
         rows = -(-count // columns)
         figure = new_figure(width_mm, (60 if wide else 46 * rows) + 4)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        panels = list(grid.flat)
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes in panels[count:]:
             axes.remove()
         low = min(float(table["dlmp"].min()), voll) / 2.5
@@ -78,34 +79,27 @@ def prices(
             axes.set_ylim(low, voll * 1.7)
             axes.axhline(voll, color=COLOURS["shed"], linewidth=0.7, dashes=(4, 2))
             if i == 0:
-                axes.annotate(
+                note(
+                    axes,
                     f"value of lost load {voll:g} $/kWh",
                     (1.0, voll),
-                    xycoords=("axes fraction", "data"),
-                    xytext=(0, -2),
-                    textcoords="offset points",
+                    (0, -2),
+                    where=("axes fraction", "data"),
                     ha="right",
                     va="top",
-                    color=edge("shed"),
-                    fontsize=6,
+                    colour=edge("shed"),
                 )
             if i % columns == 0:
                 axes.set_ylabel("DLMP ($/kWh)")
             else:
                 axes.tick_params(labelleft=False)
             panel_letter(axes, "abcdefgh"[i], scenario)
-            axes.set_xlabel(
-                "Load buses, lowest DLMP first" if order == "value" else "Load buses, feeder order"
-            )
+            first = "lowest DLMP first" if order == "value" else "feeder order"
+            axes.set_xlabel(f"Load buses, {first}")
         _shed_panel(panels[count - 1], runs, "abcdefgh"[count - 1])
-        figure.legend(
-            handles=[
-                Line2D([], [], linestyle="none", label=text, **_marker(v2g))
-                for v2g, text in STATES.items()
-            ],
-            loc="outside upper center",
-            ncols=2,
-        )
+        marks = {text: _marker(v2g) for v2g, text in STATES.items()}
+        handles = [Line2D([], [], linestyle="none", label=k, **m) for k, m in marks.items()]
+        legend(figure, handles, 2)
     return figure
 
 
@@ -121,25 +115,17 @@ def _price_panel(axes: Axes, table: pd.DataFrame, scenario: str, order: str) -> 
         if not len(part):
             continue
         values = np.sort(part["dlmp"].to_numpy()) if order == "value" else part["dlmp"].to_numpy()
-        axes.plot(
-            np.arange(1, len(values) + 1),
-            values,
-            linestyle="none",
-            zorder=3 if v2g else 2.5,
-            clip_on=False,
-            **_marker(v2g),
-        )
+        places, above = np.arange(1, len(values) + 1), 3 if v2g else 2.5
+        dots: Any = {"linestyle": "none", "zorder": above, "clip_on": False}
+        axes.plot(places, values, **dots, **_marker(v2g))
         tops.append(float(values.max()))
-    axes.annotate(
-        "highest " + " → ".join(_price(top) for top in tops),
+    note(
+        axes,
+        "highest " + " → ".join(f"{top:.3g}" for top in tops),
         (1.0, 0.0),
-        xycoords="axes fraction",
-        xytext=(0, 2),
-        textcoords="offset points",
+        (0, 2),
+        where="axes fraction",
         ha="right",
-        va="bottom",
-        fontsize=6,
-        color=INK,
     )
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 
@@ -153,10 +139,6 @@ def _marker(v2g: bool) -> dict[str, Any]:
         "markeredgecolor": INK if v2g else mix(INK, 0.45),
         "markeredgewidth": 0.0 if v2g else 0.4,
     }
-
-
-def _price(value: float) -> str:
-    return f"{value:.3g}"
 
 
 def _shed_panel(axes: Axes, runs: Runs, letter: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Wedge
@@ -23,7 +24,9 @@ from v2geq.plots.style import (
     FAINT,
     INK,
     MUTED,
+    legend,
     new_figure,
+    note,
     number,
     quantity_handles,
     style,
@@ -59,7 +62,7 @@ def roads(eq: Point, *, width_mm: float = 89.0) -> Figure:
         figure = new_figure(width_mm, 1.05 * width_mm)
         axes = figure.add_subplot()
         most = draw_roads(figure, axes, eq, pie_radius=0.09 * width_mm)
-        figure.legend(handles=pie_handles(most), loc="outside upper center", ncols=2)
+        legend(figure, pie_handles(most), 2)
     return figure
 
 
@@ -156,37 +159,38 @@ def draw_arcs(
     lines = arc_lines(road, place)
     size = 72.0 * float((figure.get_size_inches() * axes.get_position().size).min())
     thin = min(1.0, size / (ROOM * np.sqrt(len(place))))
-    axes.add_collection(
-        LineCollection(list(lines[plain]), colors=FAINT, linewidths=0.5 * thin, zorder=1)
-    )
+    add_lines(axes, lines[plain], colors=FAINT, linewidths=0.5 * thin, zorder=1)
     if norm is None:
         top = float(np.ceil(2.0 * values[~plain].max(initial=0.0)) / 2.0)
         norm = Normalize(0.0, max(top, 1.0))
     order = np.flatnonzero(~plain)[np.argsort(values[~plain])]
-    axes.add_collection(
-        LineCollection(
-            list(lines[order]),
-            array=values[order],
-            cmap=road_colours(),
-            norm=norm,
-            linewidths=thin * (0.5 + 2.2 * norm(values[order])),
-            capstyle="round",
-            zorder=2,
-        )
-    )
+    widths = thin * (0.5 + 2.2 * norm(values[order]))
+    shade = {"array": values[order], "cmap": road_colours(), "norm": norm}
+    add_lines(axes, lines[order], **shade, linewidths=widths, capstyle="round", zorder=2)
     draw_nodes(axes, place)
     frame(axes, place)
-    colorbar = figure.colorbar(
-        ScalarMappable(norm, road_colours()),
-        ax=axes,
-        location=bar,
-        fraction=0.04,
-        pad=0.02,
-        aspect=30,
-        shrink=0.8,
-        label=label,
-    )
-    colorbar.outline.set_linewidth(0.0)
+    colour_bar(figure, axes, ScalarMappable(norm, road_colours()), label, bar)
+
+
+def colour_bar(
+    figure: Figure,
+    axes: Axes,
+    colours: ScalarMappable,
+    label: str,
+    side: Any,
+    shape: tuple[float, float] = (30.0, 0.8),
+) -> Colorbar:
+    """Colour bar beside the axes; `shape` is its aspect, and its length as a share of theirs."""
+    aspect, shrink = shape
+    place: Any = {"location": side, "fraction": 0.04, "pad": 0.02}
+    bar = figure.colorbar(colours, ax=axes, aspect=aspect, shrink=shrink, label=label, **place)
+    bar.outline.set_linewidth(0.0)
+    return bar
+
+
+def add_lines(axes: Axes, segments: Iterable[Any], **style: Any) -> None:
+    """Many lines at once."""
+    axes.add_collection(LineCollection(list(segments), **style))
 
 
 def arc_lines(road: RoadNetwork, place: Mapping[str, Place]) -> FloatArray:
@@ -212,9 +216,7 @@ def base_map(axes: Axes, eq: Point) -> Mapping[str, Place]:
         tuple(sorted((graph.nodes[t], graph.nodes[h])))
         for t, h in zip(graph.tail, graph.head, strict=True)
     }
-    axes.add_collection(
-        LineCollection([[place[a], place[b]] for a, b in sorted(ends)], colors=FAINT, zorder=1)
-    )
+    add_lines(axes, ([place[a], place[b]] for a, b in sorted(ends)), colors=FAINT, zorder=1)
     draw_nodes(axes, place)
     frame(axes, place)
     return place
@@ -227,15 +229,7 @@ def draw_nodes(axes: Axes, place: Mapping[str, Place]) -> None:
         area = 2.0 * MOST_NAMES / len(place)
         axes.scatter(x, y, s=area, color=MUTED, linewidths=0, zorder=3)
         return
-    axes.scatter(
-        x,
-        y,
-        s=NODE,
-        facecolor="white",
-        edgecolor=MUTED,
-        linewidths=0.5,
-        zorder=3,
-    )
+    axes.scatter(x, y, s=NODE, facecolor="white", edgecolor=MUTED, linewidths=0.5, zorder=3)
     for name, at in place.items():
         node_name(axes, name, at)
 
@@ -249,18 +243,7 @@ def node_name(
     offset: Place = (0.0, 0.0),
 ) -> None:
     """Name of a node in its disc, or `offset` points from its middle."""
-    axes.annotate(
-        name,
-        at,
-        # digits have no descent, so their middle lies above that of the text
-        xytext=(offset[0], offset[1] - 0.5),
-        textcoords="offset points",
-        ha="center",
-        va="center",
-        fontsize=6,
-        color=colour,
-        zorder=zorder,
-    )
+    note(axes, name, at, (offset[0], offset[1] - 0.5), va="center", colour=colour, zorder=zorder)
 
 
 def frame(axes: Axes, place: Mapping[str, Place], margin: float = 0.05) -> None:
@@ -321,20 +304,9 @@ def pie(axes: Axes, at: Place, radius: float, turn: float, colours: tuple[str, s
     )
     for colour, start, end in zip(colours, (90.0, turn), (turn, 450.0), strict=True):
         if end - start > 0.5:
-            axes.add_artist(
-                Wedge(
-                    (0.0, 0.0),
-                    radius,
-                    start,
-                    end,
-                    transform=where,
-                    facecolor=colour,
-                    edgecolor="white",
-                    linewidth=0.4,
-                    zorder=4.0,
-                    clip_on=False,
-                )
-            )
+            look: Any = {"edgecolor": "white", "linewidth": 0.4, "zorder": 4.0, "clip_on": False}
+            at_zero = {"transform": where, "facecolor": colour, **look}
+            axes.add_artist(Wedge((0.0, 0.0), radius, start, end, **at_zero))
 
 
 def pie_handles(most: float) -> list[Patch]:

@@ -19,7 +19,6 @@ from v2geq.plots.roads import NODE, base_map, node_name
 from v2geq.plots.runs import Runs, as_runs
 from v2geq.plots.style import (
     COLOURS,
-    INK,
     MUTED,
     PAGE_MM,
     STATES,
@@ -27,6 +26,7 @@ from v2geq.plots.style import (
     is_wide,
     mix,
     new_figure,
+    note,
     style,
 )
 
@@ -42,7 +42,7 @@ STOPS = {"C": ("charge", "^"), "D": ("discharge", "v")}
 def electric_trips(eq: Point) -> dict[tuple[str, str], float]:
     """Trips of electric vehicles by OD pair, veh/h."""
     traffic, trips = eq.coupled.traffic, dict[tuple[str, str], float]()
-    for name in _electric(eq):
+    for name in traffic.electric:
         for od, flow in zip(traffic.od_names(name), traffic.demand[name], strict=True):
             trips[od] = trips.get(od, 0.0) + float(flow)
     return trips
@@ -61,7 +61,7 @@ def route_table(eq: Point, origin: str, destination: str) -> pd.DataFrame:
     """
     wanted = (str(origin), str(destination))
     parts = []
-    for name in _electric(eq):
+    for name in eq.coupled.traffic.electric:
         pairs = eq.coupled.traffic.od_names(name)
         if wanted not in pairs:
             continue
@@ -198,10 +198,6 @@ def routes(
     return figure
 
 
-def _electric(eq: Point) -> list[str]:
-    return [name for name, c in eq.coupled.traffic.classes.items() if c.kind == "ev"]
-
-
 def _pair(eq: Point, origin: str | None, destination: str | None) -> tuple[str, str]:
     if (origin is None) != (destination is None):
         raise DataError("an OD pair has two ends", advice="give origin and destination, or neither")
@@ -235,17 +231,7 @@ def _draw(upper: Axes, lower: Axes, eq: Point, pair: tuple[str, str], heading: s
     cost = float(first["cost_usd"])
     text = f"{'-'.join(nodes)}, {float(first['length_km']):g} km\n{share}, {cost:,.2f} $"
     upper.set_title(heading, pad=19)
-    words = upper.annotate(
-        text,
-        (0.0, 1.0),
-        xycoords="axes fraction",
-        xytext=(0, 0),
-        textcoords="offset points",
-        va="bottom",
-        fontsize=6,
-        color=INK,
-        linespacing=1.2,
-    )
+    words = note(upper, text, (0.0, 1.0), (0, 0), where="axes fraction", ha="left", linespacing=1.2)
     # wider than a narrow map, which must not shrink for it
     words.set_in_layout(False)
 
@@ -320,28 +306,27 @@ def _battery(axes: Axes, eq: Point, name: str, profile: pd.DataFrame) -> None:
         step = kwh[k] - kwh[k - 1]
         # where the line is not: below the foot of a charge, right of the head of a discharge
         above = step < 0
-        axes.annotate(
+        note(
+            axes,
             f"{'+' if step > 0 else '−'}{abs(step):.3g} kWh\nat {profile['node'].iloc[k]}",
             (km[k], kwh[k - 1]),
-            xytext=(1, 2) if above else (0, -3),
-            textcoords="offset points",
+            (1, 2) if above else (0, -3),
             ha="left" if above else "center",
             va="bottom" if above else "top",
+            colour=edge(quantity),
             linespacing=1.1,
-            fontsize=6,
-            color=edge(quantity),
         )
     for level, text in ((rules.reserve, "reserve"), (rules.battery, "full")):
         axes.axhline(level, color=MUTED, linewidth=0.6, dashes=(4, 2), zorder=1)
-        axes.annotate(
+        note(
+            axes,
             text,
             (1.0, level),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 1.5),
-            textcoords="offset points",
+            (0, 1.5),
+            where=("axes fraction", "data"),
             ha="right",
-            fontsize=6,
-            color=MUTED,
+            va="baseline",
+            colour=MUTED,
         )
     axes.set_ylim(0.0, rules.battery * 1.16)
     axes.set_xlim(0.0, float(profile["km"].max()) * 1.02)

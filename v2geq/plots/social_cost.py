@@ -20,6 +20,7 @@ from v2geq.plots.style import (
     edge,
     is_wide,
     new_figure,
+    note,
     number,
     quiet,
     style,
@@ -109,15 +110,14 @@ def _waterfall(axes: Axes, table: pd.DataFrame, margin: float) -> None:
         # on the side with room: towards zero for bars that end far to the left
         low, high = min(start, start + step), max(start, start + step)
         right = high - min(float(reached.min()), 0.0) < 0.6 * span
-        axes.annotate(
+        note(
+            axes,
             f"{sign}{number(step, digits)}",
             (high if right else low, k),
-            xytext=(2 if right else -2, 0),
-            textcoords="offset points",
+            (2 if right else -2, 0),
             ha="left" if right else "right",
             va="center",
-            fontsize=6,
-            color=INK if term == "total" or round(step, digits) else MUTED,
+            colour=INK if term == "total" or round(step, digits) else MUTED,
             fontweight="bold" if term == "total" else "normal",
         )
     axes.axvline(0.0, color=INK, linewidth=0.6, zorder=3)
@@ -135,15 +135,15 @@ def _nothing(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xlim(-1.0, 1.0)
     axes.set_xticks([0.0])
     _rows(axes, [*table.index, "total"])
-    axes.annotate(
+    note(
+        axes,
         "no change",
         (0.0, 0.5),
-        xycoords=("data", "axes fraction"),
-        xytext=(4, 0),
-        textcoords="offset points",
+        (4, 0),
+        where=("data", "axes fraction"),
+        ha="left",
         va="center",
-        fontsize=6,
-        color=MUTED,
+        colour=MUTED,
     )
 
 
@@ -164,15 +164,14 @@ def _in_total(axes: Axes, table: pd.DataFrame, heading: str) -> None:
         digits = 0 if abs(change) >= 100 else 2
         lines.append(f"{number(change, digits)} $/h{share} {what}")
     axes.set_title(heading, pad=20)
-    axes.annotate(
+    note(
+        axes,
         "\n".join(lines),
         (0.0, 1.0),
-        xycoords="axes fraction",
-        xytext=(0, 3),
-        textcoords="offset points",
-        va="bottom",
-        fontsize=6,
-        color=MUTED,
+        (0, 3),
+        where="axes fraction",
+        ha="left",
+        colour=MUTED,
         linespacing=1.2,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,13 +12,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from v2geq.plots import bars, tables
 from v2geq.plots.runs import Runs, as_runs
 from v2geq.plots.style import (
-    INK,
     MUTED,
     PAGE_MM,
     edge,
     fill,
     is_wide,
+    legend,
     new_figure,
+    note,
     number,
     panel_letter,
     quantity_handles,
@@ -49,14 +50,8 @@ def station_use(equilibria: Runs | Point | Sequence[Point], *, width_mm: float =
         _energy_panel(panels["b"], runs, table)
         _dwell_panel(panels["c"], runs, table)
         _pairs_panel(panels["d"], runs, table)
-        figure.legend(
-            handles=[
-                *quantity_handles({"charge": "charging", "discharge": "discharging"}),
-                *state_handles(),
-            ],
-            loc="outside upper center",
-            ncols=4,
-        )
+        quantities = quantity_handles({"charge": "charging", "discharge": "discharging"})
+        legend(figure, [*quantities, *state_handles()], 4)
     return figure
 
 
@@ -75,14 +70,8 @@ def _share_panel(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
                 top = max(top, high)
         labels.append((x, top, number(visit, 1)))
         if discharge > 8:
-            bars.value_label(
-                axes,
-                x,
-                discharge / 2,
-                number(discharge),
-                middle=True,
-                colour="white",
-            )
+            text = number(discharge)
+            bars.value_label(axes, x, discharge / 2, text, middle=True, colour="white")
     bars.label_pairs(axes, labels)
     bars.scenario_axis(axes, runs.scenarios, states=False)
     bars.value_axis(axes, "EV trips that use a station (%)", headroom=0.03)
@@ -118,29 +107,21 @@ def _dwell_panel(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
             bars.no_run(axes, x, "none")
             continue
         ends.setdefault(round(x), []).append((x, hours))
-        axes.plot(
-            x,
-            hours,
-            marker="o",
-            markersize=5,
-            markerfacecolor=fill("waiting", v2g),
-            markeredgecolor=edge("waiting"),
-            markeredgewidth=0.6,
-            zorder=3,
-        )
+        colours: Any = {
+            "markerfacecolor": fill("waiting", v2g),
+            "markeredgecolor": edge("waiting"),
+        }
+        axes.plot(x, hours, marker="o", markersize=5, markeredgewidth=0.6, zorder=3, **colours)
     for points in ends.values():
         axes.plot(*zip(*points, strict=True), color=MUTED, linewidth=0.6, zorder=2)
         upper = max(points, key=lambda p: p[1])
         for point in points:
-            axes.annotate(
+            note(
+                axes,
                 number(point[1], 1),
                 point,
-                xytext=(0, 4 if point == upper else -4),
-                textcoords="offset points",
-                ha="center",
+                (0, 4 if point == upper else -4),
                 va="bottom" if point == upper else "top",
-                fontsize=6,
-                color=INK,
             )
     bars.scenario_axis(axes, runs.scenarios, states=False)
     reached = [hours for points in ends.values() for _, hours in points] or [1.0]

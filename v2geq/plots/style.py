@@ -7,15 +7,18 @@ those of Okabe and Ito, which people with colour-blindness tell apart.
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.text import Annotation
 
 from v2geq.errors import DataError
 from v2geq.files import as_path, make_folder, write_files
@@ -199,6 +202,14 @@ def quantity_handles(names: dict[str, str]) -> list[Patch]:
     ]
 
 
+def legend(
+    figure: Figure, handles: Sequence[Artist], columns: int, side: str = "upper", **more: Any
+) -> None:
+    """Legend outside the panels, above or below them."""
+    place: Any = f"outside {side} center"
+    figure.legend(handles=list(handles), loc=place, ncols=columns, **more)
+
+
 def number(value: float, digits: int = 0) -> str:
     """`value` with thousands separators and a true minus; never a negative zero."""
     text = f"{round(value, digits) + 0.0:,.{digits}f}"
@@ -208,6 +219,25 @@ def number(value: float, digits: int = 0) -> str:
 def panel_letter(axes: Axes, letter: str, title: str) -> None:
     """Heading of a panel, as 'a  Supply'."""
     axes.set_title(f"{letter}  {title}" if letter else title)
+
+
+def note(
+    axes: Axes,
+    text: str,
+    at: tuple[float, float],
+    offset: tuple[float, float],
+    *,
+    where: Any = "data",
+    ha: Any = "center",
+    va: Any = "bottom",
+    size: float = 6.0,
+    colour: str | Colour = INK,
+    **more: Any,
+) -> Annotation:
+    """Text `offset` points from a place in the coordinates `where`, as `Axes.annotate`."""
+    aligned = {"ha": ha, "va": va, "fontsize": size, "color": colour}
+    by: Any = "offset points"
+    return axes.annotate(text, at, offset, where, by, **aligned, **more)
 
 
 def quiet(axes: Axes, *sides: str) -> None:

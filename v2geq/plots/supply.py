@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,6 +17,7 @@ from v2geq.plots.style import (
     INK,
     PAGE_MM,
     is_wide,
+    legend,
     new_figure,
     number,
     panel_letter,
@@ -40,27 +41,20 @@ def supply(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE
         left, right = figure.subplots(1, 2) if wide else figure.subplots(2, 1)
         _supply_bars(left, runs, table)
         _station_bars(right, runs, table)
-        figure.legend(
-            handles=[
-                *quantity_handles(
-                    {
-                        "tso": "TSO import",
-                        "generation": "local generation",
-                        "charge": "charging",
-                        "discharge": "V2G discharge",
-                    }
-                ),
-                Patch(
-                    facecolor="white",
-                    edgecolor=COLOURS["shed"],
-                    hatch="//////",
-                    label="load not served",
-                ),
-                Line2D([], [], color=INK, linewidth=1.6, label="net of both"),
-            ],
-            loc="outside upper center",
-            ncols=6 if wide else 3,
-        )
+        words = {
+            "tso": "TSO import",
+            "generation": "local generation",
+            "charge": "charging",
+            "discharge": "V2G discharge",
+        }
+        frame: dict[str, Any] = {
+            "facecolor": "white",
+            "edgecolor": COLOURS["shed"],
+            "hatch": "//////",
+        }
+        shed = Patch(label="load not served", **frame)
+        net = Line2D([], [], color=INK, linewidth=1.6, label="net of both")
+        legend(figure, [*quantity_handles(words), shed, net], 6 if wide else 3)
     return figure
 
 
@@ -80,16 +74,8 @@ def _supply_bars(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
             total += height
         shed = row["load_shed_kw"]
         if shed > 0.5:
-            axes.bar(
-                x,
-                shed,
-                bars.BAR,
-                bottom=total,
-                facecolor="white",
-                edgecolor=COLOURS["shed"],
-                hatch="/////",
-                linewidth=0.6,
-            )
+            empty: Any = {"facecolor": "white", "edgecolor": COLOURS["shed"], "hatch": "/////"}
+            axes.bar(x, shed, bars.BAR, bottom=total, linewidth=0.6, **empty)
             bars.value_label(axes, x, total + shed, number(shed))
     bars.scenario_axis(axes, runs.scenarios)
     bars.value_axis(axes, "Power (kW)", headroom=0.05)

@@ -86,11 +86,8 @@ def trips_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
             "discharge_od_pairs": flows.discharge_od_pairs,
         }.items():
             row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-        classes = eq.coupled.traffic.classes
-        row["od_pairs"] = sum(
-            len(eq.coupled.traffic.demand[k]) for k, c in classes.items() if c.kind == "ev"
-        )
-        rows[key] = row
+        traffic = eq.coupled.traffic
+        rows[key] = {**row, "od_pairs": sum(len(traffic.demand[k]) for k in traffic.electric)}
     return _by_run(rows)
 
 
@@ -119,9 +116,7 @@ def trip_terms(eq: Point, name: str) -> pd.DataFrame:
 def _trip_costs(eq: Point) -> pd.DataFrame:
     traffic = eq.path_flows.coupled.traffic
     parts = []
-    for name, kind in traffic.classes.items():
-        if kind.kind != "ev":
-            continue
+    for name in traffic.electric:
         paths, flow = traffic.paths[name], eq.path_flows.least_squares[name]
         pairs = [f"{o}-{d}" for o, d in traffic.od_names(name)]
         flow = np.where(flow > USED * traffic.demand[name][paths.od], flow, 0.0)

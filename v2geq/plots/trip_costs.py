@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -22,6 +22,7 @@ from v2geq.plots.style import (
     PAGE_MM,
     STATES,
     is_wide,
+    legend,
     new_figure,
     number,
     quantity_handles,
@@ -87,11 +88,10 @@ def trip_costs(
     rows = -(-len(keys) // columns)
     with style():
         figure = new_figure(width_mm, rows * (16 + 3.0 * pairs) + (2 if wide else 10))
-        grid = figure.subplots(rows, columns, squeeze=False)
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         if not wide and len(keys) > columns:
             # states in rows, scenarios in columns
             keys = [k for v2g in STATES for k in keys if k[1] == v2g]
-        panels = list(grid.flat)
         for axes in panels[len(keys) :]:
             axes.remove()
         for i, (axes, key) in enumerate(zip(panels, keys, strict=False)):
@@ -112,11 +112,7 @@ def trip_costs(
         handles.append(
             Line2D([], [], color=INK, marker="o", markersize=2.2, linestyle="none", label="total")
         )
-        figure.legend(
-            handles=handles,
-            loc="outside upper center",
-            ncols=len(handles) if wide else 2,
-        )
+        legend(figure, handles, len(handles) if wide else 2)
     return figure
 
 
@@ -152,17 +148,9 @@ def _stack(
             part_of_bar.set_in_layout(False)
         right += np.maximum(size, 0.0)
         left += np.minimum(size, 0.0)
-    axes.plot(
-        part["total_usd"],
-        places,
-        linestyle="none",
-        marker="o",
-        markersize=2.2,
-        color=INK,
-        markeredgecolor="white",
-        markeredgewidth=0.3,
-        zorder=4,
-    )
+    dots: Any = {"linestyle": "none", "marker": "o", "markersize": 2.2, "color": INK}
+    edge: Any = {"markeredgecolor": "white", "markeredgewidth": 0.3}
+    axes.plot(part["total_usd"], places, **dots, **edge, zorder=4)
     axes.axvline(0.0, color=INK, linewidth=0.6, zorder=3)
     classes = part.index.get_level_values("class")
     several = len(set(classes)) > 1

@@ -73,15 +73,13 @@ def path_flows(coupled: Coupled, values: Mapping[str, FloatArray]) -> PathFlows:
     coupled, values, complete = with_cheapest_paths(coupled, values)
     traffic = coupled.traffic
     polytope, keep = _polytope(coupled, values)
-    parts = {}
-    at = 0
+    parts, at = {}, 0
     for name, kept in keep.items():
-        parts[name] = slice(at, at + len(kept))
-        at += len(kept)
+        parts[name], at = slice(at, at + len(kept)), at + len(kept)
     flow = np.concatenate([traffic.path_flow(values, k)[kept] for k, kept in keep.items()])
     best = _least_squares(polytope, flow)
 
-    electric = [k for k, c in traffic.classes.items() if c.kind == "ev"]
+    electric = traffic.electric
     stopping, discharging = np.zeros(at), np.zeros(at)
     pair = np.full(at, -1)
     pairs = 0
@@ -154,19 +152,9 @@ def _polytope(
         kept = np.flatnonzero(tied | used)
         keep[name] = kept
         demand.append(paths.od_incidence[:, kept])
-        shared.append(
-            sp.csr_array(
-                sp.vstack(
-                    [
-                        paths.arc_incidence,
-                        traffic.queue_stops(name),
-                        paths.charge_energy,
-                        paths.discharge_energy,
-                    ],
-                    format="csr",
-                )
-            )[:, kept]
-        )
+        energies, stops = [paths.charge_energy, paths.discharge_energy], traffic.queue_stops(name)
+        own = sp.vstack([paths.arc_incidence, stops, *energies], format="csr")
+        shared.append(sp.csr_array(own)[:, kept])
     rows = sp.csr_array(sp.vstack([sp.hstack(shared), sp.block_diag(demand)], format="csr"))
     return rows[np.diff(rows.indptr) > 0], keep
 
@@ -175,15 +163,9 @@ def _least_squares(a: sp.csr_array, flow: FloatArray) -> FloatArray:
     """Flow of least sum of squares with the same totals as `flow`."""
     n = a.shape[1]
     size = max(float(flow.max()), 1.0)
-    rows = Rows(a, a @ (flow / size), sp.csr_array((0, n)), np.zeros(0))
-    return size * quadratic_program(
-        np.ones(n),
-        np.zeros(n),
-        rows,
-        np.zeros(n),
-        np.full(n, np.inf),
-        what="the least-squares path flow",
-    )
+    rows, zero = Rows(a, a @ (flow / size), sp.csr_array((0, n)), np.zeros(0)), np.zeros(n)
+    what = "the least-squares path flow"
+    return size * quadratic_program(np.ones(n), zero, rows, zero, np.full(n, np.inf), what=what)
 
 
 def _linear(a: sp.csr_array, flow: FloatArray, weights: FloatArray) -> float:

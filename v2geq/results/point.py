@@ -27,7 +27,7 @@ from v2geq.results.uniqueness import uniqueness as uniqueness_table
 from v2geq.results.warnings import warnings_of
 from v2geq.scenario import Scenario
 from v2geq.solvers.protocol import Iteration, Status
-from v2geq.trips.restore import restored
+from v2geq.trips.restore import restored, unusable
 from v2geq.trips.traffic import traffic
 
 if TYPE_CHECKING:
@@ -186,21 +186,7 @@ class Point:
 
     def save(self, path: str | Path) -> None:
         """Write a NetCDF file with case, strategies, paths and results, loss-free."""
-        store.write(
-            as_path(path),
-            case=self.original,
-            scenario=self.scenario.name,
-            v2g=self.scenario.v2g,
-            changes=self.scenario.changes,
-            status=self.status,
-            z=self.values,
-            traffic=self.coupled.traffic,
-            own=self.coupled.own,
-            log=self.log,
-            seconds={**self.seconds, "rounds": self.rounds},
-            tables=self.data,
-            uniqueness=self.uniqueness if self.tells_uniqueness else None,
-        )
+        store.write(as_path(path), self)
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -232,25 +218,12 @@ class Point:
         try:
             z = coupled.mcp.join(saved.z)
         except DataError as error:
-            raise DataError(
-                f"strategies do not fit the case: {error}",
-                where=where,
-                advice="solve and save again",
-            ) from error
+            raise unusable(f"strategies do not fit the case: {error}", where) from error
         if not np.isfinite(z).all():
             worst = coupled.mcp.describe(int(np.argmin(np.isfinite(z))))
-            raise DataError(f"{worst} is not finite", where=where, advice="solve and save again")
+            raise unusable(f"{worst} is not finite", where)
         seconds = dict(saved.seconds)
         rounds = int(seconds.pop("rounds", 1))
         edited = tuple(store.differences(saved.tables, tables(coupled, coupled.mcp.split(z))))
-        return cls(
-            saved.case,
-            coupled,
-            z,
-            saved.status,
-            saved.log,
-            seconds,
-            rounds,
-            edited,
-            tells_uniqueness=saved.tells_uniqueness,
-        )
+        told, log = saved.tells_uniqueness, saved.log
+        return cls(saved.case, coupled, z, saved.status, log, seconds, rounds, edited, told)

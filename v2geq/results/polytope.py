@@ -119,15 +119,6 @@ def _sides(mcp: MCP, z: FloatArray) -> tuple[BoolArray, BoolArray, BoolArray, Fl
     return near_low, near_high, mcp.lower == mcp.upper, f
 
 
-def _strategies(mcp: MCP) -> BoolArray:
-    """(n,) whether an entry is a player's variable, not a multiplier or a price."""
-    out = np.zeros(mcp.n, dtype=bool)
-    for program in mcp.programs:
-        for v in program.variables:
-            out[mcp[v.key].slice] = True
-    return out
-
-
 def _scaled(mcp: MCP, rows: IntArray, columns: IntArray) -> sp.csr_array:
     part = mcp.matrix[rows][:, columns]
     return sp.csr_array(
@@ -138,7 +129,7 @@ def _scaled(mcp: MCP, rows: IntArray, columns: IntArray) -> sp.csr_array:
 def multipliers(mcp: MCP, z: FloatArray) -> Polytope:
     """Multipliers and prices that support the strategies of the solution `z`."""
     near_low, near_high, fixed, f = _sides(mcp, z)
-    strategy = _strategies(mcp)
+    strategy = mcp.is_strategy
     price = ~strategy & ~fixed
     # a multiplier whose row is slack is zero
     free = price & (np.isinf(mcp.lower) | (f <= TIGHT))
@@ -165,7 +156,7 @@ def strategies(mcp: MCP, z: FloatArray) -> tuple[Polytope, BoolArray]:
     solutions.
     """
     near_low, near_high, fixed, f = _sides(mcp, z)
-    strategy = _strategies(mcp)
+    strategy = mcp.is_strategy
     strict = strictly_convex(mcp, z)
     held = (near_low & (f > TIGHT)) | (near_high & (f < -TIGHT)) | fixed | strict
     entries = np.flatnonzero(strategy & ~held)
@@ -176,16 +167,8 @@ def strategies(mcp: MCP, z: FloatArray) -> tuple[Polytope, BoolArray]:
     column = mcp.scale[entries]
     low = np.minimum((mcp.lower[entries] - z[entries]) / column, 0.0)
     high = np.maximum((mcp.upper[entries] - z[entries]) / column, 0.0)
-    polytope = Polytope(
-        entries,
-        column,
-        _scaled(mcp, equal, entries),
-        _scaled(mcp, slack, entries),
-        np.maximum(f[slack], 0.0),
-        low,
-        high,
-    )
-    return polytope, strict
+    rows = _scaled(mcp, equal, entries), _scaled(mcp, slack, entries)
+    return Polytope(entries, column, *rows, np.maximum(f[slack], 0.0), low, high), strict
 
 
 def strictly_convex(mcp: MCP, z: FloatArray) -> BoolArray:

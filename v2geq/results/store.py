@@ -26,15 +26,15 @@ from v2geq.files import check_result, read_bytes, write_files
 from v2geq.market.own import NOBODY, Own, own_from_document, own_to_document
 from v2geq.results.vet import MOST_UNFOLDED, opens
 from v2geq.solvers.protocol import Iteration, Status
-from v2geq.trips.traffic import Traffic
+from v2geq.trips.restore import unusable
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
+
+    from v2geq.results.point import Point
 
 FORMAT = "v2geq equilibrium 1"
 _TEXTS = ("scenario", "status", "case", "changes", "log", "seconds")
-_AGAIN = "solve and save again"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _TEXT_BYTES = 16  # of a text's reference in the file
 
@@ -68,23 +68,8 @@ class Saved:
     tells_uniqueness: bool
 
 
-def write(
-    path: Path,
-    *,
-    case: Case,
-    scenario: str,
-    v2g: bool,
-    changes: Mapping[str, Any],
-    status: str,
-    z: Mapping[str, FloatArray],
-    traffic: Traffic,
-    own: Own,
-    log: list[Iteration],
-    seconds: Mapping[str, float],
-    tables: xr.Dataset,
-    uniqueness: pd.DataFrame | None = None,
-) -> None:
-    """Write a file; it appears under its name only when complete.
+def write(path: Path, eq: Point) -> None:
+    """Write a point to a file, which appears under its name only when complete.
 
     Raises
     ------
@@ -92,27 +77,28 @@ def write(
         Where no file can be written under this name, or a player of the user holds Python code.
     """
     check_result(path)
+    scenario, own = eq.scenario, eq.coupled.own
     players = own_to_document(own) if own.programs else None
-    arrays = {f"z.{name}": np.asarray(values, dtype=float) for name, values in z.items()}
-    for name, paths in traffic.paths.items():
+    arrays = {f"z.{name}": np.asarray(values, dtype=float) for name, values in eq.values.items()}
+    for name, paths in eq.coupled.traffic.paths.items():
         for what, array in paths.to_arrays().items():
             arrays[f"paths.{name}.{what}"] = array
     # at once: xarray checks all variables again for each one that is added
-    data = tables.assign({name: ((f"{name}.n",), array) for name, array in arrays.items()})
+    data = eq.data.assign({name: ((f"{name}.n",), array) for name, array in arrays.items()})
     data.attrs = {
         "format": FORMAT,
-        "scenario": scenario,
-        "v2g": int(v2g),
-        "changes": json.dumps(dict(changes), default=_plain),
-        "status": status,
-        "case": json.dumps(case_to_document(case)),
-        "log": json.dumps([asdict(entry) for entry in log]),
-        "seconds": json.dumps(dict(seconds)),
+        "scenario": scenario.name,
+        "v2g": int(scenario.v2g),
+        "changes": json.dumps(dict(scenario.changes), default=_plain),
+        "status": eq.status,
+        "case": json.dumps(case_to_document(eq.original)),
+        "log": json.dumps([asdict(entry) for entry in eq.log]),
+        "seconds": json.dumps({**eq.seconds, "rounds": eq.rounds}),
     }
     if players is not None:
         data.attrs["players"] = json.dumps(players)
-    if uniqueness is not None:
-        data.attrs["uniqueness"] = uniqueness.to_json(orient="split", index=False)
+    if eq.tells_uniqueness:
+        data.attrs["uniqueness"] = eq.uniqueness.to_json(orient="split", index=False)
     data.attrs["digests"] = json.dumps(_digests(data))
 
     def fill(part: Path) -> None:
@@ -156,15 +142,15 @@ def read(path: Path) -> Saved:
         changes = {str(name): value for name, value in parts["changes"].items()}
         seconds = {str(name): _finite(value) for name, value in parts["seconds"].items()}
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise DataError(
-            f"the file's log, changes or seconds are damaged ({error})", where=where, advice=_AGAIN
+        raise unusable(
+            f"the file's log, changes or seconds are damaged ({error})", where
         ) from error
     try:
         case = case_from_document(parts["case"])
         with_parameters(case, changes)
     except DataError as error:
-        raise DataError(
-            f"the case or its changes in the file are damaged ({error})", where=where, advice=_AGAIN
+        raise unusable(
+            f"the case or its changes in the file are damaged ({error})", where
         ) from error
     if texts["scenario"] not in case.scenarios:
         raise _damaged("scenario", where)
@@ -174,7 +160,7 @@ def read(path: Path) -> Saved:
         try:
             own = own_from_document(_json(stated, "players", where))
         except DataError as error:
-            raise DataError(str(error), where=where, advice=_AGAIN) from error
+            raise unusable(str(error), where) from error
     z: dict[str, FloatArray] = {}
     paths: dict[str, dict[str, np.ndarray]] = {}
     internal = []
@@ -191,20 +177,9 @@ def read(path: Path) -> Saved:
     edited = _edited(data, where)
     tables = data.drop_vars(internal)
     tables.attrs = {"edited": edited}
-    return Saved(
-        case=case,
-        scenario=texts["scenario"],
-        v2g=bool(attrs["v2g"]),
-        changes=changes,
-        status=texts["status"],
-        z=z,
-        paths=paths,
-        log=log,
-        seconds=seconds,
-        tables=tables,
-        own=own,
-        tells_uniqueness="uniqueness" in attrs,
-    )
+    told, scenario, v2g = "uniqueness" in attrs, texts["scenario"], bool(attrs["v2g"])
+    status = texts["status"]
+    return Saved(case, scenario, v2g, changes, status, z, paths, log, seconds, tables, own, told)
 
 
 def run_in(path: Path) -> tuple[str, bool] | None:
@@ -236,7 +211,7 @@ def _open(path: Path) -> xr.Dataset:
             "no such file", where=where, advice="give the path of a saved .nc file"
         ) from None
     if not raw:
-        raise DataError("the file is empty", where=where, advice=_AGAIN)
+        raise unusable("the file is empty", where)
     try:
         if not raw.startswith(_SIGNATURE):
             raise ValueError("not HDF5")
@@ -247,9 +222,7 @@ def _open(path: Path) -> xr.Dataset:
             content = NetCDF4DataStore(file)  # type: ignore[no-untyped-call]
             return xr.open_dataset(content).load()
     except _UNREADABLE as error:
-        raise DataError(
-            "not a readable NetCDF file, or cut short", where=where, advice=_AGAIN
-        ) from error
+        raise unusable("not a readable NetCDF file, or cut short", where) from error
 
 
 def _check_declared(file: Any, size: int, where: str) -> None:
@@ -265,9 +238,7 @@ def _check_declared(file: Any, size: int, where: str) -> None:
         cells = max(math.prod(variable.shape), math.prod(chunk) if isinstance(chunk, list) else 0)
         total += cells * (np.dtype(variable.dtype).itemsize if number else _TEXT_BYTES)
     if total > MOST_UNFOLDED * size:
-        raise DataError(
-            f"declares {total:.3g} bytes of data in a file of {size:,}", where=where, advice=_AGAIN
-        )
+        raise unusable(f"declares {total:.3g} bytes of data in a file of {size:,}", where)
 
 
 def _text(attrs: Mapping[str, Any], name: str, where: str) -> str:
@@ -281,9 +252,7 @@ def _json(texts: Mapping[str, str], name: str, where: str) -> Any:
     try:
         return json.loads(texts[name])
     except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"the file's {name} is damaged ({error})", where=where, advice=_AGAIN
-        ) from error
+        raise unusable(f"the file's {name} is damaged ({error})", where) from error
 
 
 def _iteration(entry: Mapping[str, Any]) -> Iteration:
@@ -299,7 +268,7 @@ def _finite(value: Any) -> float:
 
 
 def _damaged(name: str, where: str) -> DataError:
-    return DataError(f"the file's {name} is missing or damaged", where=where, advice=_AGAIN)
+    return unusable(f"the file's {name} is missing or damaged", where)
 
 
 def _numbers(variable: xr.DataArray, name: str, where: str) -> np.ndarray:
@@ -309,8 +278,7 @@ def _numbers(variable: xr.DataArray, name: str, where: str) -> np.ndarray:
     return values
 
 
-# ---------------------------------------------------------------------------------------------
-# Edits
+# -- Edits -----------------------------------------------------------------------------------------
 
 
 def _digests(data: xr.Dataset) -> dict[str, str]:

@@ -4,40 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from v2geq.arrays import FloatArray
-    from v2geq.certificates.market import Certificate
-    from v2geq.market.accounts import Accounts
-    from v2geq.market.coupling import Coupled
-    from v2geq.results.path_flows import PathFlows
-    from v2geq.scenario import Scenario
-
-
-class Results(Protocol):
-    """What figures are found in; see `v2geq.results.point.Point`."""
-
-    @property
-    def scenario(self) -> Scenario: ...
-    @property
-    def coupled(self) -> Coupled: ...
-    @property
-    def status(self) -> str: ...
-    @property
-    def seconds(self) -> Mapping[str, float]: ...
-    @property
-    def data(self) -> xr.Dataset: ...
-    @property
-    def certificate(self) -> Certificate: ...
-    @property
-    def accounts(self) -> Accounts: ...
-    @property
-    def path_flows(self) -> PathFlows: ...
+    from v2geq.results.point import Point
 
 
 @dataclass(frozen=True)
@@ -57,7 +30,7 @@ class SummaryFigure:
 
     name: str
     meaning: str
-    of: Callable[[Results], Any]
+    of: Callable[[Point], Any]
     unit: str = ""
     heading: tuple[str, str] | None = None
     format: str = "{}"
@@ -67,27 +40,25 @@ class SummaryFigure:
 def _power(name: str, meaning: str, heading: str, result: str = "") -> SummaryFigure:
     """Sum of a result over its places."""
 
-    def total(eq: Results) -> float:
+    def total(eq: Point) -> float:
         return float(eq.data[result or name].sum())
 
     return SummaryFigure(name, meaning, total, "kW", (heading, "kW"), "{:.0f}")
 
 
-def _dlmp(eq: Results) -> FloatArray:
+def _dlmp(eq: Point) -> FloatArray:
     """DLMPs of the buses with load; not a number where there is none."""
     loaded = [eq.scenario.buses[i] for i in eq.scenario.load_buses]
     return eq.data["dlmp"].sel(bus=loaded).to_numpy() if loaded else np.array([np.nan])
 
 
-def _dwell(eq: Results) -> float:
+def _dwell(eq: Point) -> float:
     # stops times wait by direction where queues are apart: the same, as wait_h is their mean
     dwell = float((eq.data["stops_veh_h"] * eq.data["wait_h"]).sum())
     flows = eq.path_flows
     traffic = flows.coupled.traffic
-    for name, kind in traffic.classes.items():
-        if kind.kind == "ev":
-            dwell += float(traffic.plug_hours(name) @ flows.least_squares[name])
-    return dwell
+    plug = (traffic.plug_hours(k) @ flows.least_squares[k] for k in traffic.electric)
+    return sum(map(float, plug), dwell)
 
 
 _FIGURES = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.labelled import Labelled, eye
+from v2geq.labelled import Labelled, whole
 from v2geq.market.coupling import Coupled
 from v2geq.market.prices import price_results
 from v2geq.mcp.block import paired_unit
@@ -96,17 +96,9 @@ def _own(
     blocks += [(v, v.unit, "") for v in program.variables]
     blocks += [(c, paired_unit(c.unit), "price of: ") for c in program.constraints]
     for block, unit, word in blocks:
-        here = values[block.key]
-        yield Labelled(
-            block.key,
-            tuple(d if d in known else f"{program.player}.{d}" for d in block.dims),
-            here if block.dims else here[0],
-            unit,
-            word + (block.meaning or block.name),
-            block.labels,
-            {block.key: eye(len(here))},
-            np.nan,
-        )
+        dims = tuple(d if d in known else f"{program.player}.{d}" for d in block.dims)
+        text = word + (block.meaning or block.name)
+        yield whole(block.key, dims, block.key, values, unit, text, block.labels, np.nan)
 
 
 def _spread(

@@ -329,8 +329,7 @@ class _Search:
         return True
 
 
-# ---------------------------------------------------------------------------------------------
-# Stations where nothing is traded
+# -- Stations where nothing is traded --------------------------------------------------------------
 
 
 def _untraded(
@@ -387,7 +386,7 @@ def _first_vehicle(
     traffic, scenario = coupled.traffic, coupled.scenario
     charge, discharge = values["charge_price"].copy(), values.get("discharge_price")
     discharge = None if discharge is None else discharge.copy()
-    electric = [name for name, kind in traffic.classes.items() if kind.kind == "ev"]
+    electric = traffic.electric
     if not electric:
         return -np.inf if charging else np.inf
     cost, here = traffic.trip_costs(values), traffic.conditions(values)
@@ -395,7 +394,7 @@ def _first_vehicle(
     plug = [traffic.classes[k].value_of_time / traffic.charger_power(k)[station] for k in electric]
     paid &= len(traffic.graph.nodes) <= SMALL_ROAD
     start = far if not charging else -far if paid else -float(min(plug))
-    price = start
+    price, sign, kind = start, 1.0 if charging else -1.0, "C" if charging else "D"
     for _ in range(MORE_PATHS * 5):
         prices = charge if charging or discharge is None else discharge
         prices[station] = price
@@ -408,11 +407,8 @@ def _first_vehicle(
         ends = []
         for name in electric:
             for path in found.paths[name]:
-                sign = 1.0 if charging else -1.0
-                kind = "C" if charging else "D"
-                energy = sum(
-                    s.energy_kwh for s in path.stops if s.station == station and s.kind == kind
-                )
+                here_too = [s for s in path.stops if s.station == station and s.kind == kind]
+                energy = sum(s.energy_kwh for s in here_too)
                 if energy > 0.0:
                     saving = cost[name][path.od] - found.cost[name][path.od]
                     ends.append(price + sign * saving / energy)

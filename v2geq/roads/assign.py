@@ -59,7 +59,9 @@ def user_equilibrium(
     from v2geq.roads.kernels import assignment as kernels
 
     roads, trips, delay, state = problem.roads, problem.trips, problem.delay, problem.state
-    pool = _empty_pool(problem) if start is None else _pool_of(problem, start)
+    pairs = trips.demand.size
+    pool = kernels.reserved(pairs, 2 * pairs, 32 * pairs)
+    pool = pool if start is None else _pool_of(problem, start)
     order = np.full((trips.source.size, len(problem.graph.nodes)), -1, dtype=np.int32)
     cost = np.empty(trips.demand.size)
     kernels.gap(roads, trips, pool, state, order, cost)
@@ -122,22 +124,6 @@ def _relative(excess: float, total: float) -> float:
     if excess == 0.0:
         return 0.0
     return excess / total if excess < np.inf and total > 0.0 else np.inf
-
-
-def _empty_pool(problem: AssignmentProblem) -> Pool:
-    from v2geq.roads.kernels.assignment import Pool
-
-    pairs = problem.demand.trips.size
-    return Pool(
-        first=np.full(pairs, -1, dtype=np.int64),
-        next=np.empty(2 * pairs, dtype=np.int64),
-        start=np.empty(2 * pairs, dtype=np.int64),
-        size=np.empty(2 * pairs, dtype=np.int64),
-        flow=np.empty(2 * pairs),
-        fixed=np.empty(2 * pairs),
-        arc=np.empty(32 * pairs, dtype=np.int32),
-        used=np.zeros(4, dtype=np.int64),
-    )
 
 
 def _pool_of(problem: AssignmentProblem, start: UserEquilibrium) -> Pool:

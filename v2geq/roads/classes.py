@@ -72,9 +72,7 @@ class UserClass:
                     advice=f"give a number that is {advice}",
                 )
         arcs = road.arcs
-        zero = np.zeros(len(arcs))
-        toll = arcs["toll"].to_numpy(dtype=float) if "toll" in arcs else zero
-        extra = arcs["fixed_min"].to_numpy(dtype=float) if "fixed_min" in arcs else zero
+        toll, extra = road.column("toll"), road.column("fixed_min")
         money = self.toll_share * toll + self.distance_cost * arcs["length_km"].to_numpy(float)
         fixed: FloatArray = extra + 60.0 / self.value_of_time * money
         bad = np.flatnonzero(~(np.isfinite(fixed) & (fixed >= 0.0)))
@@ -149,13 +147,13 @@ def gather_demand(graph: Graph, classes: Mapping[str, UserClass]) -> Demand:
                 advice=f"give the columns {', '.join(TRIP_COLUMNS)}",
             )
         ends = []
-        for column in ("origin", "destination"):
-            names = table[column].astype(str)
+        for end in ("origin", "destination"):
+            names = table[end].astype(str)
             at = nodes.get_indexer(pd.Index(names))
             if (at < 0).any():
                 unknown = list(dict.fromkeys(names[at < 0]))
                 raise DataError(
-                    f"trips of class {quoted(name)} have {column} {listed(map(quoted, unknown))}, "
+                    f"trips of class {quoted(name)} have {end} {listed(map(quoted, unknown))}, "
                     "no node of the road network",
                     advice=did_you_mean(unknown[0], nodes) + " (the trips may belong to other "
                     "roads)",

@@ -24,20 +24,8 @@ import numpy as np
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.checks.delay import check_delays
 from v2geq.data.model.road import DELAY_NAMES, RoadNetwork, delay_texts
+from v2geq.mcp import parse as language
 from v2geq.mcp.curves import Formula
-from v2geq.mcp.parse import (
-    ABS,
-    ADD,
-    EXP,
-    LOG,
-    MULTIPLY,
-    NAME,
-    NUMBER,
-    POWER,
-    RAISE,
-    Code,
-    parse,
-)
 
 if TYPE_CHECKING:
     from v2geq.roads.kernels.delay import DelayArrays
@@ -64,10 +52,9 @@ def delay_arrays(road: RoadNetwork) -> DelayArrays:
     program: list[tuple[int, float]] = []
     for text in np.unique(texts[kind == kernels.EXPRESSION]):
         begin[texts == text] = len(program)
-        program += _instructions(parse(text, _NAMES, "road.arcs"))
+        program += _instructions(language.parse(text, _NAMES, "road.arcs"))
         end[texts == text] = len(program)
     columns = {n: np.array(road.arcs[column], dtype=float) for n, column in DELAY_NAMES.items()}
-    alpha = road.arcs.get("conical_alpha", np.zeros(len(texts)))
     return kernels.DelayArrays(
         kind=kind,
         free_flow=columns["t0"],
@@ -75,7 +62,7 @@ def delay_arrays(road: RoadNetwork) -> DelayArrays:
         power=columns["p"],
         capacity=columns["c"],
         length=columns["l"],
-        alpha=np.array(alpha, dtype=float),
+        alpha=road.column("conical_alpha").copy(),
         begin=begin,
         end=end,
         code=np.array([code for code, _ in program], dtype=np.int64),
@@ -83,33 +70,20 @@ def delay_arrays(road: RoadNetwork) -> DelayArrays:
     )
 
 
-def _instructions(read: Code) -> Iterator[tuple[int, float]]:
+def _instructions(read: language.Code) -> Iterator[tuple[int, float]]:
     """Code for the compiled loops: (instruction, operand) pairs."""
     from v2geq.roads.kernels import delay as kernels
 
-    codes = (
-        kernels.FLOW,
-        kernels.FREE_FLOW,
-        kernels.CAPACITY,
-        kernels.B,
-        kernels.POWER,
-        kernels.LENGTH,
-    )
-    names = dict(zip(_NAMES, codes, strict=True))
-    plain = {
-        ADD: kernels.ADD,
-        MULTIPLY: kernels.MULTIPLY,
-        RAISE: kernels.RAISE,
-        EXP: kernels.EXP,
-        LOG: kernels.LOG,
-        ABS: kernels.ABS,
-    }
+    flows = "FLOW", "FREE_FLOW", "CAPACITY", "B", "POWER", "LENGTH"
+    names = {name: getattr(kernels, code) for name, code in zip(_NAMES, flows, strict=True)}
+    same = "ADD", "MULTIPLY", "RAISE", "EXP", "LOG", "ABS"
+    plain = {getattr(language, code): getattr(kernels, code) for code in same}
     for what, operand in read:
-        if what == NUMBER:
+        if what == language.NUMBER:
             yield kernels.CONSTANT, float(operand)
-        elif what == NAME:
+        elif what == language.NAME:
             yield names[str(operand)], 0.0
-        elif what != POWER:
+        elif what != language.POWER:
             yield plain[what], 0.0
         elif float(operand).is_integer():
             yield kernels.WHOLE_POWER, float(operand)

@@ -17,6 +17,8 @@ from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from v2geq.data.model.road import RoadNetwork
     from v2geq.roads.kernels.trees import Star
 
@@ -36,7 +38,6 @@ class Graph:
     through
         (node,) whether a route may pass the node; if not, routes (and legs between stops) only
         start or end there.
-
     """
 
     nodes: tuple[str, ...]
@@ -134,6 +135,12 @@ class Graph:
                 best[ends] = a
         return best
 
+    def pairs(self, trips: pd.DataFrame) -> IntArray:
+        """(od, 2) node positions of the origins and destinations of a trip table."""
+        at = {name: i for i, name in enumerate(self.nodes)}
+        ends = [[at[n] for n in trips[column]] for column in ("origin", "destination")]
+        return np.ascontiguousarray(np.array(ends, dtype=np.int64).T)
+
     def is_route(self, arcs: Sequence[int]) -> bool:
         """Whether each arc starts where the one before it ends."""
         return all(self.head[a] == self.tail[b] for a, b in pairwise(arcs))
@@ -155,7 +162,6 @@ def shortest_tree(
     -------
     (source, node) distances, inf where there is no route, and (source, node) arcs by which a
     shortest route enters the node, -1 at the source and where there is none.
-
     """
     n = len(graph.nodes)
     # a node that may not be passed is split: arcs enter the node itself and leave a copy of it,

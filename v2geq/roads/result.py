@@ -274,9 +274,7 @@ class UserEquilibrium:
             if (at < 0).any():
                 name = str(zones[int(np.argmin(at))])
                 raise DataError(f"no zone {name!r}", advice=did_you_mean(name, nodes))
-        arcs = problem.road.arcs
-        toll = arcs["toll"].to_numpy(dtype=float) if "toll" in arcs else np.zeros(len(arcs))
-        amounts = {"length": problem.graph.length_km, "toll": toll}
+        amounts = {"length": problem.graph.length_km, "toll": problem.road.column("toll")}
         amount = amounts[what][problem.graph.star.arc] if what in amounts else problem.state.time
         cost, sums = skim(
             problem.roads, problem.state.time, names.index(user), at, at, amount[None, :].copy()

@@ -14,18 +14,15 @@ both converge for every monotone, locally Lipschitz map, the gradient of a cost 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-
 import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
 from v2geq.errors import ConvergenceError, DataError, did_you_mean
 from v2geq.mcp.assemble import MCP
-from v2geq.mcp.problem import Problem, scaled_residual
+from v2geq.mcp.problem import Problem
 from v2geq.solvers.projection import ActiveSetNewton, Projection, Projector
-from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status, first_point
+from v2geq.solvers.protocol import MCPResult, Options, Record, Status, first_point
 from v2geq.solvers.variational import VariationalInequality, variational_inequality
 
 SCHEMES = ("korpelevich", "golden_ratio")
@@ -49,57 +46,6 @@ FINISH_BELOW = 1e-2
 FINISH_STEPS = 4
 STALL_AFTER = 60
 LIMITED_AFTER = 5
-
-
-class _Record:
-    """Log, limits and the best point of a run."""
-
-    def __init__(self, problem: Problem, options: Options, z: FloatArray) -> None:
-        self.problem, self.options = problem, options
-        self.begin = time.perf_counter()
-        self.log: list[Iteration] = []
-        self.best, self.best_residual = z, np.inf
-        self.stats: dict[str, float] = {}
-
-    def count(self, what: str, amount: float = 1) -> None:
-        self.stats[what] = self.stats.get(what, 0) + amount
-
-    def note(self, phase: str, z: FloatArray, step: float, f: FloatArray | None = None) -> float:
-        """Scaled natural residual of `z`, which is remembered if it is the best."""
-        r = float(scaled_residual(self.problem, z, f).max(initial=0.0))
-        if r < self.best_residual:
-            self.best, self.best_residual = z.copy(), r
-        seconds = time.perf_counter() - self.begin
-        entry = Iteration(len(self.log), phase, r, 0.0, step, seconds)
-        self.log.append(entry)
-        if self.options.callback is not None:
-            self.options.callback(entry)
-        return r
-
-    def ended(self) -> Status | None:
-        """Whether the tolerance or a limit is reached."""
-        if self.best_residual <= self.options.tolerance:
-            return Status.SOLVED
-        if len(self.log) > self.options.max_iterations:
-            return Status.ITERATION_LIMIT
-        if time.perf_counter() - self.begin > self.options.time_limit_s:
-            return Status.TIME_LIMIT
-        return None
-
-    def result(self, status: Status, diverging: Sequence[str] = ()) -> MCPResult:
-        residual = scaled_residual(self.problem, self.best)
-        worst = int(np.argmax(residual))
-        self.stats["seconds"] = time.perf_counter() - self.begin
-        name = self.problem.describe(worst)
-        return MCPResult(
-            status,
-            self.best,
-            float(residual[worst]),
-            name,
-            list(diverging),
-            self.log,
-            dict(self.stats),
-        )
 
 
 def _choice(what: str, value: str, known: tuple[str, ...]) -> None:
@@ -141,7 +87,7 @@ def extragradient(
     _choice("scheme", scheme, SCHEMES)
     options = options or Options(max_iterations=BOX_ITERATIONS)
     z = first_point(problem, start)
-    record = _Record(problem, options, z)
+    record = Record(problem, options, z)
     method = _golden_ratio if scheme == "golden_ratio" else _korpelevich
     try:
         status = method(_Box(problem, z, record), z, record)
@@ -153,7 +99,7 @@ def extragradient(
 class _Box:
     """F, bounds and a diagonal metric fixed at the first point."""
 
-    def __init__(self, problem: Problem, z: FloatArray, record: _Record) -> None:
+    def __init__(self, problem: Problem, z: FloatArray, record: Record) -> None:
         self.problem, self.record = problem, record
         unit = problem.scale / problem.row_scale
         size = _row_sums(problem.J(z)) * unit
@@ -174,12 +120,21 @@ class _Box:
         return bool(np.abs(z / self.problem.scale).max(initial=0.0) > DIVERGED_AT)
 
 
-def _korpelevich(box: _Box, x: FloatArray, record: _Record) -> Status:
+def _noted(record: Record, phase: str, x: FloatArray, step: float, f: FloatArray) -> Status | None:
+    """Note a point; whether the tolerance or a limit is reached."""
+    record.note(phase, record.residual(x, f), step)
+    return _ended(record)
+
+
+def _ended(record: Record) -> Status | None:
+    return Status.SOLVED if record.best_residual <= record.options.tolerance else record.limit()
+
+
+def _korpelevich(box: _Box, x: FloatArray, record: Record) -> Status:
     f = box.f(x)
     step = 1.0
     while np.isfinite(f).all():
-        record.note("extragradient", x, step, f)
-        if (end := record.ended()) is not None:
+        if (end := _noted(record, "extragradient", x, step, f)) is not None:
             return end
         if box.far(x):
             return Status.DIVERGED
@@ -201,15 +156,14 @@ def _korpelevich(box: _Box, x: FloatArray, record: _Record) -> Status:
     return Status.DOMAIN_ERROR
 
 
-def _golden_ratio(box: _Box, x: FloatArray, record: _Record) -> Status:
+def _golden_ratio(box: _Box, x: FloatArray, record: Record) -> Status:
     """Malitsky's adaptive method: steps from a mean of past points, lengths from past changes."""
     f = box.f(x)
     mean, step, theta = x, 1.0, 1.0
     before: tuple[FloatArray, FloatArray] | None = None
     rho = 1.0 / GOLDEN + 1.0 / GOLDEN**2
     while np.isfinite(f).all():
-        record.note("golden ratio", x, step, f)
-        if (end := record.ended()) is not None:
+        if (end := _noted(record, "golden ratio", x, step, f)) is not None:
             return end
         if box.far(x):
             return Status.DIVERGED
@@ -332,7 +286,7 @@ def solve_variational(
     _choice("correction", correction, CORRECTIONS)
     problem = vi.problem
     z = first_point(problem, start)
-    record = _Record(problem, options or Options(), z)
+    record = Record(problem, options or Options(), z)
     run = _Polyhedral(vi, record, correction, finish)
     try:
         status = run.run(z)
@@ -353,7 +307,7 @@ class _Polyhedral:
     metric: FloatArray
 
     def __init__(
-        self, vi: VariationalInequality, record: _Record, correction: str, finish: bool
+        self, vi: VariationalInequality, record: Record, correction: str, finish: bool
     ) -> None:
         self.vi, self.record, self.correction = vi, record, correction
         self.projector = Projector(vi)
@@ -382,13 +336,14 @@ class _Polyhedral:
         }
 
     def run(self, z: FloatArray) -> Status:
-        self.last = self.record.note("start", z, 0.0)
+        self.last = self.record.residual(z)
+        self.record.note("start", self.last, 0.0)
         self.projector.begin_at(z)
         x = self.vi.split(z)[0]
         if not (self._move(x, self._cost(x)) and self._renew_metric()):
             return Status.DOMAIN_ERROR
         while True:
-            if (end := self.record.ended()) is not None:
+            if (end := _ended(self.record)) is not None:
                 if end.ok and self.finish_at > 0.0:
                     self._finish()  # one more step from here takes the point to rounding level
                 return end
@@ -471,7 +426,8 @@ class _Polyhedral:
         self.inside = True
         phase = "projection" if self.whole else "corrected"
         z = self.vi.join(p.x, p.equal, p.least)
-        r = self.last = self.record.note(phase, z, self.step)
+        r = self.last = self.record.residual(z)
+        self.record.note(phase, r, self.step)
         self.least = min(self.least, r)
         self.idle += 1
         if self.least < 0.9 * self.milestone:
@@ -514,7 +470,7 @@ class _Polyhedral:
             self.finisher = ActiveSetNewton(self.vi.problem, record.best)
         z, residual = self.finisher.run(record.best, 1e-13, FINISH_STEPS)
         if residual < record.best_residual:
-            record.note("newton", z, 1.0)
+            record.note("newton", record.residual(z), 1.0)
         return record.best_residual <= record.options.tolerance
 
 

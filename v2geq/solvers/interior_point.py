@@ -17,9 +17,17 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
-from v2geq.mcp.problem import Problem, scaled_residual
-from v2geq.solvers.linear import PatternFactor
-from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status, first_point, skew_scales
+from v2geq.mcp.problem import Problem
+from v2geq.solvers.linear import PatternFactor, equilibrate
+from v2geq.solvers.protocol import (
+    MCPResult,
+    Options,
+    Record,
+    Status,
+    first_point,
+    one_per_block,
+    skew_scales,
+)
 
 PROXIMAL = 1e-8
 STEP_TO_BOUNDARY = 0.9995
@@ -56,7 +64,7 @@ class _Scaled:
         self.rows = a.indices
         self.columns = np.repeat(np.arange(problem.n), np.diff(a.indptr))
         column, row, self.weight = skew_scales(problem)
-        d = _equilibrate(a, self.rows, self.columns, column, row)
+        d = equilibrate(a, self.columns, column, row)
         self.column, self.row = column * d, row / d
         self._factor = self.column[self.columns] / self.row[self.rows]
         self.low = problem.lower / self.column
@@ -69,25 +77,6 @@ class _Scaled:
     def j(self, x: FloatArray) -> sp.csc_array:
         a = self.problem.J(x * self.column)
         return sp.csc_array((a.data * self._factor, a.indices, a.indptr), shape=a.shape)
-
-
-def _equilibrate(
-    a: sp.csc_array, rows: np.ndarray, columns: np.ndarray, scale: FloatArray, row_scale: FloatArray
-) -> FloatArray:
-    """Diagonal d that brings the largest entry of every row and column of D A D near one.
-
-    One d for rows and columns keeps the skew pairing of variables and multipliers.
-    """
-    size = np.abs(a.data) * scale[columns] / row_scale[rows]
-    n = a.shape[0]
-    d = np.ones(n)
-    for _ in range(6):
-        entry = size * d[rows] * d[columns]
-        largest = np.zeros(n)
-        np.maximum.at(largest, rows, entry)
-        np.maximum.at(largest, columns, entry)
-        d /= np.sqrt(np.where(largest > 0, largest, 1.0))
-    return np.clip(d, 1e-4, 1e4)
 
 
 @dataclass
@@ -154,7 +143,8 @@ class _Run:
         *,
         warm: bool = False,
     ) -> None:
-        self.problem, self.scaled, self.options, self.begin = problem, scaled, options, begin
+        self.problem, self.scaled, self.options = problem, scaled, options
+        self.record = Record(problem, options, z, begin)
         self.low_at = np.flatnonzero(np.isfinite(scaled.low))
         self.high_at = np.flatnonzero(np.isfinite(scaled.high))
         self.fixed = scaled.high - scaled.low <= 0.0
@@ -166,9 +156,6 @@ class _Run:
         self.unit = np.sqrt(scaled.weight)
         self.row_unit = problem.row_scale / scaled.row
         self.lu = PatternFactor()
-        self.log: list[Iteration] = []
-        self.best = z
-        self.best_residual = np.inf
         x = z / scaled.column
         self.state = self._warm_start(x) if warm else self._start(x)
 
@@ -242,18 +229,7 @@ class _Run:
     def _residual(self, x: FloatArray, f: FloatArray) -> float:
         """Scaled natural residual in the problem's own scales; remembers the best point."""
         z = np.clip(x * self.scaled.column, self.problem.lower, self.problem.upper)
-        r = float(scaled_residual(self.problem, z, f * self.scaled.row).max())
-        if r < self.best_residual:
-            self.best, self.best_residual = z, r
-        return r
-
-    def _note(self, phase: str, residual: float, mu: float, step: float) -> None:
-        entry = Iteration(
-            len(self.log), phase, residual, mu, step, time.perf_counter() - self.begin
-        )
-        self.log.append(entry)
-        if self.options.callback is not None:
-            self.options.callback(entry)
+        return self.record.residual(z, f * self.scaled.row)
 
     # -- linear algebra -----------------------------------------------------------------------
 
@@ -311,16 +287,16 @@ class _Run:
             return Status.DOMAIN_ERROR
         step = 0.0
         while True:
-            before = self.best_residual
+            before = self.record.best_residual
             residual = self._residual(state.x, f)
             gl, gu = self._gaps(state.x)
             mu = float((gl * state.wl + gu * state.wu) @ (1.0 / self.weight)) / self.pairs
-            self._note("interior", residual, mu, step)
+            self.record.note("interior", residual, step, mu)
             # where F is huge the natural residual is a variable's size, and still while F falls
             unbalanced = float(np.abs(f - state.wl + state.wu)[~self.fixed].max(initial=0.0))
             falling = unbalanced < 0.9 * least_unbalanced
             least_unbalanced = min(unbalanced, least_unbalanced)
-            progress = falling or self.best_residual < 0.9 * before
+            progress = falling or self.record.best_residual < 0.9 * before
             since_best = 0 if progress else since_best + 1
             if residual <= self.options.tolerance:
                 # one more step from here is nearly free and takes the point to rounding level
@@ -330,10 +306,8 @@ class _Run:
                 polish_at = 0.03 * residual
                 if self._polish(state, f):
                     return Status.SOLVED
-            if len(self.log) > self.options.max_iterations:
-                return Status.ITERATION_LIMIT
-            if time.perf_counter() - self.begin > self.options.time_limit_s:
-                return Status.TIME_LIMIT
+            if (end := self.record.limit()) is not None:
+                return end
             if since_best > STALL_AFTER:
                 return Status.STALLED
             try:
@@ -377,7 +351,7 @@ class _Run:
 
         zero = np.zeros_like(gl)
         dx, dwl, dwu = direction(zero, zero)
-        alpha = self._longest(s, gl, gu, dx, dwl, dwu)
+        alpha = self._longest(s, (gl, gu), (dx, dwl, dwu))
         then_l = (gl + alpha * dx) * (s.wl + alpha * dwl)
         then_u = (gu - alpha * dx) * (s.wu + alpha * dwu)
         after = float(
@@ -392,7 +366,7 @@ class _Run:
         worst = float((unbalanced / self.row_unit[~self.fixed]).max(initial=0.0))
         target = max(sigma * mu, min(mu, BALANCE * worst)) * self.weight
         dx, dwl, dwu = direction(target - alpha * second_l, target - alpha * second_u)
-        alpha = self._longest(s, gl, gu, dx, dwl, dwu)
+        alpha = self._longest(s, (gl, gu), (dx, dwl, dwu))
         # centrality correctors: pull outlying products back, as long as the step grows
         for _ in range(2):
             if alpha > 0.9 or cautious:
@@ -405,7 +379,7 @@ class _Run:
             cl = target - alpha * second_l + fix_l
             cu = target - alpha * second_u + fix_u
             ex, ewl, ewu = direction(cl, cu)
-            longer = self._longest(s, gl, gu, ex, ewl, ewu)
+            longer = self._longest(s, (gl, gu), (ex, ewl, ewu))
             if longer < alpha + 0.03:
                 break
             dx, dwl, dwu, alpha = ex, ewl, ewu, longer
@@ -426,16 +400,10 @@ class _Run:
         return _State(x, wl, wu), g, alpha
 
     def _longest(
-        self,
-        s: _State,
-        gl: FloatArray,
-        gu: FloatArray,
-        dx: FloatArray,
-        dwl: FloatArray,
-        dwu: FloatArray,
+        self, s: _State, gaps: tuple[FloatArray, FloatArray], move: tuple[FloatArray, ...]
     ) -> float:
         """Longest step in [0, 1] that keeps gaps and multipliers positive."""
-        alpha = 1.0
+        alpha, (gl, gu), (dx, dwl, dwu) = 1.0, gaps, move
         for value, change in (
             (gl[self.low_at], dx[self.low_at]),
             (s.wl[self.low_at], dwl[self.low_at]),
@@ -479,7 +447,7 @@ class _Run:
             if not np.isfinite(f).all():
                 return reached
             residual = self._residual(x, f)
-            self._note("newton", residual, 0.0, 1.0)
+            self.record.note("newton", residual, 1.0)
             reached = reached or residual <= self.options.tolerance
             if residual > 0.3 * last or residual < 1e-14:
                 break
@@ -490,35 +458,17 @@ class _Run:
         return reached
 
     def _result(self, status: Status) -> MCPResult:
-        z = self.best
-        residual = scaled_residual(self.problem, z)
-        worst = int(np.argmax(residual))
-        if status.ok and not residual[worst] <= self.options.tolerance:
-            status = Status.STALLED
-        diverging = [] if status.ok else self._diverging()
-        if status is Status.STALLED and diverging:
-            status = Status.DIVERGED
-        return MCPResult(
-            status,
-            z,
-            float(residual[worst]),
-            self.problem.describe(worst),
-            diverging,
-            self.log,
-            {
-                "evaluations": self.scaled.evaluations,
-                "factorisations": self.lu.factorisations,
-                "seconds": time.perf_counter() - self.begin,
-            },
-        )
+        done, factored = self.scaled.evaluations, self.lu.factorisations
+        result = self.record.result(status, evaluations=done, factorisations=factored)
+        if status.ok and not result.residual <= self.options.tolerance:
+            result.status = Status.STALLED
+        result.diverging = [] if result.status.ok else self._diverging()
+        if result.status is Status.STALLED and result.diverging:
+            result.status = Status.DIVERGED
+        return result
 
     def _diverging(self) -> list[str]:
         """Largest entries of the last iterate where they dwarf the data, one per block."""
         size = np.abs(self.state.x * self.scaled.column / self.problem.scale)
-        names: dict[str, str] = {}
-        for k in np.argsort(-size)[:200]:
-            if size[k] < DIVERGING:
-                break
-            name = self.problem.describe(int(k))
-            names.setdefault(name.partition("[")[0], name)
-        return list(names.values())[:4]
+        largest = np.argsort(-size)[:200]
+        return one_per_block(self.problem, largest[~(size[largest] < DIVERGING)])

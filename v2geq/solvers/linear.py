@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import SuperLU, splu
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import FloatArray, IntArray
 
 SYMMETRIC = 1e-9
 """Relative difference up to which two entries count as equal in size."""
@@ -39,14 +39,9 @@ class PatternLU:
     def factor(self, a: sp.csc_array) -> None:
         """Factorise `a`; raises RuntimeError where it is exactly singular."""
         self.factorisations += 1
-        options = {"SymmetricMode": True}
+        how = {"diag_pivot_thresh": self.pivot_threshold, "options": {"SymmetricMode": True}}
         if self._gather is None:
-            probe = splu(
-                a,
-                permc_spec="MMD_AT_PLUS_A",
-                diag_pivot_thresh=self.pivot_threshold,
-                options=options,
-            )
+            probe = splu(a, permc_spec="MMD_AT_PLUS_A", **how)
             n = a.shape[0]
             self._order = np.argsort(probe.perm_c)
             marked = sp.csc_array((np.arange(1, a.nnz + 1), a.indices, a.indptr), shape=(n, n))
@@ -55,12 +50,7 @@ class PatternLU:
             self._gather = permuted.data - 1
             self._indices, self._indptr = permuted.indices, permuted.indptr
         permuted = sp.csc_array((a.data[self._gather], self._indices, self._indptr), shape=a.shape)
-        self._lu = splu(
-            permuted,
-            permc_spec="NATURAL",
-            diag_pivot_thresh=self.pivot_threshold,
-            options=options,
-        )
+        self._lu = splu(permuted, permc_spec="NATURAL", **how)
 
     def solve(self, b: FloatArray) -> FloatArray:
         """Solve with the last factorised matrix."""
@@ -190,3 +180,22 @@ class PatternFactor:
     def solve(self, b: FloatArray) -> FloatArray:
         """Solve with the last factorised matrix."""
         return self._lu.solve(b) if self._ldl is None else self._ldl.solve(b)
+
+
+def equilibrate(
+    a: sp.csc_array, columns: IntArray, scale: FloatArray, row_scale: FloatArray
+) -> FloatArray:
+    """Diagonal d that brings the largest entry of every row and column of D A D near one.
+
+    One d for rows and columns keeps the skew pairing of variables and multipliers.
+    """
+    rows = a.indices
+    size = np.abs(a.data) * scale[columns] / row_scale[rows]
+    d = np.ones(a.shape[0])
+    for _ in range(6):
+        entry = size * d[rows] * d[columns]
+        largest = np.zeros(a.shape[0])
+        np.maximum.at(largest, rows, entry)
+        np.maximum.at(largest, columns, entry)
+        d /= np.sqrt(np.where(largest > 0, largest, 1.0))
+    return np.clip(d, 1e-4, 1e4)

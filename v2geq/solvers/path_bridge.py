@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from v2geq.solvers.path_structs import (
     path_library,
     require_licence,
 )
-from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status, first_point
+from v2geq.solvers.protocol import MCPResult, Options, Record, Status, first_point
 
 STATUS = {
     Termination.SOLVED: Status.STALLED,
@@ -211,8 +210,8 @@ class _Run:
         options: Options,
         output: Callable[[str], None] | None,
     ) -> None:
-        self.problem, self.options, self.forward = problem, options, output
-        self.begin = time.perf_counter()
+        self.problem, self.forward = problem, output
+        self.record = Record(problem, options, z)
         self.first = z
         self.column, self.row = problem.scale, problem.row_scale
         a = problem.J(z)
@@ -224,9 +223,7 @@ class _Run:
         self._factor = self.column[where] / self.row[a.indices]
         self.error: BaseException | None = None
         self.text: list[str] = []
-        self.log: list[Iteration] = []
-        self.best, self.best_residual = z, np.inf
-        self.evaluations = self.jacobians = 0
+        self.record.stats = {"evaluations": 0, "factorisations": 0}
         self._interrupted = False
         # kept for as long as the run: C holds no references
         self._callbacks = {
@@ -288,7 +285,7 @@ class _Run:
         """F into `f`; the point, and the number of entries that are not finite."""
         z = _view(x, n) * self.column
         value = self.problem.F(z)
-        self.evaluations += 1
+        self.record.count("evaluations")
         _view(f, n)[:] = value / self.row
         return z, int(n - np.isfinite(value).sum())
 
@@ -312,7 +309,7 @@ class _Run:
             else:
                 z = _view(x, n) * self.column
             a = self.problem.J(z)
-            self.jacobians += 1
+            self.record.count("factorisations")
             size = len(self.rows)
             if a.nnz != size:
                 raise ValueError(f"the Jacobian's pattern changed from {size} to {a.nnz} entries")
@@ -339,16 +336,8 @@ class _Run:
         inside = np.clip(z, self.problem.lower, self.problem.upper)
         if f is None or (inside != z).any():
             f = self.problem.F(inside)
-        residual = float(scaled_residual(self.problem, inside, f).max(initial=0.0))
-        if residual < self.best_residual:
-            self.best, self.best_residual = inside, residual
         # PATH tells neither step nor complementarity through its callbacks
-        entry = Iteration(
-            len(self.log), "path", residual, 0.0, 0.0, time.perf_counter() - self.begin
-        )
-        self.log.append(entry)
-        if self.options.callback is not None:
-            self.options.callback(entry)
+        self.record.note("path", self.record.residual(inside, f), 0.0)
 
     # -- result ------------------------------------------------------------------------------------
 
@@ -359,38 +348,25 @@ class _Run:
                 "PATH refuses its licence: " + "".join(self.text).strip()[-300:],
                 advice="check PATH_LICENSE_STRING",
             )
-        known = code in list(Termination)
-        z = self.best
+        known, record = code in list(Termination), self.record
         if np.isfinite(x).all():
             last = np.clip(x * self.column, self.problem.lower, self.problem.upper)
-            if scaled_residual(self.problem, last).max(initial=0.0) <= self.best_residual:
-                z = last
-        residual = scaled_residual(self.problem, z)
-        worst = int(np.argmax(residual))
-        if residual[worst] <= self.options.tolerance:
-            status = Status.SOLVED
+            if scaled_residual(self.problem, last).max(initial=0.0) <= record.best_residual:
+                record.best = last
+        found = record.result(
+            STATUS[Termination(code)] if known else Status.STALLED,
+            path_code=code,
+            path_residual=told.residual,
+            path_major_iterations=told.major_iterations,
+            path_minor_iterations=told.minor_iterations,
+        )
+        if found.residual <= record.options.tolerance:
+            found.status = Status.SOLVED
         elif self._interrupted:
-            status = Status.INTERRUPTED
-        else:
-            status = STATUS[Termination(code)] if known else Status.STALLED
+            found.status = Status.INTERRUPTED
+        word = Termination(code).name.lower() if known else f"code {code}"
         return PathResult(
-            status,
-            z,
-            float(residual[worst]),
-            self.problem.describe(worst),
-            log=self.log,
-            stats={
-                "evaluations": self.evaluations,
-                "factorisations": self.jacobians,
-                "seconds": time.perf_counter() - self.begin,
-                "path_code": code,
-                "path_residual": told.residual,
-                "path_major_iterations": told.major_iterations,
-                "path_minor_iterations": told.minor_iterations,
-            },
-            termination=Termination(code).name.lower() if known else f"code {code}",
-            output="".join(self.text),
-            version=version,
+            **vars(found), termination=word, output="".join(self.text), version=version
         )
 
 

@@ -74,7 +74,7 @@ def presolve(problem: Problem) -> Presolved:
     constant = np.where(fixed, problem.lower, 0.0)
     at = _anchor(problem)
     f, j = problem.F(at), sp.csr_array(problem.J(at))
-    rest = f[partner] - _row_product(j, partner, at)
+    rest = f[partner] - (j @ at)[partner]
     own = np.asarray(j[partner, follower]).ravel()
     constant[follower] = ratio * constant[leader] - rest / own if len(partner) else 0.0
     moves = column[leader] >= 0
@@ -82,11 +82,11 @@ def presolve(problem: Problem) -> Presolved:
     columns = np.concatenate([np.arange(len(kept)), column[leader[moves]]])
     values = np.concatenate([np.ones(len(kept)), ratio[moves]])
     transform = sp.csr_array(sp.coo_array((values, (rows, columns)), shape=(n, len(kept))))
-    back = sp.csr_array(transform.T)
+    transposed = sp.csr_array(transform.T)
 
     reduced = FunctionProblem(
-        lambda y: back @ problem.F(transform @ y + constant),
-        lambda y: back @ sp.csr_array(problem.J(transform @ y + constant)) @ transform,
+        lambda y: transposed @ problem.F(transform @ y + constant),
+        lambda y: transposed @ sp.csr_array(problem.J(transform @ y + constant)) @ transform,
         problem.lower[kept],
         problem.upper[kept],
         np.clip(problem.start, problem.lower, problem.upper)[kept],
@@ -94,27 +94,12 @@ def presolve(problem: Problem) -> Presolved:
     )
     reduced.scale, reduced.row_scale = problem.scale[kept], problem.row_scale[kept]
     entries = np.asarray(j[follower, partner]).ravel()
-    return Presolved(
-        reduced,
-        kept,
-        int(fixed.sum()),
-        len(partner),
-        problem,
-        transform,
-        constant,
-        partner,
-        follower,
-        entries,
-    )
+    back = (problem, transform, constant, partner, follower, entries)
+    return Presolved(reduced, kept, int(fixed.sum()), len(partner), *back)
 
 
 def _anchor(problem: Problem) -> FloatArray:
     return np.clip(problem.start, problem.lower, problem.upper)
-
-
-def _row_product(j: sp.csr_array, rows: IntArray, z: FloatArray) -> FloatArray:
-    product: FloatArray = (j @ z)[rows]
-    return product
 
 
 def _chains(problem: Problem, fixed: np.ndarray) -> tuple[IntArray, IntArray, IntArray, FloatArray]:

@@ -14,9 +14,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
+from v2geq.convex.quadratic import clarabel_settings, stacked
 from v2geq.errors import ConvergenceError
 from v2geq.mcp.problem import Problem, scaled_residual
-from v2geq.solvers.linear import PatternLU
+from v2geq.solvers.linear import PatternLU, equilibrate
+from v2geq.solvers.protocol import one_per_block
 from v2geq.solvers.variational import VariationalInequality
 
 PROXIMAL = 1e-8
@@ -46,7 +48,7 @@ class ActiveSetNewton:
         self.lu = PatternLU()
         j = problem.J(z)
         columns = np.repeat(np.arange(problem.n), np.diff(j.indptr))
-        d = _equilibrate(j, columns, problem.scale, problem.row_scale)
+        d = equilibrate(j, columns, problem.scale, problem.row_scale)
         self.column, self.row = problem.scale * d, problem.row_scale / d
         self._factor = self.column[columns] / self.row[j.indices]
         self.low, self.high = problem.lower / self.column, problem.upper / self.column
@@ -109,22 +111,6 @@ class ActiveSetNewton:
                 break
             x, r, norm = y, s, new
         return x
-
-
-def _equilibrate(
-    a: sp.csc_array, columns: IntArray, scale: FloatArray, row_scale: FloatArray
-) -> FloatArray:
-    """One d for rows and columns that brings the largest entries of D A D near one."""
-    rows = a.indices
-    size = np.abs(a.data) * scale[columns] / row_scale[rows]
-    d = np.ones(a.shape[0])
-    for _ in range(6):
-        entry = size * d[rows] * d[columns]
-        largest = np.zeros(a.shape[0])
-        np.maximum.at(largest, rows, entry)
-        np.maximum.at(largest, columns, entry)
-        d /= np.sqrt(np.where(largest > 0, largest, 1.0))
-    return np.clip(d, 1e-4, 1e4)
 
 
 class _Conditions:
@@ -208,23 +194,18 @@ class Projector:
 
     def _stack(self) -> None:
         """Clarabel's rows in units of the data: equations, fixed strategies, then inequalities."""
-        vi, rows = self.vi, self.vi.rows
+        vi = self.vi
         fixed = vi.high <= vi.low
         has_low, has_high = np.isfinite(vi.low) & ~fixed, np.isfinite(vi.high) & ~fixed
-        eye = sp.eye_array(vi.n, format="csr")
         equal_unit = vi.problem.row_scale[vi.equal]
         least_unit = vi.problem.row_scale[vi.least]
         unit = np.concatenate(
             [equal_unit, vi.scale[fixed], least_unit, vi.scale[has_low], vi.scale[has_high]]
         )
-        b = np.concatenate(
-            [rows.equal_b, vi.low[fixed], -rows.least_b, -vi.low[has_low], vi.high[has_high]]
-        )
-        matrix = sp.vstack([rows.equal, eye[fixed], -rows.least, -eye[has_low], eye[has_high]])
+        matrix, b, self._equations = stacked(vi.rows, vi.low, vi.high)
         scaled = sp.diags_array(1.0 / unit) @ matrix @ sp.diags_array(vi.scale)
         self._matrix = sp.csc_matrix(scaled)
         self._b = b / unit
-        self._equations = len(rows.equal_b) + int(fixed.sum())
         self._equal_unit, self._least_unit = equal_unit, least_unit
         # cost per unit of the scaled objective
         self._money = float(np.median(vi.scale * vi.row_scale))
@@ -301,26 +282,19 @@ class Projector:
         least = certificate[self._equations :][: len(self.vi.least)]
         size = np.abs(np.concatenate([certificate[: len(self.vi.equal)], least]))
         at = np.concatenate([self.vi.equal, self.vi.least])
-        names: dict[str, str] = {}
-        for k in np.argsort(-size):
-            if size[k] < 1e-3 * size.max():
-                break
-            name = self.vi.problem.describe(int(at[k]))
-            names.setdefault(name.partition("[")[0], name)
-        self.conflict = list(names.values())[:4]
+        largest = np.argsort(-size)
+        largest = largest[~(size[largest] < 1e-3 * size.max())]
+        self.conflict = one_per_block(self.vi.problem, at[largest])
 
     def _new_solver(
         self, hessian: FloatArray, gradient: FloatArray, step: float, tolerance: float
     ) -> clarabel.DefaultSolver:
-        settings = clarabel.DefaultSettings()
-        settings.verbose = False
+        settings = clarabel_settings(tolerance, step)
         if hasattr(settings, "max_threads"):
             settings.max_threads = 1
         # presolve would forbid updates; the rows are already in units of the data
         settings.presolve_enable = False
         settings.equilibrate_enable = False
-        settings.max_step_fraction = step
-        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
         cones = [
             clarabel.ZeroConeT(self._equations),
             clarabel.NonnegativeConeT(len(self._b) - self._equations),

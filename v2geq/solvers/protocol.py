@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.errors import DataError
-from v2geq.mcp.problem import Problem
+from v2geq.mcp.problem import Problem, scaled_residual
 
 
 class Status(Enum):
@@ -106,6 +107,63 @@ class MCPResult:
         return len(self.log)
 
 
+class Record:
+    """Log, limits and the best point of a run that begins at `z`."""
+
+    def __init__(
+        self, problem: Problem, options: Options, z: FloatArray, begin: float | None = None
+    ) -> None:
+        self.problem, self.options = problem, options
+        self.begin = time.perf_counter() if begin is None else begin
+        self.log: list[Iteration] = []
+        self.best, self.best_residual = z, np.inf
+        self.stats: dict[str, float] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Time since the run began, s."""
+        return time.perf_counter() - self.begin
+
+    def count(self, what: str, amount: float = 1) -> None:
+        """Add to the statistics."""
+        self.stats[what] = self.stats.get(what, 0) + amount
+
+    def residual(self, z: FloatArray, f: FloatArray | None = None) -> float:
+        """Largest scaled natural residual of `z`, which is remembered if it is the best."""
+        r = float(scaled_residual(self.problem, z, f).max(initial=0.0))
+        if r < self.best_residual:
+            self.best, self.best_residual = z.copy(), r
+        return r
+
+    def note(self, phase: str, residual: float, step: float, complementarity: float = 0.0) -> None:
+        """Add a line to the log."""
+        entry = Iteration(len(self.log), phase, residual, complementarity, step, self.seconds)
+        self.log.append(entry)
+        if self.options.callback is not None:
+            self.options.callback(entry)
+
+    def limit(self) -> Status | None:
+        """Which limit of the run is reached, if any."""
+        if len(self.log) > self.options.max_iterations:
+            return Status.ITERATION_LIMIT
+        return Status.TIME_LIMIT if self.seconds > self.options.time_limit_s else None
+
+    def result(self, status: Status, diverging: Sequence[str] = (), **stats: float) -> MCPResult:
+        """The best point, its residual computed anew."""
+        with np.errstate(all="ignore"):
+            residual = scaled_residual(self.problem, self.best)
+        worst = int(np.argmax(np.where(np.isfinite(residual), residual, np.inf)))
+        return MCPResult(
+            status,
+            self.best,
+            float(residual[worst]),
+            self.problem.describe(worst),
+            list(diverging),
+            self.log,
+            {**self.stats, **stats, "seconds": self.seconds},
+        )
+
+
 def skew_scales(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Units of variables and rows whose product is the same everywhere, and weights, (n,) each.
 
@@ -134,3 +192,12 @@ def first_point(problem: Problem, start: FloatArray | None) -> FloatArray:
         raise DataError(f"the start must be {problem.n} finite numbers")
     first: FloatArray = np.clip(start, problem.lower, problem.upper)
     return first
+
+
+def one_per_block(problem: Problem, positions: IntArray, most: int = 4) -> list[str]:
+    """Names of the first entry of every block among `positions`, at most so many."""
+    names: dict[str, str] = {}
+    for k in positions.tolist():
+        name = problem.describe(k)
+        names.setdefault(name.partition("[")[0], name)
+    return list(names.values())[:most]

@@ -11,7 +11,6 @@ the safer choice; this one needs no interior and starts where it is told.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +18,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
 from v2geq.arrays import FloatArray
-from v2geq.mcp.problem import Problem, scaled_residual
-from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status, first_point
+from v2geq.mcp.problem import Problem
+from v2geq.solvers.protocol import MCPResult, Options, Record, Status, first_point
 
 MEMORY = 5
 """Iterations whose largest merit the line search may not exceed (nonmonotone)."""
@@ -61,15 +60,13 @@ def semismooth_newton(
 
 class _Newton:
     def __init__(self, problem: Problem, start: FloatArray | None, options: Options) -> None:
-        self.problem, self.options = problem, options
-        self.begin = time.perf_counter()
+        self.problem = problem
         self.low, self.high = problem.lower / problem.scale, problem.upper / problem.scale
         self.has_low, self.has_high = np.isfinite(self.low), np.isfinite(self.high)
         self.first = first_point(problem, start) / problem.scale
         self.penalty = 0.0
-        self.log: list[Iteration] = []
-        self.evaluations = self.factorisations = 0
-        self.best, self.best_residual = self.first * problem.scale, np.inf
+        self.record = Record(problem, options, self.first * problem.scale)
+        self.record.stats = {"evaluations": 0, "factorisations": 0}
         a = problem.J(self.first * problem.scale)
         columns = np.repeat(np.arange(problem.n), np.diff(a.indptr))
         self.rows = a.indices
@@ -87,7 +84,7 @@ class _Newton:
                     status = again
         except KeyboardInterrupt:
             status = Status.INTERRUPTED
-        return self._result(status)
+        return self.record.result(status)
 
     def _iterate(self) -> Status:
         point = self._point(self.first)
@@ -96,14 +93,13 @@ class _Newton:
         merits = [point.merit]
         step = 0.0
         while True:
-            residual = self._residual(point)
-            self._note(residual, point, step)
-            if residual <= self.options.tolerance:
+            z = np.clip(point.x * self.problem.scale, self.problem.lower, self.problem.upper)
+            residual = self.record.residual(z)
+            self.record.note("newton", residual, step, point.merit)
+            if residual <= self.record.options.tolerance:
                 return Status.SOLVED
-            if len(self.log) > self.options.max_iterations:
-                return Status.ITERATION_LIMIT
-            if time.perf_counter() - self.begin > self.options.time_limit_s:
-                return Status.TIME_LIMIT
+            if (end := self.record.limit()) is not None:
+                return end
             if np.abs(point.x).max() > LARGEST:
                 return Status.DIVERGED
             recent = merits[-STUCK_AFTER:]
@@ -119,7 +115,7 @@ class _Newton:
 
     def _advance(self, p: _Point, reference: float) -> tuple[_Point, float] | Status:
         jacobian = self.problem.J(p.x * self.problem.scale)
-        self.evaluations += 1
+        self.record.count("evaluations")
         if not np.isfinite(jacobian.data).all():
             return Status.DOMAIN_ERROR
         da, db = self._derivative(p)
@@ -144,7 +140,7 @@ class _Newton:
         """Newton direction; a small multiple of the identity is added where H is singular."""
         shift = 0.0
         for _ in range(3):
-            self.factorisations += 1
+            self.record.count("factorisations")
             try:
                 shifted = h if shift == 0.0 else sp.csc_array(h + shift * sp.eye_array(len(p.x)))
                 d = splu(shifted).solve(-p.phi)
@@ -170,7 +166,7 @@ class _Newton:
     # -- the equations ------------------------------------------------------------------------
 
     def _point(self, x: FloatArray) -> _Point | None:
-        self.evaluations += 1
+        self.record.count("evaluations")
         with np.errstate(all="ignore"):
             f = self.problem.F(x * self.problem.scale) / self.problem.row_scale
         if not np.isfinite(f).all():
@@ -218,41 +214,6 @@ class _Newton:
         da = (1.0 - self.penalty) * da + self.penalty * np.where(inside, b, 0.0)
         db = (1.0 - self.penalty) * db + self.penalty * np.where(inside, a, 0.0)
         return da, db
-
-    # -- notes and result ---------------------------------------------------------------------
-
-    def _residual(self, p: _Point) -> float:
-        z = np.clip(p.x * self.problem.scale, self.problem.lower, self.problem.upper)
-        f = self.problem.F(z)
-        r = float(scaled_residual(self.problem, z, f).max())
-        if r < self.best_residual:
-            self.best, self.best_residual = z, r
-        return r
-
-    def _note(self, residual: float, p: _Point, step: float) -> None:
-        entry = Iteration(
-            len(self.log), "newton", residual, p.merit, step, time.perf_counter() - self.begin
-        )
-        self.log.append(entry)
-        if self.options.callback is not None:
-            self.options.callback(entry)
-
-    def _result(self, status: Status) -> MCPResult:
-        with np.errstate(all="ignore"):
-            residual = scaled_residual(self.problem, self.best)
-        worst = int(np.argmax(np.where(np.isfinite(residual), residual, np.inf)))
-        return MCPResult(
-            status,
-            self.best,
-            float(residual[worst]),
-            self.problem.describe(worst),
-            log=self.log,
-            stats={
-                "evaluations": self.evaluations,
-                "factorisations": self.factorisations,
-                "seconds": time.perf_counter() - self.begin,
-            },
-        )
 
 
 def _fb(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -105,11 +105,7 @@ def variational_inequality(mcp: MCP) -> VariationalInequality:
                         "is no variational inequality over strategies",
                         advice=ADVICE,
                     )
-    strategies = np.zeros(mcp.n, dtype=bool)
-    for program in mcp.programs:
-        for v in program.variables:
-            strategies[mcp[v.key].slice] = True
-    return from_problem(mcp, strategies, constant=mcp.constant)
+    return from_problem(mcp, mcp.is_strategy, constant=mcp.constant)
 
 
 def from_problem(

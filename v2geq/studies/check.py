@@ -98,8 +98,7 @@ def _read(path: str | Path) -> tuple[Case, Study | None]:
     return plan.case, plan
 
 
-# ---------------------------------------------------------------------------------------------
-# What the files hold
+# -- What the files hold ---------------------------------------------------------------------------
 
 
 def _describe(report: Report, case: Case, plan: Study | None) -> None:
@@ -204,8 +203,7 @@ def _tolls(case: Case) -> str:
     return f"{case.road.toll_unit} on {_many(len(toll), 'arc')}: {listed(arcs)}" if arcs else ""
 
 
-# ---------------------------------------------------------------------------------------------
-# Who gets where
+# -- Who gets where --------------------------------------------------------------------------------
 
 
 def _trips(report: Report, case: Case) -> None:
@@ -218,11 +216,7 @@ def _trips(report: Report, case: Case) -> None:
     for name, kind in case.drivers.items():
         if kind.kind != "ev":
             continue
-        table = case.trips[name]
-        pairs = np.array(
-            [[at[o], at[d]] for o, d in zip(table["origin"], table["destination"], strict=True)],
-            dtype=np.int64,
-        ).reshape(-1, 2)
+        pairs = graph.pairs(case.trips[name])
         found = reach(graph, EnergyRules.from_class(kind), pairs, stations)
         used |= found.usable
         number = Counter(found.stops.tolist())
@@ -236,8 +230,7 @@ def _trips(report: Report, case: Case) -> None:
             report.warn(f"station {station}: no electric trip can stop there")
 
 
-# ---------------------------------------------------------------------------------------------
-# Scenarios
+# -- Scenarios -------------------------------------------------------------------------------------
 
 
 ISLAND_COLUMNS = (

@@ -101,7 +101,6 @@ class EnergyRules:
         -------
         Energy charged or discharged at each stop and the level on arrival, or None if a rule is
         broken. Use along a leg is never negative, so the reserve need only be checked at its end.
-
         """
         tol = self.tolerance
         level = self.start

@@ -23,7 +23,6 @@ def enumerate_routes(graph: Graph, od_pairs: Sequence[tuple[int, int]], k: int) 
     ------
     DataError
         If an OD pair has no route.
-
     """
     paths: list[Path] = []
     for od, (origin, destination) in enumerate(od_pairs):
@@ -59,7 +58,6 @@ def enumerate_paths(
     ------
     DataError
         If an OD pair has no energy-feasible path, over all routes or on its base routes.
-
     """
     at_node: dict[int, list[int]] = {}
     for s, n in enumerate(station_node.tolist()):

@@ -101,8 +101,7 @@ def _fronts(traffic: Traffic, name: str, times_h: FloatArray) -> LegFronts:
     own = sees(name)
 
     def build() -> LegFronts:
-        electric = [k for k, c in traffic.classes.items() if c.kind == "ev"]
-        pairs = [traffic.od_pairs[k] for k in electric if sees(k) == own]
+        pairs = [traffic.od_pairs[k] for k in traffic.electric if sees(k) == own]
         return LegFronts.for_pairs(
             traffic.graph,
             traffic.rules(name),

@@ -50,7 +50,6 @@ class Path:
         Stops in travel order.
     arrival_kwh
         Energy in the battery on arrival at the destination (0 for fuel vehicles).
-
     """
 
     od: int
@@ -98,7 +97,6 @@ def make_path(
     ------
     ValueError
         If the arcs do not join, a kind is unknown or stops are not in travel order.
-
     """
     arcs = tuple(int(a) for a in arcs)
     if not graph.is_route(arcs):
@@ -146,7 +144,6 @@ class PathSet:
         Names of the stations.
     paths
         Its paths; doubles (by key) are dropped.
-
     """
 
     def __init__(
@@ -350,31 +347,21 @@ class PathSet:
     ) -> PathSet:
         """The set whose `to_arrays` gave `arrays`; raises ValueError where they do not fit."""
         flat = {name: np.asarray(values).tolist() for name, values in arrays.items()}
+        parts = [flat[f"stop_{part}"] for part in ("station", "discharge", "after", "energy_kwh")]
         stops = [
             Stop(int(s), DISCHARGE if d else CHARGE, int(i), float(e))
-            for s, d, i, e in zip(
-                flat["stop_station"],
-                flat["stop_discharge"],
-                flat["stop_after"],
-                flat["stop_energy_kwh"],
-                strict=True,
-            )
+            for s, d, i, e in zip(*parts, strict=True)
         ]
         arc = tuple(int(a) for a in flat["arc"])
         arc_start = [int(i) for i in flat["arc_start"]]
         stop_start = [int(i) for i in flat["stop_start"]]
         if arc_start[-1] != len(arc) or stop_start[-1] != len(stops):
             raise ValueError("arc_start or stop_start does not end at the number of arcs or stops")
+        ends = pairwise(arc_start), pairwise(stop_start)
         paths = [
             Path(int(od), arc[a:b], tuple(stops[s:t]), float(level))
-            for od, a, b, s, t, level in zip(
-                flat["od"],
-                arc_start[:-1],
-                arc_start[1:],
-                stop_start[:-1],
-                stop_start[1:],
-                flat["arrival_kwh"],
-                strict=True,
+            for od, (a, b), (s, t), level in zip(
+                flat["od"], *ends, flat["arrival_kwh"], strict=True
             )
         ]
         return cls(graph, od_count, stations, paths)

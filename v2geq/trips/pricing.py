@@ -140,11 +140,8 @@ def price_paths(
         return cost, []
     positions = positions[wanted]
     traced = trace(labelled, width, legs, terms, od_row[wanted], od_column[wanted], positions)
-    arc, start, energy = (
-        traced.arc[: traced.start[-1, -1]].tolist(),
-        traced.start.tolist(),
-        traced.energy.tolist(),
-    )
+    arc = traced.arc[: traced.start[-1, -1]].tolist()
+    start, energy = traced.start.tolist(), traced.energy.tolist()
     paths = []
     for i, (w, visited) in enumerate(zip(wanted.tolist(), positions.tolist(), strict=True)):
         # positions of a full battery come first, then those of a low one

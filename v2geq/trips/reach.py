@@ -25,7 +25,6 @@ class Reach:
         (od,) energy of the shortest route, inf where there is none.
     usable
         (station,) whether a feasible path of some OD pair may stop there.
-
     """
 
     stops: IntArray

@@ -13,7 +13,10 @@ from v2geq.errors import DataError
 from v2geq.trips.paths import PathSet, make_path
 from v2geq.trips.traffic import Traffic
 
-_AGAIN = "solve and save again"
+
+def unusable(problem: str, where: str) -> DataError:
+    """Error about a saved file, to be raised by the caller."""
+    return DataError(problem, where=where, advice="solve and save again")
 
 
 def restored(
@@ -30,7 +33,7 @@ def restored(
     sets = {}
     for name, own in traffic.paths.items():
         if name not in saved:
-            raise DataError(f"the file has no paths of class {name!r}", where=where, advice=_AGAIN)
+            raise unusable(f"the file has no paths of class {name!r}", where)
         arrays = saved[name]
         try:
             paths = PathSet.from_arrays(own.graph, own.od_count, own.stations, arrays)
@@ -41,17 +44,11 @@ def restored(
             _check_paths(traffic, name, paths)
             _check_enumeration(own, paths)
         except KeyError as error:
-            raise DataError(
-                f"the file has no {error.args[0]} of the paths of class {name!r}",
-                where=where,
-                advice=_AGAIN,
-            ) from error
+            lacks = f"the file has no {error.args[0]} of the paths of class {name!r}"
+            raise unusable(lacks, where) from error
         except (ValueError, IndexError, OverflowError) as error:
-            raise DataError(
-                f"the paths of class {name!r} do not fit the case: {error}",
-                where=where,
-                advice=_AGAIN,
-            ) from error
+            problem = f"the paths of class {name!r} do not fit the case: {error}"
+            raise unusable(problem, where) from error
         sets[name] = paths
     return traffic.over(sets)
 

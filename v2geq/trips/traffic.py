@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.data.checks.road import arc_tolls
 from v2geq.data.model.drivers import DriverClass
-from v2geq.labelled import Labelled, eye
+from v2geq.labelled import Labelled, eye, whole
 from v2geq.roads.delay import TravelTime
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario
@@ -85,14 +85,18 @@ class Traffic:
     fronts: FrontCache = field(default_factory=FrontCache, repr=False, compare=False)
 
     @property
+    def electric(self) -> list[str]:
+        """Names of the electric classes."""
+        return [name for name, kind in self.classes.items() if kind.kind == "ev"]
+
+    @property
     def value_of_time(self) -> float:
         """Value of time in which arc and queue times are priced: that of the electric vehicles.
 
         What fuel vehicles pay beside time, tolls, no flow or price changes, so any positive factor
         on their costs leaves their choice unchanged; see `rescaling`.
         """
-        electric = [c.value_of_time for c in self.classes.values() if c.kind == "ev"]
-        return electric[0] if electric else next(iter(self.classes.values())).value_of_time
+        return self.classes[[*self.electric, *self.classes][0]].value_of_time
 
     @property
     def free_flow_cost(self) -> float:
@@ -184,8 +188,8 @@ class Traffic:
     def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
         """Flows and times of arcs, trips and their costs, stops and waits at stations."""
         flow, arc = self.arc_flow(values), ("arc",)
-        whole = {self.arc_key: eye(len(flow))}
-        yield Labelled("flow_veh_h", arc, flow, "veh/h", "flow of all classes", parts=whole)
+        text = "flow of all classes"
+        yield whole("flow_veh_h", arc, self.arc_key, values, "veh/h", text)
         yield Labelled("time_h", arc, self.travel_time.time(flow), "h", "travel time")
         yield Labelled("toll_usd", arc, self.toll, "$/veh", "toll")
         ratio = flow / self.travel_time.capacity
@@ -199,14 +203,15 @@ class Traffic:
             part = {self.demand_key(name): sp.csr_array(eye(len(cost)) / self.rescaling(name))}
             text = f"cost of a trip of class {name} (u)"
             yield Labelled(f"cost_{name}", od, cost, "$/veh", text, parts=part)
-        yield from self._stops(self.queue_flow(values))
+        yield from self._stops(values)
 
-    def _stops(self, flow: FloatArray) -> Iterator[Labelled]:
+    def _stops(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
         """Stops and waits, of both directions and, where these wait apart, of each."""
+        flow = self.queue_flow(values)
         at, waits = ("station",), self.waits(flow)
         if self.shared_queues:
-            whole = {self.queue_key: eye(len(flow))}
-            yield Labelled("stops_veh_h", at, flow, "veh/h", "vehicles that stop", parts=whole)
+            text = "vehicles that stop"
+            yield whole("stops_veh_h", at, self.queue_key, values, "veh/h", text)
             yield Labelled("wait_h", at, waits[0], "h", "waiting time per stop")
             return
         stops = flow[self.queue_of]
@@ -282,11 +287,7 @@ class Traffic:
     @property
     def energy_reach(self) -> float:
         """Energy all electric vehicles could charge with full batteries, kW."""
-        return sum(
-            float(self.demand[k].sum()) * c.battery
-            for k, c in self.classes.items()
-            if c.kind == "ev"
-        )
+        return sum(float(self.demand[k].sum()) * self.classes[k].battery for k in self.electric)
 
 
 def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
@@ -306,12 +307,9 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
     where = {n: i for i, n in enumerate(graph.nodes)}
     station_node = np.array([where[n] for n in scenario.stations["road_node"]], dtype=np.int64)
     names = list(scenario.stations.index)
-    sellers = frozenset(
-        name
-        for name, kind in case.drivers.items()
-        if scenario.v2g and kind.kind == "ev" and kind.v2g
-    )
-    exact = case.paths.method == "exact"
+    may_sell = {name: kind.kind == "ev" and kind.v2g for name, kind in case.drivers.items()}
+    sellers = frozenset(name for name, may in may_sell.items() if may and scenario.v2g)
+    listed = first_paths and case.paths.method != "exact"
     demand: dict[str, FloatArray] = {}
     pairs: dict[str, IntArray] = {}
     paths: dict[str, PathSet] = {}
@@ -319,37 +317,30 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
     for name, kind in case.drivers.items():
         table = case.trips[name]
         table = table[table["trips_veh_h"] > 0]
-        pairs[name] = np.array(
-            [
-                [where[o], where[d]]
-                for o, d in zip(table["origin"], table["destination"], strict=True)
-            ],
-            dtype=np.int64,
-        ).reshape(-1, 2)
+        pairs[name] = graph.pairs(table)
         demand[name] = table["trips_veh_h"].to_numpy(dtype=float)
         od = [(int(o), int(d)) for o, d in pairs[name]]
+        first = []
         if kind.kind == "ev":
-            rules = EnergyRules.from_class(kind)
-            first = []
-            if exact or not first_paths:
-                require_feasible(graph, rules, od, station_node)
+            rules, routes = EnergyRules.from_class(kind), case.paths.base_routes_ev
+            if listed:
+                sells = name in sellers
+                first = enumerate_paths(graph, rules, od, station_node, routes, sells)
             else:
-                first = enumerate_paths(
-                    graph, rules, od, station_node, case.paths.base_routes_ev, name in sellers
-                )
-        else:
-            wanted = first_paths and not exact
-            first = enumerate_routes(graph, od, case.paths.base_routes_fv) if wanted else []
-        if kind.kind == "ev" and first_paths and case.paths.form == "legs":
-            legs[name] = LegSet(graph, EnergyRules.from_class(kind), pairs[name], names)
-            paths[name] = legs[name].routes
-        else:
-            paths[name] = PathSet(graph, len(od), names, first)
+                require_feasible(graph, rules, od, station_node)
+            if first_paths and case.paths.form == "legs":
+                legs[name] = LegSet(graph, rules, pairs[name], names)
+        elif listed:
+            first = enumerate_routes(graph, od, case.paths.base_routes_fv)
+        own = legs.get(name)
+        paths[name] = PathSet(graph, len(od), names, first) if own is None else own.routes
     stations = scenario.stations
     # without V2G nobody waits to discharge
     apart = scenario.v2g and case.station_settings.queue == "direction"
     one = np.arange(len(names), dtype=np.int64)
     twice = 2 if apart else 1
+    both = tuple((n, w) for w in ("charge", "discharge") for n in names)
+    queues = both if apart else tuple((n,) for n in names)
 
     def by_queue(charge: str, discharge: str) -> FloatArray:
         columns = [stations[charge], stations[discharge]][:twice]
@@ -364,9 +355,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
         station_node,
         stations["charger_power_kw"].to_numpy(dtype=float),
         np.stack([one, one + (twice - 1) * len(names)]),
-        tuple((n, w) for w in ("charge", "discharge") for n in names)
-        if apart
-        else tuple((n,) for n in names),
+        queues,
         TravelTime.from_road(case.road),
         arc_tolls(case.road),
         QueueTime(
@@ -382,7 +371,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
 
 def out_of_reach(traffic: Traffic) -> list[str]:
     """Stations at which no trip of any electric class can stop, whatever it costs."""
-    electric = [name for name, kind in traffic.classes.items() if kind.kind == "ev"]
+    electric = traffic.electric
     usable = np.zeros(len(traffic.station_node), dtype=bool)
     for name in electric:
         pairs, rules = traffic.od_pairs[name], traffic.rules(name)

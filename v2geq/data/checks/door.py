@@ -16,7 +16,7 @@ import pandas as pd
 
 from v2geq.data.checks.case import check_case
 from v2geq.data.checks.road import check_arcs
-from v2geq.data.model.case import REACTIVE_SOURCE, Case, ScenarioData
+from v2geq.data.model.case import REACTIVE_SOURCE, Case, ScenarioData, outages_of
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.road import RoadNetwork
@@ -164,7 +164,8 @@ def _check_agreement(case: Case) -> None:
             )
         found = case.trips[name]
         wanted = class_trips(case, name)
-        if _same_trips(found, wanted):
+        same = (found[c].array == wanted[c].array for c in found.columns)
+        if len(found) == len(wanted) and all(column.all() for column in same):
             continue
         both = found.merge(wanted, "outer", ["origin", "destination"], suffixes=("", "_table"))
         both = both.fillna(0.0)
@@ -180,10 +181,6 @@ def _check_agreement(case: Case) -> None:
         )
 
 
-def _same_trips(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    return len(a) == len(b) and all((a[c].array == b[c].array).all() for c in a.columns)
-
-
 def _scenario(name: str, scenario: Any) -> ScenarioData:
     where = f"scenario.{name}"
     if not isinstance(scenario, ScenarioData):
@@ -192,22 +189,16 @@ def _scenario(name: str, scenario: Any) -> ScenarioData:
             where=where,
             advice="give a v2geq.data.model.case.ScenarioData",
         )
-    if isinstance(scenario.outages, str) or not isinstance(scenario.outages, (list, tuple)):
-        raise DataError(
-            f"outages = {quoted(scenario.outages)} is not a list",
-            where=where,
-            advice="write ('sw3', 'sw4')",
-        )
+    outages = outages_of(scenario.outages, where, "write ('sw3', 'sw4')")
     for what in ("reactive_sources", "set"):
         if not isinstance(getattr(scenario, what), Mapping):
             raise DataError(
                 f"{what} = {quoted(getattr(scenario, what))} is not a table of names and values",
                 where=where,
             )
-    outage = ValueSpec("outages", "text", longest=NAME_LENGTH)
     return ScenarioData(
         load_factor=setting_specs(ScenarioData)["load_factor"].check(scenario.load_factor, where),
-        outages=tuple(outage.check(branch, where) for branch in scenario.outages),
+        outages=outages,
         reactive_sources={
             _NAME.check(bus, f"{where}.reactive_sources"): REACTIVE_SOURCE.check(kvar, where)
             for bus, kvar in scenario.reactive_sources.items()

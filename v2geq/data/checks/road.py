@@ -27,9 +27,9 @@ def check_arcs(road: RoadNetwork, origin: Origin = NO_ORIGIN, *, parallel: bool 
     nodes, arcs = set(road.nodes.index), road.arcs
     ends: dict[tuple[str, str], str] = {}
     for arc, start, end in zip(arcs.index, arcs["from_node"], arcs["to_node"], strict=True):
-        for column, node in (("from_node", start), ("to_node", end)):
+        for at, node in (("from_node", start), ("to_node", end)):
             if node not in nodes:
-                place = origin.at("road.arcs", arc, column)
+                place = origin.at("road.arcs", arc, at)
                 raise unknown_name(f"arc {quoted(arc)} has an unknown node", node, nodes, place)
         if start == end:
             raise DataError(
@@ -57,14 +57,9 @@ def arc_tolls(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> FloatArray:
         A toll in no known unit, or a cost of an arc that is neither time nor money (`fixed_min`),
         which no account of a case could hold.
     """
-    arcs = road.arcs
-    zero = np.zeros(len(arcs))
-    toll, extra = (
-        arcs[column].to_numpy(dtype=float) if column in arcs else zero
-        for column in ("toll", "fixed_min")
-    )
+    arcs, toll, extra = road.arcs, road.column("toll"), road.column("fixed_min")
     unit = f" {road.toll_unit}" if road.toll_unit else ""
-    for column, bad, what, advice in (
+    for name, bad, what, advice in (
         (
             "toll",
             (toll != 0.0) & (road.toll_unit != TOLL_UNIT),
@@ -81,9 +76,9 @@ def arc_tolls(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> FloatArray:
     ):
         for k in np.flatnonzero(bad)[:1]:
             raise DataError(
-                f"arc {arcs.index[k]!r} of road network {road.name!r} has {column} = "
-                f"{float(arcs[column].iloc[k])!r}{what}",
-                where=origin.at("road.arcs", arcs.index[k], column),
+                f"arc {arcs.index[k]!r} of road network {road.name!r} has {name} = "
+                f"{float(arcs[name].iloc[k])!r}{what}",
+                where=origin.at("road.arcs", arcs.index[k], name),
                 advice=advice,
             )
     return toll
@@ -98,9 +93,9 @@ def check_trips(road: RoadNetwork, trips: pd.DataFrame, table: str, origin: Orig
     reached: dict[str, set[str]] = {}
     for start, end in zip(trips["origin"], trips["destination"], strict=True):
         key = f"{start}-{end}"
-        for column, node in (("origin", start), ("destination", end)):
+        for at, node in (("origin", start), ("destination", end)):
             if node not in after:
-                place = origin.at(table, key, column)
+                place = origin.at(table, key, at)
                 raise unknown_name("trips at unknown node", node, after, place)
         if start not in reached:
             reached[start] = _reached(after, through, start)

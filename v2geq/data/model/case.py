@@ -22,7 +22,8 @@ from v2geq.data.model.settings import (
     StationSettings,
     SubstationSettings,
 )
-from v2geq.data.model.values import ValueSpec, setting
+from v2geq.data.model.values import NAME_LENGTH, ValueSpec, Where, in_words, setting
+from v2geq.errors import DataError, quoted
 from v2geq.show import card
 
 
@@ -42,6 +43,16 @@ class ScenarioData:
 
 REACTIVE_SOURCE = ValueSpec("reactive_sources", "float", "kvar", lower=0.0)
 """One of a scenario's `reactive_sources`."""
+
+
+def outages_of(given: Any, where: Where, advice: str) -> tuple[str, ...]:
+    """Checked names of branches that are out of service."""
+    if isinstance(given, str) or not isinstance(given, (list, tuple)):
+        raise DataError(
+            f"outages = {quoted(given)} is not a list", where=in_words(where), advice=advice
+        )
+    spec = ValueSpec("outages", "text", longest=NAME_LENGTH)
+    return tuple(spec.check(branch, where) for branch in given)
 
 
 @dataclass(frozen=True)

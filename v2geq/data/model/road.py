@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from v2geq.arrays import FloatArray
 from v2geq.data.model.schema import ARCS, TOLL_UNIT
 from v2geq.errors import DataError, quoted, unknown_name
 
@@ -75,6 +77,13 @@ class RoadNetwork:
         for arc in names:
             self._require(arc)
         return replace(self, arcs=self.arcs.drop(list(names)))
+
+    def column(self, name: str) -> FloatArray:
+        """(arc,) a column of numbers; zeros where the arcs lack it."""
+        if name not in self.arcs:
+            return np.zeros(len(self.arcs))
+        values: FloatArray = self.arcs[name].to_numpy(dtype=float)
+        return values
 
     def _require(self, arc: str) -> None:
         if not isinstance(arc, str) or arc not in self.arcs.index:

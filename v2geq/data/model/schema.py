@@ -126,21 +126,25 @@ class TableSchema:
             raise DataError(
                 f"{quoted(frame)} is no table", where=name, advice=f"give a pandas frame of {names}"
             )
-        for position, column in enumerate(frame.columns):
-            if not isinstance(column, str) or column not in self.value_columns:
-                raise unknown_name("unknown column", column, self.value_columns, name)
-            if column in frame.columns[:position]:
+        self.check_names(list(frame.columns), self.value_columns, name)
+        return frame
+
+    def check_names(self, names: list[Any], known: Sequence[str], where: str) -> None:
+        """Raise DataError unless `names` are columns among `known`, each once, none missing."""
+        for position, column in enumerate(names):
+            if not isinstance(column, str) or column not in known:
+                raise unknown_name("unknown column", column, known, where)
+            if column in names[:position]:
                 raise DataError(
-                    f"column {quoted(column)} appears twice", where=name, advice="remove one"
+                    f"column {quoted(column)} appears twice", where=where, advice="remove one"
                 )
-        missing = [c for c in self.value_columns if self.spec[c].required and c not in frame]
+        missing = [c for c in known if self.spec[c].required and c not in names]
         if missing:
             raise DataError(
                 f"missing column {', '.join(map(repr, missing))}",
-                where=name,
-                advice=f"the columns are {names}",
+                where=where,
+                advice=f"the columns are {', '.join(known)}",
             )
-        return frame
 
     def _key(self, frame: pd.DataFrame, row: int) -> str:
         """Name of a row of a frame that may hold anything."""
@@ -341,10 +345,7 @@ DESCRIPTIONS = {
     ("feeder.buses", "phases"): "the feeder is single-phase: change loads or branches",
     ("feeder.buses", "base_kv"): "impedances refer to the base_kv of feeder.toml: change r_ohm, "
     "x_ohm or ratio",
-    (
-        "feeder.branches",
-        "phases",
-    ): "the feeder is single-phase: change r_ohm and x_ohm",
+    ("feeder.branches", "phases"): "the feeder is single-phase: change r_ohm and x_ohm",
     ("feeder.branches", "length_km"): "r_ohm and x_ohm are of the whole branch: change these",
 }
 """Columns that only describe, and what to change instead."""

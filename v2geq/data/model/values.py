@@ -116,14 +116,7 @@ def setting(
 
     `strict` makes `lower` an open bound; `choices` lists the values a text setting may take.
     """
-    meta = {
-        "unit": unit,
-        "text": text,
-        "lower": lower,
-        "upper": upper,
-        "strict": strict,
-        "choices": choices,
-    }
+    meta = dict(unit=unit, text=text, lower=lower, upper=upper, strict=strict, choices=choices)
     if default_factory is not None:
         return field(default_factory=default_factory, metadata=meta)
     return field(metadata=meta) if default is MISSING else field(default=default, metadata=meta)

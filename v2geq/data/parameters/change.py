@@ -10,19 +10,18 @@ import pandas as pd
 
 from v2geq.data.checks.case import check_case
 from v2geq.data.checks.door import checked_copy
-from v2geq.data.model.case import REACTIVE_SOURCE, Case, ScenarioData
+from v2geq.data.model.case import REACTIVE_SOURCE, Case, ScenarioData, outages_of
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.origin import NO_ORIGIN, Origin
 from v2geq.data.model.schema import DESCRIPTIONS
 from v2geq.data.model.settings import SECTIONS
-from v2geq.data.model.values import ValueSpec, Where, in_words, setting_specs
+from v2geq.data.model.values import Where, in_words, setting_specs
 from v2geq.data.parameters.form import parameter
 from v2geq.data.parameters.targets import TABLES, Target, find_target, table_frame
 from v2geq.data.trips import class_trips
 from v2geq.errors import DataError, quoted
 
 _TRIP_FIELDS = ("trips_factor", "trips_of", "trips_spread")
-_OUTAGE = ValueSpec("outages", "text")
 
 
 def with_parameters(case: Case, changes: Mapping[str, Any]) -> Case:
@@ -169,13 +168,7 @@ def _checked_scenario(target: Target, raw: Any, where: Where) -> tuple[Any, tupl
     if target.field == "reactive_sources" and target.key:
         return parameter(REACTIVE_SOURCE, raw, where)
     if target.field == "outages":
-        if isinstance(raw, str) or not isinstance(raw, (list, tuple)):
-            raise DataError(
-                f"outages = {quoted(raw)} is not a list",
-                where=in_words(where),
-                advice="write ['sw3', 'sw4']",
-            )
-        return tuple(_OUTAGE.check(branch, where) for branch in raw), ("assumed", "")
+        return outages_of(raw, where, "write ['sw3', 'sw4']"), ("assumed", "")
     if target.field == "set" and target.key:
         return raw, ("assumed", "")
     if not isinstance(raw, Mapping):

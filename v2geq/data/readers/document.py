@@ -85,19 +85,8 @@ def case_from_document(document: Mapping[str, Any]) -> Case:
         Unknown format or version, missing or unknown keys, values of the wrong type or out of
         range, or parts that do not fit together.
     """
-    expected = [
-        "format",
-        "version",
-        *_TEXTS,
-        *_NETWORKS,
-        *CASE_TABLES,
-        "settings",
-        "drivers",
-        "trips",
-        "trip_tables",
-        "scenarios",
-        "basis",
-    ]
+    own = ["settings", "drivers", "trips", "trip_tables", "scenarios", "basis"]
+    expected = ["format", "version", *_TEXTS, *_NETWORKS, *CASE_TABLES, *own]
     if not isinstance(document, Mapping) or document.get("format") != FORMAT:
         raise DataError(
             "not a case document", where="document", advice=f"format must be {quoted(FORMAT)}"

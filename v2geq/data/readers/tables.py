@@ -14,7 +14,7 @@ import pandas as pd
 from v2geq.data.model.origin import TableOrigin
 from v2geq.data.model.schema import MAY_BE_EMPTY, TableSchema, row_name
 from v2geq.data.readers.folders import discreet
-from v2geq.errors import DataError, did_you_mean, quoted, unknown_name
+from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.files import MOST_BYTES, read_bytes
 
 
@@ -140,24 +140,10 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _check_header(header: list[str], schema: TableSchema, where: str) -> None:
-    known = [c.name for c in schema.columns]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
         raise DataError(
             f"the header {quoted(header[0])} has no commas",
             where=where,
             advice="separate the columns by commas",
         )
-    for position, name in enumerate(header):
-        if name not in known:
-            raise unknown_name("unknown column", name, known, where)
-        if name in header[:position]:
-            raise DataError(
-                f"column {quoted(name)} appears twice", where=where, advice="remove one"
-            )
-    missing = [c.name for c in schema.columns if c.required and c.name not in header]
-    if missing:
-        raise DataError(
-            f"missing column {', '.join(repr(name) for name in missing)}",
-            where=where,
-            advice=f"the columns are {', '.join(known)}",
-        )
+    schema.check_names(header, [c.name for c in schema.columns], where)

@@ -158,8 +158,7 @@ def _read_trips(path: str | Path, zones: int, net: Path) -> pd.DataFrame:
             line, f"{own} zones, but {zones} in {net}", "give files that belong together"
         )
     origin, destination, value, lines = _entries(file, zones)
-    at = np.array(lines, dtype=np.int64)
-    start, end = np.array(origin, dtype=np.int64), np.array(destination, dtype=np.int64)
+    start, end, at = (np.array(x, dtype=np.int64) for x in (origin, destination, lines))
     amount = np.array(value, dtype=float)
 
     def refuse(bad: BoolArray, problem: Callable[[int], str], advice: str) -> None:

@@ -25,8 +25,8 @@ _PART = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
 class TomlTable:
     """One table of a TOML file that knows its place and which keys were asked for.
 
-    Ask for keys with `text`, `number`, `integer`, `boolean`, `texts`, `booleans`, `table`,
-    `tables`, `mapping` or `raw`, then call `finish`: keys nobody asked for are an error.
+    Ask for keys with `text`, `number`, `texts`, `booleans`, `table`, `tables`, `mapping` or
+    `raw`, then call `finish`: keys nobody asked for are an error.
 
     Parameters
     ----------
@@ -87,14 +87,6 @@ class TomlTable:
     def number(self, key: str, default: Any = _REQUIRED) -> float:
         """Finite number of `key`."""
         return float(self._scalar(key, "float", default))
-
-    def integer(self, key: str, default: Any = _REQUIRED) -> int:
-        """Whole number of `key`."""
-        return int(self._scalar(key, "int", default))
-
-    def boolean(self, key: str, default: Any = _REQUIRED) -> bool:
-        """True or false of `key`."""
-        return bool(self._scalar(key, "bool", default))
 
     def texts(self, key: str, default: Any = _REQUIRED) -> list[str]:
         """List of texts of `key`."""

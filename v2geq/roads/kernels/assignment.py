@@ -25,9 +25,6 @@ SETTLED = 1e-12
 """Difference of two paths' costs, relative, from which steps are not halved: rounding is near."""
 
 
-PathArcs = NDArray[np.int32]
-
-
 class Roads(NamedTuple):
     """Graph and costs: `fixed` (class, arc) min, `pce` (class,) passenger car equivalents."""
 
@@ -465,18 +462,18 @@ def compact(pool: Pool, room: int) -> Pool:
     """
     paths = int(pool.used[PATHS] - pool.used[DROPPED_PATHS])
     arcs = int(pool.used[ARCS] - pool.used[DROPPED_ARCS])
-    new = Pool(
-        np.empty_like(pool.first),
-        np.empty(room * paths, dtype=np.int64),
-        np.empty(room * paths, dtype=np.int64),
-        np.empty(room * paths, dtype=np.int64),
-        np.empty(room * paths),
-        np.empty(room * paths),
-        np.empty(room * arcs, dtype=np.int32),
-        np.array([paths, arcs, 0, 0]),
-    )
+    new = reserved(pool.first.size, room * paths, room * arcs)
+    new.used[:2] = paths, arcs
     _copy(pool, new)
     return new
+
+
+def reserved(pairs: int, paths: int, arcs: int) -> Pool:
+    """A pool without paths, with room for some."""
+    first, used = np.full(pairs, -1, dtype=np.int64), np.zeros(4, dtype=np.int64)
+    after, start, size = np.empty((3, paths), dtype=np.int64)
+    flow, fixed = np.empty((2, paths))
+    return Pool(first, after, start, size, flow, fixed, np.empty(arcs, dtype=np.int32), used)
 
 
 @compiled
