@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
@@ -185,6 +188,10 @@ BAD = {
         lambda p, x, s: p.add(vg.Market("bus", "kg/h")),
         "bus: a market or its dimension",
     ),
+    "endless": (
+        lambda p, x, s: p.sell("energy", p.variable("y", unit="kW", upper=1e12), at="76"),
+        "players can trade 1e\\+12 kW at bus 76",
+    ),
     "part of a file": (lambda p, x, s: p.add(vg.Market("z.m", "kg/h")), "of a built-in part"),
     "nobody to sell to": (
         lambda p, x, s: (p.add(vg.Market("m", "kg/h")), p.sell("m", 3.0)),
@@ -344,3 +351,58 @@ def test_uniqueness_where_nobody_trades(whole: bool) -> None:
 
     eq = vg.solve(SMALL if whole else fuel_only(), players=[state], v2g=False)
     assert len(eq.full_uniqueness)
+
+
+def in_program(part: str, value: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda d: d["programs"][0].update({part: value})
+
+
+def in_part(part: str, k: int, **changes: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda d: d["programs"][0][part][k].update(changes)
+
+
+HUGE = {"shape": [10**9, 10**9], "row": [], "column": [], "data": []}
+EDITS = {
+    "cost": (in_program("linear", {"x": [0.5]}), None),
+    "bound": (in_part("variables", 0, upper=[1.0]), None),
+    "market": (in_part("markets", 0, lower=-np.inf), None),
+    "concave": (in_part("curves", 0, text="-x**2"), "is not convex"),
+    "code": (in_part("curves", 0, text="__import__('os')"), "is not known"),
+    "not a number": (in_program("linear", {"x": [np.nan]}), "is nan"),
+    "type": (in_program("variables", 3), "damaged"),
+    "name": (in_program("player", None), "must be a word"),
+    "memory": (in_part("constraints", 0, terms={"x": HUGE}), "matrix of shape"),
+    "nobody": (lambda d: d.update(programs=[]), "do not fit"),
+    "missing": (lambda d: d.pop("charges"), "damaged"),
+    "key": (lambda d: d["programs"][0].pop("offers"), "damaged"),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_edited_statements_fail_or_are_refused(name: str, tmp_path: Path) -> None:
+    """Also where the digest is made to fit."""
+
+    def state(p: vg.Program, s: Any) -> None:
+        x = p.variable("x", unit="kW", upper=20.0)
+        p.cost(x, "0.001*x**2")
+        p.at_most("most", terms={x: 1.0}, rhs=15.0)
+        p.sell("energy", x, at="b")
+        p.add(vg.Market("emissions", "kg/h", lower=0))
+        p.sell("emissions", 50.0)
+        s.charge("emissions", "lse.*.generation", {"ga": 0.5})
+
+    path = tmp_path / "own.nc"
+    small(state).save(path)
+    edit, message = EDITS[name]
+    with netCDF4.Dataset(path, "a") as file:
+        document = json.loads(file.getncattr("players"))
+        edit(document)
+        text, digests = json.dumps(document), json.loads(file.getncattr("digests"))
+        digests["@players"] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        file.setncattr("players", text)
+        file.setncattr("digests", json.dumps(digests))
+    if message is None:
+        assert not vg.load(path).certificate.holds
+    else:
+        with pytest.raises(vg.DataError, match=message):
+            vg.load(path)

@@ -33,6 +33,8 @@ WITHIN_GRID = ("tso_price", "wheeling_price", SITE)
 """Markets whose energy others move: what is sold there would get lost."""
 WORD = re.compile(r"\w([\w .-]*\w)?")
 LONGEST = 100
+ENDLESS = 1e10
+"""kW at a bus that stand for no limit: beside them nothing else could be told from rounding."""
 TAKEN = {"cno", "dso", "lse", "drivers", "households", "roads", "z", "paths"}
 """Words names of players and markets do not begin with: of others, and of parts of files."""
 
@@ -148,7 +150,14 @@ def set_up(
     else:
         admit(resolved, own)
     if others:
-        check_supply(resolved, own.most_kw(resolved)[0])
+        sold, bought = own.most_kw(resolved)
+        check_supply(resolved, sold)
+        most = np.maximum(sold, bought)
+        if most.max() > ENDLESS:
+            raise DataError(
+                f"players can trade {most.max():g} kW at bus {resolved.buses[int(most.argmax())]}",
+                advice="give the largest quantity that is ever traded as bound or reach",
+            )
     return resolved, own
 
 

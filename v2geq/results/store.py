@@ -174,7 +174,7 @@ def read(path: Path) -> Saved:
         try:
             own = own_from_document(_json(stated, "players", where))
         except DataError as error:
-            raise DataError(str(error), where=where, advice=_AGAIN) from error
+            raise DataError(error.problem, where=where, advice=_AGAIN) from error
     z: dict[str, FloatArray] = {}
     paths: dict[str, dict[str, np.ndarray]] = {}
     internal = []
