@@ -365,6 +365,7 @@ HUGE = {"shape": [10**9, 10**9], "row": [], "column": [], "data": []}
 EDITS = {
     "cost": (in_program("linear", {"x": [0.5]}), None),
     "bound": (in_part("variables", 0, upper=[1.0]), None),
+    "revenue": (in_part("curves", 1, rivals=None, kind="formula", text="9*x**2"), None),
     "market": (in_part("markets", 0, lower=-np.inf), None),
     "concave": (in_part("curves", 0, text="-x**2"), "is not convex"),
     "code": (in_part("curves", 0, text="__import__('os')"), "is not known"),
@@ -387,6 +388,7 @@ def test_edited_statements_fail_or_are_refused(name: str, tmp_path: Path) -> Non
         p.cost(x, "0.001*x**2")
         p.at_most("most", terms={x: 1.0}, rhs=15.0)
         p.sell("energy", x, at="b")
+        p.cournot_revenue(p.variable("y", unit="kW", upper=9.0), "1 - x/10")
         p.add(vg.Market("emissions", "kg/h", lower=0))
         p.sell("emissions", 50.0)
         s.charge("emissions", "lse.*.generation", {"ga": 0.5})

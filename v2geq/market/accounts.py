@@ -101,7 +101,7 @@ def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
     social = dict.fromkeys(TERMS, 0.0)
     for player, program in coupled.programs.items():
         for v, cost in own_costs(program, values).items() if player != "drivers" else ():
-            term = program.terms[v.name] or f"{v.name} {player}"
+            term = program.terms.get(v.name) or f"{v.name} {player}"
             social[term] = social.get(term, 0.0) + cost
     for program in coupled.own_programs:
         # nobody in the market pays it
