@@ -13,7 +13,7 @@ import pandas as pd
 from v2geq.arrays import FloatArray
 from v2geq.market.coupling import Coupled
 from v2geq.mcp.program import Program
-from v2geq.mcp.terms import SeparableCost, Variable
+from v2geq.mcp.terms import CournotRevenue, SeparableCost, Variable
 from v2geq.players.lse import inverse_demand, responsive_sales
 from v2geq.trips.costs import TRANSFERS, class_costs
 
@@ -57,11 +57,20 @@ def program_items(
         items.append((program.player, f"at {sale.market}", float(values[sale.market] @ quantity)))
     for v, cost in own_costs(program, values).items():
         items.append((program.player, f"cost of {v.name}", -cost))
-    for term in program.nonlinear:
-        if not isinstance(term, SeparableCost):
-            cost = term.value(values[term.variable.key], term.others(values))
-            items.append((program.player, f"revenue from {term.variable.name}", -cost))
+    for v, revenue in foreseen_revenue(program, values).items():
+        items.append((program.player, f"revenue from {v.name}", revenue))
     return items
+
+
+def foreseen_revenue(program: Program, values: Mapping[str, FloatArray]) -> dict[Variable, float]:
+    """What a player earns by its variables at prices that it foresees, $/h."""
+    earned: dict[Variable, float] = {}
+    for term in program.nonlinear:
+        if isinstance(term, CournotRevenue):
+            v = term.variable
+            revenue = -term.value(values[v.key], term.others(values))
+            earned[v] = earned.get(v, 0.0) + revenue
+    return earned
 
 
 def own_costs(program: Program, values: Mapping[str, FloatArray]) -> dict[Variable, float]:
@@ -90,16 +99,21 @@ def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
     for player, program in coupled.traders.items():
         items += program_items(program, values)
         for v, cost in own_costs(program, values).items():
-            term = program.terms[v.name] or f"{v.name} {player}"
+            term = program.terms.get(v.name) or f"{v.name} {player}"
             social[term] = social.get(term, 0.0) + cost
+    for program in coupled.own_programs:
+        # nobody in the market pays it
+        for v, revenue in foreseen_revenue(program, values).items():
+            term = f"revenue from {v.name} {program.player}"
+            social[term] = social.get(term, 0.0) - revenue
     sold = responsive_sales(scenario, values)
-    benefit = revenue = 0.0
+    benefit = paid = 0.0
     if len(sold):
         curve = inverse_demand(scenario)
         benefit = float(curve.integral(sold).sum())
-        revenue = float(curve.value(sold) @ sold)
+        paid = float(curve.value(sold) @ sold)
     items += [("households", "benefit of responsive demand", benefit)]
-    items += [("households", "paid for responsive demand", -revenue)]
+    items += [("households", "paid for responsive demand", -paid)]
     traffic = coupled.traffic
     costs = class_costs(traffic, values)
     for name, terms in costs.items():
@@ -108,13 +122,14 @@ def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
         items += [("roads", "tolls", float(traffic.toll @ traffic.arc_flow(values)))]
 
     table = pd.DataFrame(items, columns=["player", "item", "amount"])
-    social |= {
+    others = {
         f"{term} {name}": amount
         for name, terms in costs.items()
         for term, amount in terms.items()
         if term not in TRANSFERS
     }
-    social["benefit of responsive demand"] = -benefit
+    for term, amount in {**others, "benefit of responsive demand": -benefit}.items():
+        social[term] = social.get(term, 0.0) + amount
     reference = scenario.price_scale * float(scenario.firm_kw.sum() + scenario.responsive_kw.sum())
     turnover = table.assign(size=table["amount"].abs()).groupby("player", sort=False)["size"].sum()
     gap = float(table["amount"].sum() + sum(social.values()))

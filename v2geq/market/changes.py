@@ -10,34 +10,37 @@ from typing import Any
 
 import numpy as np
 
-from v2geq.errors import DataError, did_you_mean, listed
+from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.market.own import Charge, Own
 from v2geq.mcp.block import Label
-from v2geq.mcp.coefficients import matrix_of
+from v2geq.mcp.coefficients import matrix_of, tabled
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Offer, Sales, Variable
 
 
-def charged(programs: Sequence[Program], charges: Iterable[Charge]) -> list[Program]:
-    """Programs that pay for what they do; those that pay nothing as they are."""
+def charged(
+    programs: Sequence[Program], charges: Iterable[Charge], markets: Sequence[str]
+) -> list[Program]:
+    """Programs that pay for what they do in `markets`; those that pay nothing as they are."""
     out = list(programs)
     for charge in charges:
         keys = [v.key for p in out for v in p.variables]
-        matching = {k for k in keys if fnmatchcase(k, charge.pattern)}
+        matching = {k for k in keys if fnmatchcase(k, str(charge.pattern))}
         if not matching:
             raise DataError(
-                f"a charge in market {charge.market!r} is for {charge.pattern!r}, which no "
-                "player's variable matches",
-                advice=did_you_mean(charge.pattern, keys),
+                f"a charge in market {quoted(charge.market)} is for {quoted(charge.pattern)}, "
+                "which no player's variable matches",
+                advice=did_you_mean(str(charge.pattern), keys),
             )
-        wanted = charge.factor if isinstance(charge.factor, Mapping) else None
+        factors = tabled(charge.factor)
+        wanted = factors if isinstance(factors, Mapping) else None
         found: set[str] = set()
         for k, program in enumerate(out):
             offers = []
             for v in program.variables:
                 if v.key not in matching:
                     continue
-                factor = charge.factor
+                factor = factors
                 if wanted is not None:
                     names = {", ".join(label) for label in v.labels}
                     factor = {label: c for label, c in wanted.items() if str(label) in names}
@@ -55,6 +58,11 @@ def charged(programs: Sequence[Program], charges: Iterable[Charge]) -> list[Prog
                 f"a charge for {charge.pattern!r} names {listed(sorted(unknown))}, which none of "
                 "these variables has"
             )
+        if charge.market not in markets:
+            raise DataError(
+                f"a charge is in market {quoted(charge.market)}, which no player opens",
+                advice=did_you_mean(str(charge.market), markets),
+            )
     return out
 
 
@@ -65,15 +73,15 @@ def replaced(programs: Sequence[Program], own: Own) -> list[Program]:
         for player, dimension, labels in program.replaced:
             if player not in out:
                 raise DataError(
-                    f"player {program.player!r} replaces {player!r}, which there is not",
-                    advice=did_you_mean(player, out),
+                    f"player {program.player!r} replaces {quoted(player)}, which there is not",
+                    advice=did_you_mean(str(player), out),
+                )
+            if player in ("dso", "drivers") or (not dimension and player != "cno"):
+                raise DataError(
+                    f"player {player!r} cannot be replaced, as others depend on it",
+                    advice="take over some labels of an LSE or the cno, or the whole cno",
                 )
             if not dimension:
-                if player != "cno":
-                    raise DataError(
-                        f"player {player!r} cannot be replaced as a whole, as others depend on it",
-                        advice="take over some labels, as station=[...], or the whole cno",
-                    )
                 del out[player]
             else:
                 out[player] = without(out[player], dimension, labels)

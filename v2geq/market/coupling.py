@@ -125,7 +125,7 @@ def couple(scenario: Scenario, traffic: Traffic, own: Own = NOBODY) -> Coupled:
     listed = markets(scenario, energy)
     if own.programs:
         programs = replaced(programs, own) + [at_sites(p, scenario) for p in own.programs]
-        programs = charged(programs, own.charges)
+        programs = charged(programs, own.charges, [m.name for m in own.markets])
         listed += [site_market(scenario, sites)] if sites else []
         listed += own.markets
     mcp = MCP(programs, listed)

@@ -7,6 +7,10 @@ portions; what others do can be charged to a market; a part of a built-in player
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -16,12 +20,23 @@ import numpy as np
 from v2geq.arrays import FloatArray
 from v2geq.data.model.case import Case
 from v2geq.errors import DataError, did_you_mean, quoted
-from v2geq.market.sites import ENERGY, at_buses, buses_of, energy_offers
-from v2geq.mcp.convexity import farthest, unbounded
+from v2geq.market.sites import ENERGY, SITE, at_buses, buses_of, energy_offers
+from v2geq.mcp.coefficients import tabled
+from v2geq.mcp.convexity import check_convex, check_price, farthest, unbounded
 from v2geq.mcp.document import program_from_document, program_to_document
 from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
+from v2geq.mcp.terms import CournotRevenue
 from v2geq.scenario import Scenario, check_supply, resolve
+
+WITHIN_GRID = ("tso_price", "wheeling_price", SITE)
+"""Markets whose energy others move: what is sold there would get lost."""
+WORD = re.compile(r"\w([\w .-]*\w)?")
+LONGEST = 100
+ENDLESS = 1e10
+"""kW at a bus that stand for no limit: beside them nothing else could be told from rounding."""
+TAKEN = {"cno", "dso", "lse", "drivers", "households", "roads", "z", "paths"}
+"""Words names of players and markets do not begin with: of others, and of parts of files."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +56,8 @@ class Stage(Scenario):
 
     @staticmethod
     def of(scenario: Scenario) -> Stage:
-        """A stage in a scenario."""
-        return Stage(**{f.name: getattr(scenario, f.name) for f in fields(Scenario)})
+        """A stage in a copy of a scenario: what a player does to it stays there."""
+        return Stage(**copy.deepcopy({f.name: getattr(scenario, f.name) for f in fields(Scenario)}))
 
     def charge(self, market: str, of: str, factor: Any) -> None:
         """Let players pay in a market for what they do.
@@ -135,7 +150,14 @@ def set_up(
     else:
         admit(resolved, own)
     if others:
-        check_supply(resolved, own.most_kw(resolved)[0])
+        sold, bought = own.most_kw(resolved)
+        check_supply(resolved, sold)
+        most = np.maximum(sold, bought)
+        if most.max() > ENDLESS:
+            raise DataError(
+                f"players can trade {most.max():g} kW at bus {resolved.buses[int(most.argmax())]}",
+                advice="give the largest quantity that is ever traded as bound or reach",
+            )
     return resolved, own
 
 
@@ -156,6 +178,14 @@ def state(scenario: Scenario, functions: Sequence[Player]) -> Own:
                 advice="give a function that takes the scenario and returns a vg.Program",
             )
         stage = Stage.of(scenario)
+        with contextlib.suppress(ValueError):  # of some built-in functions nothing is known
+            try:
+                inspect.signature(function).bind(stage)
+            except TypeError as error:
+                raise DataError(
+                    f"{_name(function)} cannot be called with the scenario: {error}",
+                    advice="write: def player(s): ...",
+                ) from error
         stated = function(stage)
         for program in [stated] if isinstance(stated, Program) else _listed(function, stated):
             if not isinstance(program, Program):
@@ -182,6 +212,37 @@ def _listed(function: Player, stated: Any) -> list[Any]:
     return list(stated)
 
 
+def _check_words(program: Program) -> None:
+    """Names, units and meanings that can stand in results, pages and files."""
+    whose = f"player {quoted(program.player)}"
+    blocks: list[Any] = [*program.variables, *program.constraints]
+    parts: list[tuple[str, Any]] = [("the name of the player", program.player)]
+    for b in (*blocks, *program.markets):
+        kind = "market" if isinstance(b, Market) else "variable or row"
+        parts += [(f"the name of a {kind} of {whose}", b.name)]
+        parts += [(f"a dimension of {b.name!r} of {whose}", d) for d in b.dims]
+        if not isinstance(b.unit, str) or not b.unit.isprintable():
+            raise DataError(
+                f"{b.name!r} of {whose} has the unit {quoted(b.unit)}, which is no text"
+            )
+        if not isinstance(b.meaning, str):
+            raise DataError(f"the meaning of {b.name!r} of {whose} is {quoted(b.meaning)}, no text")
+    for what, name in parts:
+        if not isinstance(name, str) or len(name) > LONGEST or not WORD.fullmatch(name):
+            raise DataError(
+                f"{what} must be a word, not {quoted(name)}",
+                advice="use letters, digits, and between them _ . - and spaces",
+            )
+    for name in {d for b in blocks for d in b.dims} & {b.name for b in blocks}:
+        raise DataError(f"{whose} has a variable or row, and a dimension, called {name!r}")
+    for text in (program.title, *program.terms.values()):
+        if not isinstance(text, str):
+            raise DataError(f"a title or term of {whose} is {quoted(text)}, which is no text")
+    for market in program.markets:
+        if market.name == ENERGY or market.name.partition(".")[0] in TAKEN:
+            raise DataError(f"market {market.name!r} of {whose} has the name of a built-in part")
+
+
 def admit(scenario: Scenario, own: Own) -> None:
     """The door for players of the user.
 
@@ -190,13 +251,14 @@ def admit(scenario: Scenario, own: Own) -> None:
     DataError
         Names taken or not known, variables without bound or reach, energy sold nowhere.
     """
-    taken = {"cno", "dso", "drivers", *(f"lse.{k}" for k in scenario.case.lses.index)}
+    for program in own.programs:
+        _check_words(program)
     seen: set[str] = set()
     every = list(map(str, scenario.case.feeder.buses.index))
     for program in own.programs:
         name = program.player
-        if name in taken or name.partition(".")[0] in ("lse", *taken):
-            raise DataError(f"player {name!r} has the name of a built-in player")
+        if name.partition(".")[0] in TAKEN:
+            raise DataError(f"player {name!r} has the name of a built-in player or part")
         if name in seen:
             raise DataError(f"two players are called {name!r}")
         seen.add(name)
@@ -206,6 +268,9 @@ def admit(scenario: Scenario, own: Own) -> None:
             defined = f"{v.key}_is" in {c.key for c in program.constraints}
             if not defined and not np.isfinite(farthest(v)).all():
                 raise unbounded(v)
+        for term in program.nonlinear:
+            check = check_price if isinstance(term, CournotRevenue) else check_convex
+            check(term.variable, term.curve)
         for offer in energy_offers(program):
             for bus in buses_of(offer):
                 if bus not in every:
@@ -219,6 +284,12 @@ def admit(scenario: Scenario, own: Own) -> None:
                         f"player {name!r} trades energy by {v.key}, which is in {v.unit}",
                         advice='declare it with unit="kW"',
                     )
+        for market in [*(o.market for o in program.offers), *(s.market for s in program.sales)]:
+            if market in WITHIN_GRID:
+                raise DataError(
+                    f"player {name!r} trades in market {market!r}, which moves no energy",
+                    advice='sell "energy" at a bus',
+                )
         if any(s.market == ENERGY for s in program.sales):
             raise DataError(
                 f"player {name!r} trades energy by row", advice='say where: at="76", not rows='
@@ -247,6 +318,7 @@ def own_from_document(document: Any) -> Own:
 
 
 def _plain_factor(factor: Any) -> Any:
+    factor = tabled(factor)
     if isinstance(factor, Mapping):
         return [[str(label), float(c)] for label, c in factor.items()]
-    return float(factor)
+    return np.asarray(factor, dtype=float).tolist()

@@ -13,9 +13,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
+from v2geq.errors import DataError, listed
 from v2geq.labelled import Labelled, column, eye, placed, whole
 from v2geq.market.coupling import Coupled
-from v2geq.players.lse import theta_key
+from v2geq.players.lse import lse_results, theta_key
 
 STATION_PRICES = {
     "charge_price": "paid by vehicles that charge (rho+)",
@@ -141,6 +142,26 @@ def traded(coupled: Coupled, values: Mapping[str, FloatArray]) -> dict[str, Bool
         bought, _ = quantity(coupled, "discharge_price", values, sold=False)
         out["discharge_price"] = out["resale_price"] = bought > least
     return out
+
+
+def built_in_results(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
+    """Results of all layers and built-in players."""
+    yield from price_results(coupled, values)
+    yield from lse_results(coupled.scenario, coupled.programs, values)
+    yield from coupled.grid.results(values)
+    yield from coupled.traffic.results(values)
+
+
+def check_names(coupled: Coupled) -> None:
+    """Raises DataError where a market of the user's has the name of a result or a dimension."""
+    if not coupled.own.markets:
+        return
+    results = list(built_in_results(coupled, coupled.mcp.split(coupled.mcp.start)))
+    names = [r.name for r in results]
+    taken = {name for name in names if names.count(name) > 1}
+    taken |= set(names) & {d for r in results for d in r.dims}
+    if taken:
+        raise DataError(f"{listed(sorted(taken))}: a market or its dimension has a result's name")
 
 
 def price_results(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:

@@ -18,7 +18,7 @@ from v2geq.market.columns import borrow_paths, by_paths, extend, prune, reconcil
 from v2geq.market.coupling import Coupled, couple
 from v2geq.market.lifting import lifted, settle
 from v2geq.market.own import NOBODY, Own
-from v2geq.market.prices import canonical
+from v2geq.market.prices import canonical, check_names
 from v2geq.scenario import Scenario
 from v2geq.solvers import scaling, solver
 from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status
@@ -84,6 +84,7 @@ def solve_market(
         if start is not None:
             roads = borrow_paths(start[0], scenario, roads)
     coupled = couple(scenario, roads, own)
+    check_names(coupled)
     near = None if start is None else coupled.mcp.carry(start[0].mcp, start[1])
     built = time.perf_counter()
     log: list[Iteration] = []

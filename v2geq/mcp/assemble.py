@@ -19,7 +19,7 @@ from v2geq.mcp.checks import real_numbers
 from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 from v2geq.mcp.settle import settled
-from v2geq.mcp.terms import Constraint, NonlinearCost, Variable
+from v2geq.mcp.terms import Constraint, NonlinearCost, Sales, Variable
 
 
 @dataclass(frozen=True)
@@ -249,12 +249,13 @@ def _market_scales(
     if row is None and price is None:
         sales = [s for p in programs for s in p.sales if s.market == market.name]
         sizes = [abs(s.constant).max(initial=0.0) for s in sales]
-        sizes += [
-            float((abs(m) @ sp.diags_array(v.scale)).max()) if m.nnz else 0.0
-            for s in sales
-            for v, m in s.terms.items()
-        ]
-        row = max(sizes, default=0.0) or 1.0
+        prices = [np.inf]
+        for v, m in ((v, sp.coo_array(m)) for s in sales for v, m in s.terms.items() if m.nnz):
+            sizes.append(float((np.abs(m.data) * v.scale[m.col]).max()))
+            some = m.data != 0.0
+            prices.append(float((v.row_scale[m.col] / np.abs(m.data))[some].min(initial=np.inf)))
+        row = max(sizes) or 1.0 if sizes else 1.0
+        price = min(prices) if np.isfinite(min(prices)) else None
     if price is None:
         assert row is not None
         price = money / row
@@ -275,6 +276,8 @@ def _check_parts(programs: Sequence[Program], markets: Sequence[Market]) -> None
             raise DataError(f"two players, rows or markets share the name {name!r}")
     size = {m.name: len(m.labels) for m in markets}
     variables = {v.key: v for p in programs for v in p.variables}
+    for market in markets:
+        _check_traded(market, [s for p in programs for s in p.sales if s.market == market.name])
     for program in programs:
         for sale in program.sales:
             whose = f"player {program.player!r}"
@@ -295,5 +298,24 @@ def _check_parts(programs: Sequence[Program], markets: Sequence[Market]) -> None
                         f"{cost.variable.key} names the rival {key!r}, which no player declares",
                         advice=did_you_mean(key, variables),
                     )
+                if variables[key].player == program.player:
+                    raise DataError(f"{cost.variable.key} names {key!r}, which is no rival's")
                 if variables[key].labels != cost.variable.labels:
                     raise DataError(f"{cost.variable.key} and its rival {key!r} differ in labels")
+
+
+def _check_traded(market: Market, sales: Sequence[Sales]) -> None:
+    """Raise DataError where fixed quantities cannot balance, as nobody trades any other."""
+    fixed = sum((s.constant for s in sales), np.zeros(len(market.labels)))
+    if not fixed.any() or any(len(s.constant) != len(fixed) for s in sales):
+        return
+    traded = np.zeros(len(fixed))
+    for s in sales:
+        for m in s.terms.values():
+            traded += abs(m).sum(axis=1)
+    stuck = (traded == 0.0) & ((fixed < 0.0) | ((fixed > 0.0) & (market.lower < 0.0)))
+    for k in np.flatnonzero(stuck)[:1].tolist():
+        raise DataError(
+            f"market {market.name!r} has only a fixed quantity of {fixed[k]:g} {market.unit} "
+            f"{' '.join(market.labels[k])} and nobody who trades more or less"
+        )

@@ -4,13 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+from v2geq.errors import DataError, quoted
 
 Label = tuple[str, ...]
 
 
-def as_labels(names: Iterable[str | int | Label]) -> tuple[Label, ...]:
-    """Labels of a one-dimensional index as tuples."""
-    return tuple(n if isinstance(n, tuple) else (str(n),) for n in names)
+def as_labels(names: Iterable[str | int | Label] | str | int) -> tuple[Label, ...]:
+    """Labels as tuples of text, from those of an index or a single one."""
+    if isinstance(names, (str, Integral)):
+        names = (str(names),)
+    if not isinstance(names, Iterable):
+        raise DataError(f"{quoted(names)} is no list of labels", advice='for example ["76", "65"]')
+    labels = tuple(tuple(n) if isinstance(n, (tuple, list)) else (n,) for n in names)
+    if any(part is None for label in labels for part in label):
+        raise DataError("a label is None")
+    return tuple(tuple(map(str, label)) for label in labels)
+
+
+def as_dims(names: Any) -> tuple[str, ...]:
+    """Names of dimensions as a tuple, from several or one."""
+    dims = (names,) if isinstance(names, str) else names
+    if not isinstance(dims, Sequence) or not all(isinstance(d, str) and d for d in dims):
+        raise DataError(f"{quoted(names)} is no name of a dimension", advice='for example "bus"')
+    if len(set(dims)) < len(dims):
+        raise DataError(f"the dimensions {quoted(names)} repeat")
+    return tuple(dims)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.errors import DataError, did_you_mean
+from v2geq.arrays import FloatArray
+from v2geq.errors import DataError, did_you_mean, listed
 from v2geq.mcp.block import Label, as_labels
-from v2geq.mcp.checks import real_numbers
+from v2geq.mcp.checks import real_numbers, vector
 
 Coefficient = Any
 """A number, one per entry (a vector, or a table by label), or a matrix (rows x entries).
@@ -24,6 +25,7 @@ def matrix_of(
 ) -> sp.csr_array:
     """`coefficient` as a matrix, rows x labels; DataError where it does not fit."""
     columns = len(labels)
+    coefficient = tabled(coefficient)
     if isinstance(coefficient, Mapping):
         coefficient = _by_label(what, coefficient, labels)
     if sp.issparse(coefficient):
@@ -48,9 +50,29 @@ def matrix_of(
     return matrix
 
 
-def _by_label(
-    what: str, table: Mapping[Any, float], labels: Sequence[Label]
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+def entries(what: str, value: Any, labels: Sequence[Label], *, finite: bool = True) -> FloatArray:
+    """`value` as one number per label, a scalar repeated; a table must name every label."""
+    value = tabled(value)
+    if isinstance(value, Mapping):
+        missing = [label for label in labels if label not in set(as_labels(value))]
+        if missing:
+            raise DataError(f"{what} has no entry for {listed(map(', '.join, missing))}")
+        value = _by_label(what, value, labels)
+    return vector(what, value, len(labels), finite=finite)
+
+
+def tabled(value: Any) -> Any:
+    """A series of pandas or xarray as a table by label, unless it is merely numbered."""
+    if hasattr(value, "to_series") and hasattr(value, "dims") and value.ndim == 1:
+        value = value.to_series()
+    index = getattr(value, "index", None)
+    if index is None or callable(index) or value.ndim != 1:
+        return value
+    numbered = list(index) == list(range(len(index)))
+    return value.to_numpy() if numbered else dict(zip(index, value.tolist(), strict=True))
+
+
+def _by_label(what: str, table: Mapping[Any, float], labels: Sequence[Label]) -> FloatArray:
     place = {label: k for k, label in enumerate(labels)}
     out = np.zeros(len(labels))
     for given, value in zip(as_labels(table), table.values(), strict=True):
@@ -75,7 +97,8 @@ def selection(what: str, at: Sequence[Label], labels: Sequence[Label]) -> sp.csr
     return sp.csr_array((np.ones(len(at)), (rows, np.arange(len(at)))), shape=shape)
 
 
-def negative(coefficient: Coefficient) -> Coefficient:
+def negative(what: str, coefficient: Coefficient) -> Coefficient:
+    coefficient = tabled(coefficient)
     if isinstance(coefficient, Mapping):
-        return {label: -c for label, c in coefficient.items()}
-    return -coefficient if sp.issparse(coefficient) else -np.asarray(coefficient, dtype=float)
+        return {label: -real_numbers(what, c) for label, c in coefficient.items()}
+    return -coefficient if sp.issparse(coefficient) else -real_numbers(what, coefficient)

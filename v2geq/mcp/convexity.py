@@ -6,6 +6,7 @@ import numpy as np
 
 from v2geq.arrays import FloatArray
 from v2geq.errors import DataError
+from v2geq.mcp.checks import real_numbers
 from v2geq.mcp.curves import Curve
 from v2geq.mcp.expression import Expression
 from v2geq.mcp.terms import Variable
@@ -30,11 +31,31 @@ def price_formula(variable: Variable, text: str) -> Expression:
     """A formula in x, proved to fall and to leave the seller's profit concave up to its reach."""
     where = f"the price of {variable.key}"
     curve = Expression.parse(text, variable="x", parameters={}, where=where)
-    far = farthest(variable)
-    if np.isinf(far).any() or (variable.lower < 0.0).any():
-        raise unbounded(variable)
+    far = _most_sold(variable)
     curve.check_inverse_demand(far)
     return curve
+
+
+def check_price(variable: Variable, curve: Curve) -> None:
+    """Raises DataError where a price rises, or leaves the seller's profit not concave."""
+    far = _most_sold(variable)
+    for share in np.linspace(0.0, 1.0, 201):
+        x = share * far
+        first, bend = curve.first(x), x * np.abs(curve.second(x))
+        for k in np.flatnonzero(~((first < 0.0) & (2.0 * first + bend <= -FLAT * first)))[:1]:
+            raise DataError(
+                f"the price of {variable.key} does not fall, or bends too much for a concave "
+                f"profit, at {x[k]:g} {variable.unit}"
+            )
+
+
+def _most_sold(variable: Variable) -> FloatArray:
+    far = farthest(variable)
+    if (variable.lower < 0.0).any():
+        raise DataError(f"{variable.key} is sold at a price it moves, and may be below zero")
+    if np.isinf(far).any():
+        raise unbounded(variable)
+    return far
 
 
 def check_convex(variable: Variable, curve: Curve) -> None:
@@ -55,15 +76,19 @@ def check_convex(variable: Variable, curve: Curve) -> None:
 
 
 def check_curve(variable: Variable, curve: Curve) -> None:
-    """Raises DataError where a curve has another number of entries than its variable."""
+    """Raises DataError where a curve is none, or has more or fewer entries than its variable."""
+    what = f"the curve of {variable.key}"
     begin = np.clip(variable.start, variable.lower, variable.upper)
-    with np.errstate(all="ignore"):
-        try:
-            shape = np.shape(curve.first(begin))
-        except ValueError as error:
-            raise DataError(f"the curve of {variable.key} does not fit it: {error}") from error
-    if shape != begin.shape:
-        raise DataError(f"the curve of {variable.key} returns shape {shape}, not {begin.shape}")
+    for name in ("value", "first", "second"):
+        if not callable(getattr(curve, name, None)):
+            raise DataError(f"{what} has no function {name!r}", advice="write a formula in x")
+        with np.errstate(all="ignore"):
+            try:
+                shape = real_numbers(what, getattr(curve, name)(begin)).shape
+            except ValueError as error:
+                raise DataError(f"{what} does not fit it: {error}") from error
+        if shape != begin.shape:
+            raise DataError(f"{what} returns shape {shape}, not {begin.shape}")
 
 
 def principal_parts(what: str, matrix: FloatArray) -> tuple[FloatArray, FloatArray]:

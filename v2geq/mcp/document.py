@@ -19,6 +19,8 @@ from v2geq.mcp.program import Program
 from v2geq.mcp.statement import FixedScales
 from v2geq.mcp.terms import CournotRevenue, Variable
 
+LARGEST = 10_000_000
+"""Rows or columns from which a matrix is damage; they take memory even where they are empty."""
 _VARIABLE = ("unit", "lower", "upper", "reach", "start", "scale", "row_scale", "meaning")
 _ROWS = ("unit", "rhs", "scale", "multiplier_scale", "start", "meaning")
 _MARKET = ("unit", "lower", "scale", "row_scale", "start", "pinned", "meaning")
@@ -208,6 +210,9 @@ def _array(value: Any) -> Any:
     if isinstance(value, Mapping):
         if "table" in value:
             return {tuple(map(str, label)): float(c) for label, c in value["table"]}
+        shape = tuple(value["shape"])
+        if max(shape) > LARGEST:
+            raise ValueError(f"a matrix of shape {shape}")
         entries = (value["data"], (value["row"], value["column"]))
-        return sp.csr_array(sp.coo_array(entries, shape=tuple(value["shape"])))
+        return sp.csr_array(sp.coo_array(entries, shape=shape))
     return np.array(value) if isinstance(value, list) else value

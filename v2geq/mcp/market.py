@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.errors import DataError
-from v2geq.mcp.block import Label, as_labels, paired_unit
+from v2geq.errors import DataError, quoted
+from v2geq.mcp.block import Label, as_dims, as_labels, paired_unit
 from v2geq.mcp.checks import positive, unique_labels, vector
 
 
@@ -58,17 +58,17 @@ class Market:
     def __post_init__(self) -> None:
         what = f"market {self.name!r}"
         if not isinstance(self.name, str) or not self.name.isprintable() or not self.name.strip():
-            raise DataError(f"the name of a market must be a word, not {self.name!r}")
+            raise DataError(f"the name of a market must be a word, not {quoted(self.name)}")
         if not isinstance(self.unit, str) or not self.unit:
             raise DataError(f"{what} needs the unit of what is traded", advice='for example "kg/h"')
-        dims = (self.dims,) if isinstance(self.dims, str) else tuple(self.dims)
-        labels = as_labels(self.labels)
+        dims, labels = as_dims(self.dims), as_labels(self.labels)
         unique_labels(what, labels, dims)
-        if self.lower not in (0.0, -np.inf):
+        if not isinstance(self.lower, (int, float)) or self.lower not in (0.0, -np.inf):
             raise DataError(
-                f"{what} has a price of at least {self.lower!r}; it is free (-inf) or at least 0"
+                f"{what} has a price of at least {quoted(self.lower)}; "
+                "it is free (-inf) or at least 0"
             )
-        places = tuple(self.pinned)
+        places = tuple(np.ravel(np.asarray(self.pinned)).tolist())
         if not set(places) <= set(range(len(labels))):
             raise DataError(
                 f"{what} pins prices at {places}; its positions are 0 to {len(labels) - 1}"

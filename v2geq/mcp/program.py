@@ -18,12 +18,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.mcp.block import Label, as_labels
 from v2geq.mcp.checks import real_numbers, vector
-from v2geq.mcp.coefficients import Coefficient, matrix_of, negative
+from v2geq.mcp.coefficients import Coefficient, entries, matrix_of, negative
 from v2geq.mcp.convexity import (
-    check_convex,
     check_curve,
     farthest,
     formula,
@@ -115,13 +114,16 @@ class Program(Statement):
             self._own(what, "a cost")
         elif not isinstance(what, Mapping):
             raise DataError(
-                f"a cost of player {self.player!r} names {what!r:.60}, which is no variable"
+                f"a cost of player {self.player!r} names {quoted(what)}, which is no variable"
             )
-        if isinstance(price, str) or hasattr(price, "second"):
+        if times is not None and not (isinstance(times, str) and _plain(price)):
+            raise DataError(
+                f"a cost of player {self.player!r} is times {quoted(times)}",
+                advice="give a rival's variable by key, lse.A.generation, and the cost as a number",
+            )
+        if not _plain(price):
             of = self._combination(name, what, reach) if isinstance(what, Mapping) else what
             curve = formula(of, price) if isinstance(price, str) else price
-            if not isinstance(price, str):
-                check_convex(of, curve)
             self.separable_cost(of, curve, term=term)
             return
         if callable(price):
@@ -138,7 +140,7 @@ class Program(Statement):
         if times is not None:
             self.products.append(Product(what, times, price))
         else:
-            more = vector(f"the cost of {what.key}", price, len(what))
+            more = entries(f"the cost of {what.key}", price, what.labels)
             self.linear[what] = self.linear.get(what, 0.0) + more
         self.terms[what.name] = term or self.terms.get(what.name, "")
 
@@ -159,15 +161,17 @@ class Program(Statement):
         DataError
             A matrix of another shape, or one that is not convex.
         """
-        parts = [what] if isinstance(what, Variable) else list(what)
+        label = f"the quadratic cost of player {self.player!r}"
+        parts: list[Any] = list(what) if isinstance(what, (list, tuple)) else [what]
+        for k, v in enumerate(parts):
+            self._own(v, label)
+            if v in parts[:k]:
+                raise DataError(f"{label} names {v.key} twice")
         n = sum(map(len, parts))
-        q = real_numbers(f"the quadratic cost of player {self.player!r}", matrix)
-        if q.shape != (n, n) or not np.isfinite(q).all():
-            raise DataError(
-                f"the quadratic cost of player {self.player!r} needs a {n} x {n} matrix of "
-                f"numbers, not shape {q.shape}"
-            )
-        values, vectors = principal_parts(f"the quadratic cost of player {self.player!r}", q)
+        q = real_numbers(label, matrix.toarray() if sp.issparse(matrix) else matrix)
+        if q.shape != (n, n) or not n or not np.isfinite(q).all():
+            raise DataError(f"{label} needs a {n} x {n} matrix of numbers, not shape {q.shape}")
+        values, vectors = principal_parts(label, q)
         if len(parts) == 1 and not (q - np.diag(np.diagonal(q))).any():
             diagonal = 0.5 * np.diagonal(q)
             self.separable_cost(parts[0], Quadratic(np.zeros(n), diagonal.copy()), term=term)
@@ -185,7 +189,7 @@ class Program(Statement):
         It steers the player like a cost, but is kept: no part of its account or the social cost.
         """
         self._own(variable, "a margin")
-        more = vector(f"the margin on {variable.key}", per_unit, len(variable))
+        more = entries(f"the margin on {variable.key}", per_unit, variable.labels)
         self.margins[variable] = self.margins.get(variable, 0.0) + more
 
     def cournot_revenue(
@@ -200,7 +204,14 @@ class Program(Statement):
         if isinstance(price, str):
             price = price_formula(variable, price)
         check_curve(variable, price)
+        if isinstance(rivals, str):
+            rivals = (rivals,)
         self.nonlinear.append(CournotRevenue(variable, price, tuple(rivals)))
+
+    def _free(self, name: str) -> str:
+        """`name`, numbered where the player has a variable of that name."""
+        names = [name, *(f"{name}_{k}" for k in range(2, len(self.variables) + 2))]
+        return next(k for k in names if k not in self)
 
     def _combination(
         self,
@@ -210,7 +221,7 @@ class Program(Statement):
         labels: Sequence[str] | None = None,
     ) -> Variable:
         """A variable equal to a combination of others; a row defines it."""
-        own = [v for v in terms if isinstance(v, Variable)]
+        own = [v for v in terms if not isinstance(v, str)]
         for v in own:
             self._own(v, "a cost")
         units = {v.unit for v in own}
@@ -224,6 +235,7 @@ class Program(Statement):
             same = len({v.labels for v in own}) == 1
             dims, names = (own[0].dims, own[0].labels) if same else ((), SCALAR)
         n = len(names)
+        name = self._free(name)
         matrices = {v: matrix_of(f"a cost, {v.key}", terms[v], n, v.labels) for v in own}
         far = sum((abs(m) @ farthest(v) for v, m in matrices.items()), np.zeros(n))
         size = sum((abs(m) @ v.scale for v, m in matrices.items()), np.zeros(n))
@@ -231,16 +243,16 @@ class Program(Statement):
             "unit": units.pop() if len(units) == 1 else "1",
             "scale": np.where(size > 0.0, size, 1.0),
         }
-        others = {k: negative(c) for k, c in terms.items() if isinstance(k, str)}
-        if reach is None:
-            reach = np.inf if others else far
+        others = {k: negative(f"a cost, {k}", c) for k, c in terms.items() if isinstance(k, str)}
+        if not others:
+            reach = far
         u = self.variable(
             name,
             dims,
             names,
             **common,
             lower=-np.inf,
-            reach=reach,
+            reach=np.inf if reach is None else reach,
             meaning="combination that a cost is a function of",
         )
         self.equality(
@@ -279,13 +291,17 @@ class Program(Statement):
         at
             Label of the market, or one per entry; by the variable's own labels if left out.
         """
+        if not isinstance(market, str):
+            raise DataError(
+                f"player {self.player!r} sells in {quoted(market)}", advice="give a market's name"
+            )
         label = f"sales of player {self.player!r} in market {market!r}"
         if isinstance(what, (Variable, Mapping)):
             terms = {what: 1.0} if isinstance(what, Variable) else dict(what)
         else:
             terms, constant = {}, real_numbers(label, what) + real_numbers(label, constant)
         for v in terms:
-            self._own(v, label)
+            self._own(v, f"sales in market {market!r}")
         if rows is not None:
             matrices = {
                 v: matrix_of(f"{label}, {v.key}", c, rows, v.labels) for v, c in terms.items()
@@ -295,14 +311,13 @@ class Program(Statement):
             return
         where = None
         if at is not None:
-            single = isinstance(at, (str, int, tuple))
-            where = as_labels([at] if single else at)  # type: ignore[list-item, arg-type]
+            where = as_labels([at] if isinstance(at, tuple) else at)
         self.offers.append(Offer(market, terms, constant, where))
 
     def add(self, market: Market) -> None:
         """Open a market of the player's own."""
         if not isinstance(market, Market):
-            raise DataError(f"{market!r:.60} is no market", advice="write vg.Market(name, unit)")
+            raise DataError(f"{quoted(market)} is no market", advice="write vg.Market(name, unit)")
         self.markets.append(market)
 
     def replaces(self, player: str, **labels: str | Sequence[str]) -> None:
@@ -310,8 +325,8 @@ class Program(Statement):
         if not labels:
             self.replaced.append((player, "", ()))
         for dimension, given in labels.items():
-            names = [given] if isinstance(given, str) else list(given)
-            self.replaced.append((player, dimension, tuple(map(str, names))))
+            names = tuple(label[0] for label in as_labels(given))
+            self.replaced.append((player, dimension, names))
 
     # -- what follows -----------------------------------------------------------------------------
 
@@ -361,3 +376,8 @@ class Program(Statement):
         for term in self.nonlinear:
             total -= term.value(values[term.variable.key], term.others(values))
         return total
+
+
+def _plain(price: Any) -> bool:
+    """Whether a price is numbers, not a function."""
+    return not isinstance(price, str) and not hasattr(price, "second")

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import scipy.sparse as sp
 
 from v2geq.errors import DataError, did_you_mean
@@ -45,7 +44,7 @@ def settled(
         replace(
             c,
             rivals={
-                key: _rival(f"rows {c.key}", key, m, len(c), variables)
+                key: _rival(program, f"rows {c.key}", key, m, len(c), variables)
                 for key, m in c.rivals.items()
             },
         )
@@ -55,7 +54,12 @@ def settled(
         replace(
             x,
             matrix=_rival(
-                f"the cost of {x.variable.key}", x.rival, x.matrix, len(x.variable), variables
+                program,
+                f"the cost of {x.variable.key}",
+                x.rival,
+                x.matrix,
+                len(x.variable),
+                variables,
             ),
         )
         for x in program.products
@@ -98,7 +102,7 @@ def _sales(player: str, offer: Offer, markets: Mapping[str, Market]) -> Sales:
 def _check_units(offer: Offer, market: Market, what: str) -> None:
     """A variable sold as it is must be in the market's unit."""
     for v, c in offer.terms.items():
-        plain = np.ndim(c) == 0 and not isinstance(c, Mapping) and abs(float(c)) == 1.0
+        plain = isinstance(c, (int, float)) and abs(c) == 1.0
         if plain and v.unit != market.unit:
             raise DataError(
                 f"{what}: {v.key} is in {v.unit}, the market trades {market.unit}",
@@ -107,11 +111,16 @@ def _check_units(offer: Offer, market: Market, what: str) -> None:
 
 
 def _rival(
-    what: str, key: str, given: Any, rows: int, variables: Mapping[str, Variable]
+    program: Program, what: str, key: str, given: Any, rows: int, variables: Mapping[str, Variable]
 ) -> sp.csr_array:
     if key not in variables:
         raise DataError(
             f"{what} names the rival's variable {key!r}, which no player declares",
             advice=did_you_mean(key, variables),
+        )
+    if variables[key] in program.variables:
+        raise DataError(
+            f"{what} names {key!r} as a rival's, which is the player's own",
+            advice="give the variable itself, not its key",
         )
     return matrix_of(f"{what}, {key}", given, rows, variables[key].labels)

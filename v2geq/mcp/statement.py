@@ -10,10 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
-from v2geq.errors import DataError, did_you_mean
-from v2geq.mcp.block import Label, as_labels
-from v2geq.mcp.checks import positive, real_numbers, unique_labels, usable_bounds, vector
-from v2geq.mcp.coefficients import Coefficient, matrix_of, negative
+from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.mcp.block import Label, as_dims, as_labels
+from v2geq.mcp.checks import positive, unique_labels, usable_bounds, vector
+from v2geq.mcp.coefficients import Coefficient, entries, matrix_of, negative
 from v2geq.mcp.market import Market
 from v2geq.mcp.terms import Constraint, NonlinearCost, Offer, Product, Sales, Variable
 
@@ -47,8 +47,13 @@ class Statement:
 
     def __init__(self, player: str, scales: Scales | float, *, title: str = "") -> None:
         if not isinstance(player, str) or not player.isprintable() or not player.strip():
-            raise DataError(f"the name of a player must be a word, not {player!r}")
+            raise DataError(f"the name of a player must be a word, not {quoted(player)}")
         known = FixedScales(float(scales)) if isinstance(scales, (int, float)) else scales
+        if not hasattr(known, "scale_of"):
+            raise DataError(
+                f"player {player!r} is stated in {quoted(scales)}, which is no scenario",
+                advice="write vg.Program(name, s), with the s the function is called with",
+            )
         self.player = player
         self.title = title or player
         money = positive(f"the money scale of player {player!r}", known.money_scale, 1)
@@ -120,15 +125,17 @@ class Statement:
         DataError
             A name or label declared twice, crossed bounds, numbers that are none or do not fit.
         """
-        dims, labels = _dims(dims), as_labels(labels)
+        dims, labels = as_dims(dims), as_labels(labels)
         n = len(labels)
         what = self._new_name(name, dims, labels)
         low, high = usable_bounds(
-            vector(f"the lower bound of {what}", lower, n, finite=False),
-            vector(f"the upper bound of {what}", upper, n, finite=False),
+            entries(f"the lower bound of {what}", lower, labels, finite=False),
+            entries(f"the upper bound of {what}", upper, labels, finite=False),
             lambda k: f"{what}[{', '.join(labels[k])}]" if dims else what,
         )
-        far = vector(f"the reach of {what}", reach, n, finite=False)
+        far = entries(f"the reach of {what}", reach, labels, finite=False)
+        for k in np.flatnonzero(~((low <= far) & (high >= -far) & (far >= 0.0)))[:1].tolist():
+            raise DataError(f"no value of {what} within its bounds has its reach, {far[k]:g}")
         known = self.scales.scale_of(unit)
         if scale is None:
             size = _size(low, high, far, known)
@@ -146,7 +153,7 @@ class Statement:
             high,
             size,
             self._partner_scale(f"the row scale of {what}", row_scale, size),
-            vector(f"the start of {what}", start, n),
+            entries(f"the start of {what}", start, labels),
             far,
             meaning,
         )
@@ -171,8 +178,8 @@ class Statement:
         rhs
             Right side, in the rows' unit.
         unit, scale, multiplier_scale
-            Unit and magnitude of the data of the rows, and magnitude of their multipliers; those of
-            the first variable, and ``money_scale / scale``, if left out.
+            Unit and magnitude of the data of the rows, and magnitude of their multipliers; if left
+            out, that of the first variable, of the terms, and ``money_scale / scale``.
         start, weights, meaning
             Start of the multipliers, see `Constraint`, and the rows in words.
         """
@@ -180,8 +187,9 @@ class Statement:
 
     def at_most(self, name: str, *args: Any, **kw: Any) -> Constraint:
         """Add rows ``sum A v <= rhs``; the multiplier is >= 0. Arguments: see `at_least`."""
-        kw["terms"] = {v: negative(c) for v, c in kw.get("terms", {}).items()}
-        kw["rhs"] = -real_numbers("the right side", kw.get("rhs", 0.0))
+        what = f"rows {self.player}.{name}"
+        kw["terms"] = {v: negative(what, c) for v, c in _by_variable(what, kw.get("terms")).items()}
+        kw["rhs"] = negative(f"the right side of {what}", kw.get("rhs", 0.0))
         return self._constraint(name, *args, equality=False, **kw)
 
     def _constraint(
@@ -191,7 +199,7 @@ class Statement:
         labels: Sequence[str | int | Label] = SCALAR,
         *,
         equality: bool,
-        terms: Mapping[Variable | str, Coefficient],
+        terms: Mapping[Variable | str, Coefficient] | None = None,
         rhs: float | FloatArray = 0.0,
         unit: str | None = None,
         scale: float | FloatArray | None = None,
@@ -200,22 +208,28 @@ class Statement:
         weights: Mapping[Variable, float] | None = None,
         meaning: str = "",
     ) -> Constraint:
-        dims, labels = _dims(dims), as_labels(labels)
+        dims, labels = as_dims(dims), as_labels(labels)
         n = len(labels)
         what = self._new_name(name, dims, labels)
+        terms = _by_variable(f"rows {what}", terms)
         own = [v for v in terms if not isinstance(v, str)]
         for v in own:
             self._own(v, f"rows {what}")
-        if not own and not terms:
+        if not terms:
             raise DataError(f"rows {what} name no variable")
-        for v, weight in (weights or {}).items():
+        for v, weight in _by_variable(f"weights of rows {what}", weights).items():
             self._own(v, f"rows {what}")
             vector(f"the weight of {v.key} in rows {what}", weight, 1)
         matrices = {v: matrix_of(f"rows {what}, {v.key}", terms[v], n, v.labels) for v in own}
         if unit is None:
             unit = own[0].unit if own else ""
+        known = self.scales.scale_of(unit)
         if scale is None:
-            scale = self.scales.scale_of(unit) or _largest(matrices, n)
+            scale = _largest(matrices, n)
+            if known is not None:
+                scale = np.minimum(scale, known)
+                if multiplier_scale is None:
+                    multiplier_scale = self.money_scale / known
         size = positive(f"the scale of rows {what}", scale, n)
         row = Constraint(
             self.player,
@@ -224,7 +238,7 @@ class Statement:
             labels,
             unit,
             matrices,
-            vector(f"the right side of rows {what}", rhs, n),
+            entries(f"the right side of rows {what}", rhs, labels),
             equality,
             size,
             self._partner_scale(f"the multiplier scale of rows {what}", multiplier_scale, size),
@@ -254,7 +268,7 @@ class Statement:
     def _own(self, variable: Variable, where: str) -> None:
         """Raises DataError where `variable` was not declared by this program."""
         if not any(variable is v for v in self.variables):
-            name = variable.key if isinstance(variable, Variable) else repr(variable)
+            name = variable.key if isinstance(variable, Variable) else quoted(variable)
             raise DataError(
                 f"{where} of player {self.player!r} names {name}, which is no variable of that "
                 "player",
@@ -262,8 +276,10 @@ class Statement:
             )
 
 
-def _dims(dims: str | Sequence[str]) -> tuple[str, ...]:
-    return (dims,) if isinstance(dims, str) else tuple(dims)
+def _by_variable(what: str, terms: Any) -> Mapping[Any, Any]:
+    if terms is not None and not isinstance(terms, Mapping):
+        raise DataError(f"{what} are {quoted(terms)}", advice="write {variable: coefficient, ...}")
+    return terms or {}
 
 
 def _size(low: FloatArray, high: FloatArray, far: FloatArray, known: float | None) -> FloatArray:

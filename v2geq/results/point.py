@@ -18,6 +18,7 @@ from v2geq.files import as_path
 from v2geq.market.accounts import Accounts
 from v2geq.market.coupling import Coupled, couple
 from v2geq.market.own import set_up
+from v2geq.market.prices import check_names
 from v2geq.results import store
 from v2geq.results.path_flows import PathFlows, path_flows
 from v2geq.results.summary import FIGURES
@@ -213,6 +214,7 @@ class Point:
         roads = restored(traffic(resolved, first_paths=enumerated), saved.paths, where)
         try:
             coupled = couple(resolved, roads, own)
+            check_names(coupled)
         except DataError as error:
             raise error.at(where) from None
         try:

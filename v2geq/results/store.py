@@ -160,7 +160,7 @@ def read(path: Path) -> Saved:
         try:
             own = own_from_document(_json(stated, "players", where))
         except DataError as error:
-            raise unusable(str(error), where) from error
+            raise unusable(error.problem, where) from error
     z: dict[str, FloatArray] = {}
     paths: dict[str, dict[str, np.ndarray]] = {}
     internal = []

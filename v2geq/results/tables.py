@@ -10,11 +10,10 @@ import numpy as np
 from v2geq.arrays import FloatArray
 from v2geq.labelled import Labelled, whole
 from v2geq.market.coupling import Coupled
-from v2geq.market.prices import price_results
+from v2geq.market.prices import built_in_results
 from v2geq.mcp.block import paired_unit
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Constraint, Variable
-from v2geq.players.lse import lse_results
 from v2geq.trips.costs import path_costs
 from v2geq.trips.traffic import Traffic
 
@@ -40,7 +39,10 @@ def tables(coupled: Coupled, values: Mapping[str, FloatArray]) -> xr.Dataset:
     # what is out of service is listed with NaN
     service = {**coords, "bus": list(coupled.scenario.buses)}
     data: dict[str, Any] = {}
-    for result in handed_out(coupled, values):
+    results = [_by_own_labels(r, coords) for r in handed_out(coupled, values)]
+    for name, labels in _own_coordinates(results, coords).items():
+        coords[name] = labels
+    for result in results:
         dims, whole = _spread(result, coords, service)
         data[result.name] = (dims, whole, {"unit": result.unit, "long_name": result.meaning})
     return xr.Dataset(data, coords=coords)
@@ -67,8 +69,10 @@ def coordinates(coupled: Coupled) -> dict[str, Any]:
 
 def labels_of(coupled: Coupled, result: Labelled) -> Sequence[tuple[str, ...]]:
     """Labels of a result's values, in their order."""
-    if result.labels is not None or not result.dims:
-        return result.labels or ((),)
+    if result.labels is not None:
+        return result.labels
+    if not result.dims:
+        return ((),)
     (name,) = result.dims
     names = coupled.scenario.buses if name == "bus" else coordinates(coupled)[name]
     return [(str(n),) for n in names]
@@ -76,11 +80,7 @@ def labels_of(coupled: Coupled, result: Labelled) -> Sequence[tuple[str, ...]]:
 
 def handed_out(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
     """Results of all layers and players."""
-    scenario = coupled.scenario
-    yield from price_results(coupled, values)
-    yield from lse_results(scenario, coupled.programs, values)
-    yield from coupled.grid.results(values)
-    yield from coupled.traffic.results(values)
+    yield from built_in_results(coupled, values)
     for program in coupled.own_programs:
         yield from _own(program, values, set(_COORDINATES))
 
@@ -101,17 +101,35 @@ def _own(
         yield whole(block.key, dims, block.key, values, unit, text, block.labels, np.nan)
 
 
+def _by_own_labels(result: Labelled, coords: Mapping[str, Any]) -> Labelled:
+    """The result; where labels are not those of the dimension of that name, by one of its own."""
+    if result.labels is None or set(result.dims).isdisjoint(coords):
+        return result
+    fit = [
+        d not in coords or {x[k] for x in result.labels} <= set(map(str, coords[d]))
+        for k, d in enumerate(result.dims)
+    ]
+    dims = (d if ok else f"{result.name}.{d}" for d, ok in zip(result.dims, fit, strict=True))
+    return result._replace(dims=tuple(dims))
+
+
+def _own_coordinates(results: Sequence[Labelled], known: Collection[str]) -> dict[str, list[str]]:
+    """Labels of the dimensions that only results know, of all results together."""
+    out: dict[str, dict[str, None]] = {}
+    for result in results:
+        for d, name in enumerate(result.dims if result.labels is not None else ()):
+            if name not in known:
+                out.setdefault(name, {}).update(dict.fromkeys(x[d] for x in result.labels or ()))
+    return {name: list(labels) for name, labels in out.items()}
+
+
 def _spread(
-    result: Labelled, coords: dict[str, Any], service: Mapping[str, Any]
+    result: Labelled, coords: Mapping[str, Any], service: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], Any]:
-    """Dimensions and values over whole coordinates; new ones are added to them."""
+    """Dimensions and values over whole coordinates."""
     values, labels = np.asarray(result.values), result.labels
     if not result.dims:
         return (), values.item()
-    for d, name in enumerate(result.dims):
-        if name not in coords:
-            assert labels is not None
-            coords[name] = list(dict.fromkeys(label[d] for label in labels))
     if labels is None and "bus" not in result.dims:
         return result.dims, values
     if labels is None:

@@ -85,7 +85,9 @@ class Linear:
         """(label, entry) change of the result per move of the polytope's entries."""
         place = np.full(mcp.n, -1)
         place[polytope.entries] = np.arange(len(polytope.entries))
+        none = sp.coo_array((len(self.labels), 0))
         parts = [(sp.coo_array(part), mcp[name].start) for name, part in self.parts.items()]
+        parts = parts or [(none, 0)]
         row = np.concatenate([part.row for part, _ in parts])
         column = place[np.concatenate([part.col + start for part, start in parts])]
         data = np.concatenate([part.data for part, _ in parts]) * polytope.column[column]
