@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from cases import make_case, make_feeder, make_road
 
+import v2geq as vg
 from v2geq.data.model.case import Case
 from v2geq.equilibrium import Equilibrium, solve
 from v2geq.mcp.assemble import MCP
@@ -84,3 +88,34 @@ def odd_labels() -> MCP:
     b.at_least("most", (), [()], terms={y: -np.ones((1, n))}, rhs=-4.0, unit="kW", scale=2.0)
     market = Market("price", "kW", ("thing",), names, scale=1.0, start=0.1)
     return MCP([p, b], [market])
+
+
+def own_players() -> list[Callable[[Any], vg.Program]]:
+    """Everything a player of the user can state, on the small case."""
+
+    def store(s: Any) -> vg.Program:
+        p = vg.Program("store", s)
+        x = p.variable("x", "bus", list(s.buses[:2]), unit="kW", lower=-5.0, upper=5.0)
+        p.sell("energy", x)
+        p.cost(x, "0.01*x**2 + exp(x/20)")
+        p.quadratic_cost(x, [[0.02, 0.01], [0.01, 0.02]])
+        p.add(vg.Market("permits", "kg/h", lower=0))
+        p.sell("permits", 50.0)
+        s.charge("permits", "lse.*.generation", 0.5)
+        return p
+
+    def follower(s: Any) -> vg.Program:
+        p = vg.Program("follower", s)
+        y = p.variable("y", unit="kW", upper=4.0)
+        p.sell("energy", y, at=s.buses[0])
+        p.cost(y, 1e-4, times="store.x")
+        p.at_most("less", terms={y: 1.0, "store.x": -0.1}, rhs=3.0)
+        g = s.generators.iloc[0]
+        name = str(s.generators.index[0])
+        z = p.variable("z", "generator", [name], unit="kW", upper=float(g["max_kw"]))
+        p.cost(z, Quadratic(np.array([g["cost_linear"]]), np.array([g["cost_quadratic"]])))
+        p.sell("energy", z, at=str(g["bus"]))
+        p.replaces(f"lse.{g['lse']}", generator=name)
+        return p
+
+    return [store, follower]

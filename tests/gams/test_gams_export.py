@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import fleet, fuel_only, make_case
-from gams_models import charging_case, curved_case, odd_labels, problem
+from gams_models import charging_case, curved_case, odd_labels, own_players, problem
 from gams_reader import GamsModel
 
 from v2geq.errors import DataError
@@ -25,6 +25,7 @@ PROBLEMS = {
     "queues by direction": lambda: problem(fleet(queue="direction")).coupled.mcp,
     "power market": lambda: problem(fuel_only()).coupled.mcp,
     "odd labels": odd_labels,
+    "own players": lambda: problem(make_case(), players=own_players()).coupled.mcp,
 }
 
 

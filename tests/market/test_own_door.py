@@ -179,7 +179,11 @@ BAD = {
         "which is no rival's",
     ),
     "revenue of a buyer": (lambda p, x, s: p.cournot_revenue(x, "1 - x"), "may be below zero"),
-    "market itself": (lambda p, x, s: p.sell(vg.Market("m", "kW"), x), "give a market's name"),
+    "market not added": (
+        lambda p, x, s: p.sell(vg.Market("m", "kW"), x),
+        "'m', which there is not",
+    ),
+    "no market": (lambda p, x, s: p.sell(3, x), "give a market's name"),
     "place": (lambda p, x, s: p.sell("energy", x, at=7.6), "7.6 is no list of labels"),
     "energy from nowhere": (lambda p, x, s: p.sell("tso_price", x), "which moves no energy"),
     "built-in market": (lambda p, x, s: p.add(vg.Market("energy", "kW")), "of a built-in part"),

@@ -175,6 +175,38 @@ def test_an_aggregator_who_takes_prices_changes_nothing(scenario: str, v2g: bool
     same(eq, without, ("charge_kw", "discharge_kw", "charge_traded", "discharge_traded"))
 
 
+@pytest.mark.parametrize("scenario", ["base", "stress", "island"])
+def test_an_independent_producer_who_takes_prices_changes_nothing(scenario: str) -> None:
+    """A generator of LSE A's run by somebody else, who sells at its bus."""
+
+    def producer(s: Any) -> vg.Program:
+        p = vg.Program("producer", s)
+        g = s.generators.loc["g13"]
+        x = p.variable("generation", unit="kW", lower=g.min_kw, upper=g.max_kw)
+        p.cost(x, Quadratic(np.array([g.cost_linear]), np.array([g.cost_quadratic])))
+        p.sell("energy", x, at=str(g.bus))
+        p.replaces(f"lse.{g.lse}", generator="g13")
+        return p
+
+    without = vg.solve(SHIPPED, scenario)
+    eq = vg.solve(SHIPPED, scenario, players=[producer])
+    assert eq.certificate.holds, eq.certificate
+    same(eq, without, ("theta", "charge_price", "flow_veh_h", "discharge_kw"))
+    output = float(without.generation_kw.sel(generator="g13"))
+    assert float(eq.data["producer.generation"]) == pytest.approx(output, abs=1e-8)
+    table = eq.own_players.loc["producer.generation"]
+    assert table["unit"].tolist() == ["kW"]
+
+
+def test_own_players_over_legs_and_enumerated_paths() -> None:
+    players = [battery(cost="0.1*x + 0.0001*x**2"), regulator(500.0)]
+    whole = vg.solve(SHIPPED, "stress", players=players)
+    legs = vg.solve(SHIPPED, "stress", players=players, set={"paths.form": "legs"})
+    listed = vg.solve(SHIPPED, "stress", players=players, set={"paths.method": "enumerate"})
+    assert legs.certificate.holds and listed.certificate.holds
+    same(legs, whole, ("theta", "charge_price", "emissions", "battery.power"))
+
+
 def test_a_margin_is_earned_on_every_kwh_and_is_no_social_cost() -> None:
     every = tuple(map(str, SHIPPED.stations.index))
     eq = vg.solve(SHIPPED, "stress", players=[aggregator(0.05, every)])

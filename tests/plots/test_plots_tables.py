@@ -14,7 +14,8 @@ from v2geq.trips.costs import path_costs
 def test_supply_is_that_of_the_summary(runs, summary):
     table = tables.supply_table(runs)
     assert list(table.index) == [(s, v) for s in ("base", "stress", "island") for v in (0, 1)]
-    for column in table.columns.drop("net_station_kw"):
+    assert (table["own_players_kw"] == 0.0).all()
+    for column in table.columns.drop(["net_station_kw", "own_players_kw"]):
         np.testing.assert_allclose(table[column], summary[column], atol=1e-6)
     np.testing.assert_allclose(
         table["net_station_kw"], summary["charge_kw"] - summary["discharge_kw"], atol=1e-6
@@ -73,7 +74,7 @@ def test_terms_of_a_path_add_up_to_its_cost(runs):
         flows = eq.path_flows
         terms = tables.trip_terms(eq, "ev").sum(axis=1)
         np.testing.assert_allclose(
-            terms, path_costs(flows.coupled.traffic, flows.values, "ev"), rtol=1e-12
+            terms, path_costs(flows.coupled.traffic, flows.values, "ev"), rtol=1e-12, atol=1e-12
         )
 
 

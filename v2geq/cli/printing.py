@@ -137,6 +137,13 @@ def print_equilibrium(eq: Equilibrium) -> None:
         ]
         headings = [("", "station"), *(h[:2] for h in columns.values())]
         print("\n".join("  " + line for line in _table(headings, rows)))
+    own = eq.own_players
+    if len(own):
+        print("\nown players")
+        width = max(len(" ".join(map(str, key))) for key in own.index)
+        for key, (amount, unit, meaning) in zip(own.index, own.to_numpy(), strict=True):
+            words = " ".join(map(str, key)).strip()
+            print(f"  {words:<{width}}  {_number(amount):>12}  {unit:<8}  {meaning}")
     for title, account in (
         ("profit", eq.accounts.profit),
         ("social cost", eq.accounts.social_cost),

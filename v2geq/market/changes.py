@@ -14,8 +14,9 @@ from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.market.own import Charge, Own
 from v2geq.mcp.block import Label
 from v2geq.mcp.coefficients import matrix_of, tabled
+from v2geq.mcp.curves import Part
 from v2geq.mcp.program import Program
-from v2geq.mcp.terms import Offer, Sales, Variable
+from v2geq.mcp.terms import CournotRevenue, Offer, Sales, SeparableCost, Variable
 
 
 def charged(
@@ -94,7 +95,7 @@ def without(program: Program, dimension: str, labels: Sequence[str]) -> Program:
     Raises
     ------
     DataError
-        Where it has no such label, or a curved cost on one of these variables.
+        Where it has no such label, or foresees prices of one of these variables.
     """
     own = [v for v in program.variables if dimension in v.dims]
     dims = {d for v in program.variables for d in v.dims}
@@ -121,8 +122,10 @@ def without(program: Program, dimension: str, labels: Sequence[str]) -> Program:
     keep: dict[Variable, np.ndarray[Any, Any]] = {}
     for v in program.variables:
         k = keep[v] = kept(v.dims, v.labels)
-        if len(k) < len(v) and any(t.variable is v for t in program.nonlinear):
-            raise DataError(f"{v.key} has a curved cost and cannot be taken over in part")
+        if len(k) < len(v) and any(
+            t.variable is v for t in program.nonlinear if isinstance(t, CournotRevenue)
+        ):
+            raise DataError(f"{v.key} foresees its prices and cannot be taken over in part")
         parts = ("lower", "upper", "scale", "row_scale", "start", "reach")
         fewer[v] = (
             v
@@ -137,6 +140,12 @@ def without(program: Program, dimension: str, labels: Sequence[str]) -> Program:
     out.variables = list(fewer.values())
     out.linear = {fewer[v]: c[keep[v]] for v, c in program.linear.items()}
     out.margins = {fewer[v]: c[keep[v]] for v, c in program.margins.items()}
+    out.nonlinear = [
+        t
+        if fewer[t.variable] is t.variable
+        else SeparableCost(fewer[t.variable], Part(t.curve, len(t.variable), keep[t.variable]))
+        for t in program.nonlinear
+    ]
     out.sales = [
         Sales(s.market, {fewer[v]: m[:, keep[v]] for v, m in s.terms.items()}, s.constant)
         for s in program.sales

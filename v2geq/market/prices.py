@@ -154,8 +154,8 @@ def built_in_results(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iter
 
 def check_names(coupled: Coupled) -> None:
     """Raises DataError where a market of the user's has the name of a result or a dimension."""
-    if not coupled.own.markets:
-        return
+    if not coupled.own.markets or coupled.traffic.legs:
+        return  # over legs there are no results yet: the market over paths is asked
     results = list(built_in_results(coupled, coupled.mcp.split(coupled.mcp.start)))
     names = [r.name for r in results]
     taken = {name for name in names if names.count(name) > 1}

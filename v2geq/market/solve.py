@@ -111,6 +111,7 @@ def solve_market(
         near = coupled.mcp.carry(last.mcp, z) if few else None
     if coupled.traffic.legs and result.status is not Status.INTERRUPTED:
         coupled, z = by_paths(coupled, z)
+        check_names(coupled)
     seconds = {"build": built - begin, "solve": time.perf_counter() - built}
     if not result.status.ok:
         _refuse_infeasible(coupled)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -104,3 +104,37 @@ class Linear:
     def formulas(self, n: int) -> list[Formula]:
         named = {"intercept": self.intercept, "slope": self.slope}
         return [Formula(np.arange(n), "q", named, "intercept - slope*q", "-slope")]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some entries of a curve of `size` entries, those at `kept`."""
+
+    curve: Curve
+    size: int
+    kept: IntArray
+
+    def _at(self, what: str, x: FloatArray) -> FloatArray:
+        whole = np.zeros(self.size)
+        whole[self.kept] = x
+        some: FloatArray = getattr(self.curve, what)(whole)[self.kept]
+        return some
+
+    def value(self, x: FloatArray) -> FloatArray:
+        return self._at("value", x)
+
+    def first(self, x: FloatArray) -> FloatArray:
+        return self._at("first", x)
+
+    def second(self, x: FloatArray) -> FloatArray:
+        return self._at("second", x)
+
+    def formulas(self, n: int) -> list[Formula]:
+        place = np.full(self.size, -1)
+        place[self.kept] = np.arange(n)
+        out = []
+        for f in getattr(self.curve, "formulas")(self.size):  # noqa: B009
+            here = place[f.positions] >= 0
+            own = {k: np.broadcast_to(v, here.shape)[here] for k, v in f.parameters.items()}
+            out.append(replace(f, positions=place[f.positions[here]], parameters=own))
+        return [f for f in out if len(f.positions)]

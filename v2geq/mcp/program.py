@@ -156,6 +156,8 @@ class Program(Statement):
     ) -> None:
         """Add the cost ``x' Q x / 2`` of variables side by side; Q positive semidefinite.
 
+        A number or vector stands for the diagonal of Q.
+
         Raises
         ------
         DataError
@@ -169,6 +171,8 @@ class Program(Statement):
                 raise DataError(f"{label} names {v.key} twice")
         n = sum(map(len, parts))
         q = real_numbers(label, matrix.toarray() if sp.issparse(matrix) else matrix)
+        if q.ndim < 2 and q.size in (1, n):
+            q = np.diag(np.broadcast_to(q, (n,)))
         if q.shape != (n, n) or not n or not np.isfinite(q).all():
             raise DataError(f"{label} needs a {n} x {n} matrix of numbers, not shape {q.shape}")
         values, vectors = principal_parts(label, q)
@@ -269,7 +273,7 @@ class Program(Statement):
 
     def sell(
         self,
-        market: str,
+        market: str | Market,
         what: Variable | Mapping[Variable, Coefficient] | float = 0.0,
         rows: int | None = None,
         constant: Any = 0.0,
@@ -291,6 +295,7 @@ class Program(Statement):
         at
             Label of the market, or one per entry; by the variable's own labels if left out.
         """
+        market = market.name if isinstance(market, Market) else market
         if not isinstance(market, str):
             raise DataError(
                 f"player {self.player!r} sells in {quoted(market)}", advice="give a market's name"

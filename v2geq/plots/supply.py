@@ -47,6 +47,8 @@ def supply(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE
             "charge": "charging",
             "discharge": "V2G discharge",
         }
+        if table["own_players_kw"].any():
+            words["battery"] = "own players"
         frame: dict[str, Any] = {
             "facecolor": "white",
             "edgecolor": COLOURS["shed"],
@@ -59,14 +61,16 @@ def supply(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE
 
 
 def _supply_bars(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
-    top = float((table["tso_import_kw"] + table["generation_kw"] + table["discharge_kw"]).max())
+    supplies = {
+        "tso": "tso_import_kw",
+        "generation": "generation_kw",
+        "discharge": "discharge_kw",
+        "battery": "own_players_kw",
+    }
+    top = float(table[list(supplies.values())].sum(axis=1).max())
     for x, v2g, row in bars.each(axes, runs.scenarios, table):
         total = 0.0
-        for quantity, column in (
-            ("tso", "tso_import_kw"),
-            ("generation", "generation_kw"),
-            ("discharge", "discharge_kw"),
-        ):
+        for quantity, column in supplies.items():
             height = row[column]
             bars.bar(axes, x, height, quantity, v2g, bottom=total)
             if height > 0.06 * top:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from v2geq.market.accounts import accounts
+from v2geq.market.sites import energy_sold
 from v2geq.plots.runs import Runs, as_runs
 from v2geq.results.summary import FIGURES
 from v2geq.trips import costs
@@ -39,11 +40,14 @@ USED = 1e-6
 def supply_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
     """Supply of the feeder, station energy and load not served by run, kW.
 
-    Columns `SUPPLY` and net_station_kw (charge less discharge: below zero the stations inject).
+    Columns `SUPPLY`, own_players_kw (what players of the user sell at buses) and net_station_kw
+    (charge less discharge: below zero the stations inject).
     """
     rows = {}
     for key, eq in as_runs(equilibria):
         found = {name: FIGURES[name].of(eq) for name in SUPPLY}
+        sold = [energy_sold(p, eq.values).values() for p in eq.coupled.own.programs]
+        found["own_players_kw"] = sum(kw for own in sold for kw in own if kw > 0.0)
         rows[key] = {**found, "net_station_kw": found["charge_kw"] - found["discharge_kw"]}
     return _by_run(rows)
 

@@ -170,6 +170,26 @@ class Point:
         return {name: figure.of(self) for name, figure in FIGURES.items()}
 
     @property
+    def own_players(self) -> pd.DataFrame:
+        """What the user's players decide, and prices of their markets.
+
+        Index levels result and label; columns value, unit, meaning.
+        """
+        import pandas as pd
+
+        own = self.coupled.own
+        names = [v.key for p in own.programs for v in p.variables] + [m.name for m in own.markets]
+        rows: dict[tuple[str, Any], tuple[float, str, str]] = {}
+        for name in names:
+            result = self.data[name]
+            told = result.attrs["unit"], result.attrs["long_name"]
+            by_label = result.to_series().dropna() if result.dims else {"": result}
+            rows |= {(name, label): (float(value), *told) for label, value in by_label.items()}
+        index = pd.MultiIndex.from_tuples(list(rows), names=["result", "label"]) if rows else None
+        columns = ["value", "unit", "meaning"]
+        return pd.DataFrame(list(rows.values()), index=index, columns=columns)
+
+    @property
     def convergence(self) -> pd.DataFrame:
         """The solver's log: round of column generation, number in it, phase, residual, seconds."""
         import pandas as pd

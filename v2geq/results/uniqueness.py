@@ -8,7 +8,7 @@ added that prices at the ends would make the cheapest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import listed
 from v2geq.labelled import Labelled
 from v2geq.market.coupling import Coupled, couple
-from v2geq.market.prices import starting_prices, traded
+from v2geq.market.prices import price_results, starting_prices, traded
 from v2geq.mcp.assemble import MCP
 from v2geq.results.path_flows import with_cheapest_paths
 from v2geq.results.polytope import (
@@ -121,12 +121,11 @@ def uniqueness(
     prices = _Search(coupled, point, multipliers(coupled.mcp, point))
     trade = traded(coupled, values)
     rows = []
-    for quantity in _linear(coupled, values, strategies=False):
-        if quantity.result in PRICES or full:
-            idle = ~trade[quantity.result] if quantity.result in trade else None
-            rows += prices.rows(quantity, skip=idle)
-            if idle is not None:
-                rows += _untraded(prices, quantity, idle, paid=full)
+    for quantity in _linear(coupled, values, strategies=False, names=() if full else PRICES):
+        idle = ~trade[quantity.result] if quantity.result in trade else None
+        rows += prices.rows(quantity, skip=idle)
+        if idle is not None:
+            rows += _untraded(prices, quantity, idle, paid=full)
     if full:
         rows += _beside_prices(prices, values, {row[0] for row in rows})
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -163,11 +162,20 @@ def _beside_prices(
 
 
 def _linear(
-    coupled: Coupled, values: Mapping[str, FloatArray], *, strategies: bool
+    coupled: Coupled,
+    values: Mapping[str, FloatArray],
+    *,
+    strategies: bool,
+    names: Collection[str] = (),
 ) -> Iterator[Linear]:
-    """Results linear in strategies, or in multipliers and prices, near the point."""
+    """Results linear in strategies, or in multipliers and prices, near the point.
+
+    All, or those of the given names, which are among the prices.
+    """
     own = {v.key for p in coupled.mcp.programs for v in p.variables}
-    for result in handed_out(coupled, values):
+    for result in price_results(coupled, values) if names else handed_out(coupled, values):
+        if names and result.name not in names:
+            continue
         linear = Linear.of(coupled, result)
         if linear is not None and (own & set(result.parts or ()) != set()) == strategies:
             yield linear
