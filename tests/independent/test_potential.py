@@ -17,6 +17,8 @@ from cases import make_case, make_feeder, make_road
 
 import v2geq as vg
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = "ieee123_sioux_falls_reference"
 RUNS = [(REFERENCE, s, v) for s in ("base", "stress", "island") for v in (False, True)]
 RUNS += [

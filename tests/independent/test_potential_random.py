@@ -9,6 +9,8 @@ from test_potential import compare
 
 import v2geq as vg
 
+pytestmark = pytest.mark.slow
+
 
 def random_case(seed: int):
     """Tree of 3 to 6 buses, road of 6 nodes, 1 to 4 stations, 0 to 3 generators, two classes."""

@@ -11,6 +11,8 @@ import pytest
 import v2geq as vg
 from v2geq.certificates.market import certify
 
+pytestmark = pytest.mark.slow
+
 TRUE_COST = 12.948082
 """$ of a trip from 1 to 20 in base with V2G, at any number of trips that changes nothing else."""
 

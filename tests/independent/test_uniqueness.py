@@ -16,6 +16,8 @@ from v2geq.results.polytope import multipliers
 from v2geq.results.uniqueness import INTERVAL, UNIQUE, UNKNOWN, _linear, _Search
 from v2geq.trips.generation import price_all
 
+pytestmark = pytest.mark.slow
+
 ISLAND = {"scenario.island.outages": ["sw2", "sw3"], "scenario.island.load_factor": 1.5}
 
 

@@ -8,6 +8,8 @@ import pytest
 import v2geq as vg
 from v2geq.equilibrium import Equilibrium
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def near() -> Equilibrium:

@@ -10,6 +10,8 @@ from v2geq.plots import tables
 from v2geq.plots.routes import battery_table, route_table
 from v2geq.trips.costs import path_costs
 
+pytestmark = pytest.mark.slow
+
 
 def test_supply_is_that_of_the_summary(runs, summary):
     table = tables.supply_table(runs)
