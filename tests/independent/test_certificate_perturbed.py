@@ -12,6 +12,8 @@ from test_potential import busy
 import v2geq as vg
 from v2geq.certificates.market import certify
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def eq() -> vg.Equilibrium:

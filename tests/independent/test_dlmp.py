@@ -20,6 +20,8 @@ from v2geq.market.coupling import couple
 from v2geq.solvers.interior_point import interior_point
 from v2geq.solvers.protocol import Options
 
+pytestmark = pytest.mark.slow
+
 H = 0.2  # kW
 
 

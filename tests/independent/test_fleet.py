@@ -27,6 +27,8 @@ from v2geq.market.coupling import couple
 from v2geq.plots.tables import trip_terms
 from v2geq.solvers.interior_point import interior_point
 
+pytestmark = pytest.mark.slow
+
 EQUAL, DIFFERENT = (12.0, 12.0, 12.0), (12.0, 25.0, 40.0)
 QUEUES = ("shared", "direction")
 

@@ -17,6 +17,8 @@ from v2geq.mcp.program import Program
 from v2geq.solvers.interior_point import interior_point
 from v2geq.solvers.protocol import Options
 
+pytestmark = pytest.mark.slow
+
 RUNS = [
     ("ieee123_sioux_falls", "stress", False),
     ("ieee123_sioux_falls", "stress", True),

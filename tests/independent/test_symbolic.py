@@ -24,6 +24,8 @@ from v2geq.scenario import resolve
 from v2geq.trips.generation import seeded
 from v2geq.trips.traffic import traffic
 
+pytestmark = pytest.mark.slow
+
 LINE_KINDS = ("polygon", "box", "none")
 
 

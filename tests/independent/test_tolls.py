@@ -22,6 +22,8 @@ from v2geq.trips.costs import path_terms
 from v2geq.trips.generation import all_cheapest, price_all
 from v2geq.trips.traffic import TripConditions, traffic
 
+pytestmark = pytest.mark.slow
+
 
 def with_tolls(case: Case, seed: int = 0) -> Case:
     """The case with a toll of 0 to 3 $ on about half of its arcs."""

@@ -66,6 +66,7 @@ def test_a_battery_inside_its_limits_sets_the_price() -> None:
     assert eq.accounts.social_cost["power battery"] == pytest.approx(0.1 * power + 1e-4 * power**2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["base", "stress", "island"])
 @pytest.mark.parametrize("v2g", [False, True])
 def test_a_player_of_size_zero_changes_no_price(scenario: str, v2g: bool) -> None:
@@ -164,6 +165,7 @@ def aggregator(
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["stress", "island"])
 @pytest.mark.parametrize("v2g", [False, True])
 def test_an_aggregator_who_takes_prices_changes_nothing(scenario: str, v2g: bool) -> None:
@@ -175,6 +177,7 @@ def test_an_aggregator_who_takes_prices_changes_nothing(scenario: str, v2g: bool
     same(eq, without, ("charge_kw", "discharge_kw", "charge_traded", "discharge_traded"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["base", "stress", "island"])
 def test_an_independent_producer_who_takes_prices_changes_nothing(scenario: str) -> None:
     """A generator of LSE A's run by somebody else, who sells at its bus."""
@@ -198,6 +201,7 @@ def test_an_independent_producer_who_takes_prices_changes_nothing(scenario: str)
     assert table["unit"].tolist() == ["kW"]
 
 
+@pytest.mark.slow
 def test_own_players_over_legs_and_enumerated_paths() -> None:
     players = [battery(cost="0.1*x + 0.0001*x**2"), regulator(500.0)]
     whole = vg.solve(SHIPPED, "stress", players=players)
@@ -272,6 +276,7 @@ def test_charges_by_label_reach_the_named_generators_only() -> None:
 # -- rivals and costs -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rivals_in_rows_and_costs_are_not_perceived_by_their_owner() -> None:
     """A follower that must sell a tenth of what LSE A generates, and one paid by its output."""
 
@@ -306,6 +311,7 @@ def test_rivals_in_rows_and_costs_are_not_perceived_by_their_owner() -> None:
     assert set(eq.uniqueness["status"]) == {"unknown"}
 
 
+@pytest.mark.slow
 def test_costs_of_combinations_and_quadratic_costs_are_the_same_thing() -> None:
     """(a + b)^2 / 2000 stated as a formula and as a matrix; a price is its derivative."""
 
