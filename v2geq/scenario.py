@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +70,7 @@ class Scenario:
         """Buses of removed islands."""
         return self.network.dead_buses
 
-    @property
+    @cached_property
     def bus_position(self) -> dict[str, int]:
         """Position of every energised bus."""
         return self.network.bus_position
@@ -94,7 +95,7 @@ class Scenario:
         """Positions of buses with household load."""
         return np.flatnonzero(self.firm_kw + self.responsive_kw > 0)
 
-    @property
+    @cached_property
     def power_scale(self) -> float:
         """Mean load of energised buses with load, at load factor one, kW (data, not solution)."""
         loads = self.case.feeder.loads["load_kw"].reindex(list(self.buses)).to_numpy(dtype=float)
@@ -108,7 +109,7 @@ class Scenario:
         here = energy_reach / len(self.stations) if len(self.stations) else 0.0
         return min(self.power_scale, here) if here > 0.0 else self.power_scale
 
-    @property
+    @cached_property
     def price_scale(self) -> float:
         """The least of what energy is known to cost, $/kWh: a price that is off by it is wrong.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from v2geq.arrays import FloatArray
 from v2geq.convex.relaxation import least_relaxation
-from v2geq.market.coupling import Coupled, couple
+from v2geq.market.coupling import Coupled
 from v2geq.scenario import Scenario
 from v2geq.trips.battery import DISCHARGE
 from v2geq.trips.generation import price_all, price_energy
@@ -22,7 +22,7 @@ DEAR = 0.1
 def by_paths(coupled: Coupled, z: FloatArray) -> tuple[Coupled, FloatArray]:
     """The problem over paths, and its point, that belong to a point of one over legs."""
     roads, values = coupled.traffic.joined(coupled.mcp.split(z))
-    whole = couple(coupled.scenario, roads, coupled.own)
+    whole = coupled.over(roads)
     return whole, whole.mcp.join({b.name: values[b.name] for b in whole.mcp.blocks})
 
 

@@ -6,6 +6,7 @@ rises where more is bought than sold.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,7 @@ class Coupled:
     ----------
     programs : by player, as they stand in the problem
     own : players of the user
+    stated : programs of the built-in players but the drivers, and of the user's, before they meet
     """
 
     scenario: Scenario
@@ -42,6 +44,13 @@ class Coupled:
     programs: dict[str, Program]
     mcp: MCP
     own: Own
+    stated: tuple[Sequence[Program], Sequence[Program]]
+
+    def over(self, traffic: Traffic) -> Coupled:
+        """The same market whose drivers choose from other paths."""
+        return _joined(
+            self.scenario, traffic, self.grid, self.own, self.stated, list(self.mcp.markets)
+        )
 
     @property
     def traders(self) -> dict[str, Program]:
@@ -119,14 +128,27 @@ def couple(scenario: Scenario, traffic: Traffic, own: Own = NOBODY) -> Coupled:
     energy = traffic.energy_reach
     power = power_reach(scenario, traffic) + sum(float(m.sum()) for m in own.most_kw(scenario))
     grid = LinDistFlow(scenario.network, scenario.power_scale, scenario.price_scale)
-    programs = [cno(scenario, energy), dso(scenario, grid, power)]
-    programs += [lse(scenario, name, energy, power, sites) for name in scenario.case.lses.index]
-    programs.append(drivers(scenario, traffic))
-    listed = markets(scenario, energy)
-    if own.programs:
-        programs = replaced(programs, own) + [at_sites(p, scenario) for p in own.programs]
+    built_in = [cno(scenario, energy), dso(scenario, grid, power)]
+    built_in += [lse(scenario, name, energy, power, sites) for name in scenario.case.lses.index]
+    listed = [*markets(scenario, energy), *([site_market(scenario, sites)] if sites else [])]
+    stated = built_in, [at_sites(p, scenario) for p in own.programs]
+    return _joined(scenario, traffic, grid, own, stated, listed + own.markets)
+
+
+def _joined(
+    scenario: Scenario,
+    traffic: Traffic,
+    grid: PowerFlow,
+    own: Own,
+    stated: tuple[Sequence[Program], Sequence[Program]],
+    listed: list[Market],
+) -> Coupled:
+    """The programs and the drivers' joined by market clearing."""
+    built_in, theirs = stated
+    programs = [*built_in, drivers(scenario, traffic)]
+    if theirs:
+        programs = replaced(programs, own) + list(theirs)
         programs = charged(programs, own.charges, [m.name for m in own.markets])
-        listed += [site_market(scenario, sites)] if sites else []
-        listed += own.markets
     mcp = MCP(programs, listed)
-    return Coupled(scenario, traffic, grid, {p.player: p for p in mcp.programs}, mcp, own)
+    by_player = {p.player: p for p in mcp.programs}
+    return Coupled(scenario, traffic, grid, by_player, mcp, own, stated)

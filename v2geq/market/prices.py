@@ -71,10 +71,13 @@ def starting_prices(coupled: Coupled, z: FloatArray) -> dict[str, dict[str, sp.c
             keep[at] = 0.0
             rows = rows @ sp.diags_array(keep) + through @ theirs
         out[market] = sp.csr_array(rows)
-    return {
-        market: {b.name: sp.csr_array(rows[:, b.slice]) for b in mcp.blocks if rows[:, b.slice].nnz}
-        for market, rows in ((m, sp.csc_array(r)) for m, r in out.items())
-    }
+    parts = {}
+    for market, rows in out.items():
+        columns = sp.csc_array(rows)
+        used = np.diff(columns.indptr) > 0
+        blocks = [b for b in mcp.blocks if used[b.slice].any()]
+        parts[market] = {b.name: sp.csr_array(columns[:, b.slice]) for b in blocks}
+    return parts
 
 
 def _first_traders(

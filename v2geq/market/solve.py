@@ -106,7 +106,7 @@ def solve_market(
             break
         if result.status.ok and rounds <= PRUNE_ROUNDS:
             roads = prune(coupled, z, roads)
-        last, coupled = coupled, couple(scenario, roads, own)
+        last, coupled = coupled, coupled.over(roads)
         few = result.status.ok and new <= WARM_PATHS
         near = coupled.mcp.carry(last.mcp, z) if few else None
     if coupled.traffic.legs and result.status is not Status.INTERRUPTED:

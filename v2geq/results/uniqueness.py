@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ import scipy.sparse as sp
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import listed
 from v2geq.labelled import Labelled
-from v2geq.market.coupling import Coupled, couple
+from v2geq.market.coupling import Coupled
 from v2geq.market.prices import price_results, starting_prices, traded
 from v2geq.mcp.assemble import MCP
 from v2geq.results.path_flows import with_cheapest_paths
@@ -136,7 +137,7 @@ def _beside_prices(
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of all results but those `done`."""
     wide, wide_values, complete = with_cheapest_paths(prices.coupled, values)
-    wide = replace(wide, mcp=couple(wide.scenario, wide.traffic, wide.own).mcp)
+    wide = wide.over(wide.traffic)
     point = wide.mcp.join(wide_values)
     polytope, strict = strategies(wide.mcp, point)
     flows = _Search(wide, point, polytope, exact=complete, strict=strict)
@@ -252,6 +253,11 @@ class _Search:
         self.moves = polytope.moves()
         self.first: dict[tuple[int, bool], float] = {}
 
+    @cached_property
+    def starts(self) -> dict[str, dict[str, sp.csr_array]]:
+        """How prices at which trade would start follow from the blocks."""
+        return starting_prices(self.coupled, self.z)
+
     def changes(self, quantity: Linear) -> tuple[FloatArray, BoolArray]:
         """(label, move) changes of the quantity, and (label,) whether no move changes it."""
         weights = quantity.weights(self.coupled.mcp, self.polytope)
@@ -332,7 +338,7 @@ class _Search:
         roads = traffic.with_paths(price_all(traffic, traffic.conditions(values), limit).paths)
         if roads.columns == traffic.columns:
             return False
-        self.coupled = couple(coupled.scenario, roads, coupled.own)
+        self.coupled = coupled.over(roads)
         self.z = self.coupled.mcp.carry(mcp, self.z)
         self.polytope = multipliers(self.coupled.mcp, self.z)
         self.moves = self.polytope.moves()
@@ -358,8 +364,7 @@ def _untraded(
     charging = quantity.result in ("charge_price", "purchase_price")
     drivers = "charge_price" if charging else "discharge_price"
     markup = values[drivers] - quantity.start
-    start = starting_prices(coupled, search.z)[quantity.result]
-    _, settled = search.changes(replace(quantity, parts=start))
+    _, settled = search.changes(replace(quantity, parts=search.starts[quantity.result]))
     for s in np.flatnonzero(idle).tolist():
         label, here = quantity.labels[s], float(quantity.start[s])
         if not (search.monotone and settled[s]):
