@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from v2geq.data.model.case import Case
 from v2geq.errors import ConvergenceError, DataError, quoted
+from v2geq.files import as_path
 from v2geq.market.own import Player, set_up
 from v2geq.market.solve import failure, solve_market
 from v2geq.results.point import Point
-from v2geq.results.summary import FIGURES
+from v2geq.results.store import load_point, write
+from v2geq.results.summary import FIGURES, summarise
 from v2geq.results.uniqueness import INTERVAL, UNKNOWN, where_used
 from v2geq.show import card
 from v2geq.solvers import solver
@@ -113,11 +115,20 @@ def load(path: str | Path) -> Equilibrium:
     DataError
         Where the file is missing, damaged, or does not fit the case it holds.
     """
-    return Equilibrium.read(path)
+    return load_point(path, Equilibrium)
 
 
 class Equilibrium(Point):
     """A point with its pictures, explanations and sensitivities; see `v2geq.results.point`."""
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The figures of one row of a study's table; see `v2geq.results.summary.FIGURES`."""
+        return summarise(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write a NetCDF file with case, strategies, paths and results, loss-free."""
+        write(as_path(path), self)
 
     @cached_property
     def plot(self) -> Plots:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from v2geq.results.summary import FIGURES, SummaryFigure
+from v2geq.results.summary import FIGURES, SummaryFigure, summarise
 
 if TYPE_CHECKING:
     from v2geq.results.point import Point
@@ -49,7 +49,7 @@ def facts(eq: Point) -> dict[str, Any]:
     `focus_route` (with stops), `focus_nodes`, `focus_km`, `focus_discharges_at` (station or '').
     """
     out: dict[str, Any] = {
-        **eq.summary,
+        **summarise(eq),
         TRIP_COST.name: TRIP_COST.of(eq),
         "stations_net_kw": float(eq.data["charge_kw"].sum() - eq.data["discharge_kw"].sum()),
         "social_cost_terms": {str(k): float(v) for k, v in eq.accounts.social_cost.items()},

@@ -134,6 +134,7 @@ def load_runs(folder: str | Path) -> Runs:
         No such folder, no run of the study in it, or a file that cannot be read.
     """
     from v2geq.results.point import Point
+    from v2geq.results.store import load_point
 
     where = as_path(folder, "a folder")
     if not os.path.isdir(where):
@@ -147,10 +148,10 @@ def load_runs(folder: str | Path) -> Runs:
             where=str(where),
             advice="give the folder a study wrote (--out)",
         )
-    first = Point.read(files[0])
+    first = load_point(files[0], Point)
     known = {file_name(s, v): (s, v) for s in first.original.scenarios for v in (False, True)}
     found = {
-        key: first if where / name == files[0] else Point.read(where / name)
+        key: first if where / name == files[0] else load_point(where / name, Point)
         for name, key in known.items()
         if (where / name).is_file()
     }

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from v2geq.arrays import FloatArray
 from v2geq.certificates.market import Certificate, certify
 from v2geq.data.model.case import Case
 from v2geq.data.provenance import Provenance, fingerprint, provenance
 from v2geq.errors import DataError, did_you_mean
-from v2geq.files import as_path
 from v2geq.market.accounts import Accounts
-from v2geq.market.coupling import Coupled, couple
-from v2geq.market.own import set_up
-from v2geq.market.prices import check_names
-from v2geq.results import store
+from v2geq.market.coupling import Coupled
 from v2geq.results.path_flows import PathFlows, path_flows
-from v2geq.results.summary import FIGURES
 from v2geq.results.tables import path_table, tables
 from v2geq.results.uniqueness import notes_on
 from v2geq.results.uniqueness import uniqueness as uniqueness_table
 from v2geq.results.warnings import warnings_of
 from v2geq.scenario import Scenario
 from v2geq.solvers.protocol import Iteration, Status
-from v2geq.trips.restore import restored, unusable
-from v2geq.trips.traffic import traffic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,11 +154,6 @@ class Point:
         table["flow_least_squares_veh_h"] = flows.least_squares[name]
         return table
 
-    @cached_property
-    def summary(self) -> dict[str, Any]:
-        """The figures of one row of a study's table; see `v2geq.results.summary.FIGURES`."""
-        return {name: figure.of(self) for name, figure in FIGURES.items()}
-
     @property
     def own_players(self) -> pd.DataFrame:
         """What the user's players decide, and prices of their markets.
@@ -204,48 +189,3 @@ class Point:
         """What a reader should know before using the figures."""
         out = warnings_of(self.coupled, self.data, self.values)
         return [*out, *notes_on(self.coupled, self.uniqueness)] if self.tells_uniqueness else out
-
-    def save(self, path: str | Path) -> None:
-        """Write a NetCDF file with case, strategies, paths and results, loss-free."""
-        store.write(as_path(path), self)
-
-    @classmethod
-    def read(cls, path: str | Path) -> Self:
-        """Read a saved point and rebuild its problem; nothing is solved.
-
-        Results in the file that do not follow from its strategies make the certificate fail.
-
-        Raises
-        ------
-        DataError
-            Where the file is missing, damaged, or does not fit the case it holds.
-        """
-        path = as_path(path)
-        where = str(path)
-        saved = store.read(path)
-        try:
-            resolved, own = set_up(
-                saved.case, saved.scenario, v2g=saved.v2g, changes=saved.changes, own=saved.own
-            )
-        except DataError as error:
-            raise error.at(where) from None
-        # where paths are enumerated the list is made again, and the file's must be the same
-        enumerated = resolved.case.paths.method == "enumerate"
-        roads = restored(traffic(resolved, first_paths=enumerated), saved.paths, where)
-        try:
-            coupled = couple(resolved, roads, own)
-            check_names(coupled)
-        except DataError as error:
-            raise error.at(where) from None
-        try:
-            z = coupled.mcp.join(saved.z)
-        except DataError as error:
-            raise unusable(f"strategies do not fit the case: {error}", where) from error
-        if not np.isfinite(z).all():
-            worst = coupled.mcp.describe(int(np.argmin(np.isfinite(z))))
-            raise unusable(f"{worst} is not finite", where)
-        seconds = dict(saved.seconds)
-        rounds = int(seconds.pop("rounds", 1))
-        edited = tuple(store.differences(saved.tables, tables(coupled, coupled.mcp.split(z))))
-        told, log = saved.tells_uniqueness, saved.log
-        return cls(saved.case, coupled, z, saved.status, log, seconds, rounds, edited, told)

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,17 +22,22 @@ from v2geq.data.model.case import Case
 from v2geq.data.parameters.change import with_parameters
 from v2geq.data.readers.document import case_from_document, case_to_document
 from v2geq.errors import DataError
-from v2geq.files import check_result, read_bytes, write_files
-from v2geq.market.own import NOBODY, Own, own_from_document, own_to_document
+from v2geq.files import as_path, check_result, read_bytes, write_files
+from v2geq.market.coupling import couple
+from v2geq.market.own import NOBODY, Own, own_from_document, own_to_document, set_up
+from v2geq.market.prices import check_names
+from v2geq.results.tables import tables
 from v2geq.results.vet import MOST_UNFOLDED, opens
 from v2geq.solvers.protocol import Iteration, Status
-from v2geq.trips.restore import unusable
+from v2geq.trips.restore import restored, unusable
+from v2geq.trips.traffic import traffic
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from v2geq.results.point import Point
 
+P = TypeVar("P", bound="Point")
 FORMAT = "v2geq equilibrium 1"
 _TEXTS = ("scenario", "status", "case", "changes", "log", "seconds")
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -180,6 +185,47 @@ def read(path: Path) -> Saved:
     told, scenario, v2g = "uniqueness" in attrs, texts["scenario"], bool(attrs["v2g"])
     status = texts["status"]
     return Saved(case, scenario, v2g, changes, status, z, paths, log, seconds, tables, own, told)
+
+
+def load_point(path: str | Path, kind: type[P]) -> P:
+    """Read a saved point and rebuild its problem; nothing is solved.
+
+    Results in the file that do not follow from its strategies make the certificate fail.
+
+    Raises
+    ------
+    DataError
+        Where the file is missing, damaged, or does not fit the case it holds.
+    """
+    path = as_path(path)
+    where = str(path)
+    saved = read(path)
+    try:
+        resolved, own = set_up(
+            saved.case, saved.scenario, v2g=saved.v2g, changes=saved.changes, own=saved.own
+        )
+    except DataError as error:
+        raise error.at(where) from None
+    # where paths are enumerated the list is made again, and the file's must be the same
+    enumerated = resolved.case.paths.method == "enumerate"
+    roads = restored(traffic(resolved, first_paths=enumerated), saved.paths, where)
+    try:
+        coupled = couple(resolved, roads, own)
+        check_names(coupled)
+    except DataError as error:
+        raise error.at(where) from None
+    try:
+        z = coupled.mcp.join(saved.z)
+    except DataError as error:
+        raise unusable(f"strategies do not fit the case: {error}", where) from error
+    if not np.isfinite(z).all():
+        worst = coupled.mcp.describe(int(np.argmin(np.isfinite(z))))
+        raise unusable(f"{worst} is not finite", where)
+    seconds = dict(saved.seconds)
+    rounds = int(seconds.pop("rounds", 1))
+    edited = tuple(differences(saved.tables, tables(coupled, coupled.mcp.split(z))))
+    told, log = saved.tells_uniqueness, saved.log
+    return kind(saved.case, coupled, z, saved.status, log, seconds, rounds, edited, told)
 
 
 def run_in(path: Path) -> tuple[str, bool] | None:

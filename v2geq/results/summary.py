@@ -19,7 +19,7 @@ class SummaryFigure:
 
     Attributes
     ----------
-    name : in `Point.summary` and in the tables of studies
+    name : in `Equilibrium.summary` and in the tables of studies
     meaning : what it is, in words
     of : finds it in the results of a point
     unit : empty for a pure number or a text
@@ -148,3 +148,8 @@ _FIGURES = (
 
 FIGURES: Mapping[str, SummaryFigure] = {f.name: f for f in _FIGURES}
 """The figures of every summary, by name, in the order of its row."""
+
+
+def summarise(eq: Point) -> dict[str, Any]:
+    """All figures of a point, by name."""
+    return {name: figure.of(eq) for name, figure in FIGURES.items()}
