@@ -24,16 +24,9 @@ MOST_LINES = 520
 LONGER = {
     "export/gams.py": "one writer of one format, in the order of the file it writes",
     "roads/kernels/assignment.py": "compiled loops over one pool of paths, called by each other",
-    "solvers/extragradient.py": "one method; its steps, restarts and scaling share a state",
-    "solvers/interior_point.py": "one method; its steps, corrections and ends share a state",
-    "studies/study.py": "to be split",
-    "results/uniqueness.py": "to be split",
-    "cli.py": "to be split",
 }
 """Files longer than `MOST_LINES`, and why."""
-SAME_NAME = {
-    "Linear": "an inverse demand that is a line, and a result that is linear in z",
-}
+SAME_NAME: dict[str, str] = {}
 """Public classes and functions of one name in two modules, and why; commands do not count."""
 
 
@@ -204,3 +197,34 @@ def test_imports_go_one_way() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+BLOCK = re.compile(
+    r"^(cno|dso|lse\.\w+)\.\w|^drivers\.(flow|route|plan|leg|demand|arc_|station_|queue_)"
+)
+KNOW_BLOCKS = {"players", "trips", "grid", "data"}
+"""Rooms that name blocks: those that state them; in data the words are names of parameters."""
+
+
+def test_blocks_are_named_only_where_they_are_stated() -> None:
+    """Others ask the layer or the player for what they need."""
+    found = []
+    for name, path in modules().items():
+        if path.relative_to(PACKAGE).parts[0] in KNOW_BLOCKS:
+            continue
+        documents = {
+            node.body[0].value
+            for node in ast.walk(tree(path))
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        found += [
+            f"{name}: {node.value!r}"
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and node not in documents
+            and BLOCK.search(node.value)
+        ]
+    assert not found

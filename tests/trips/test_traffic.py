@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 from cases import make_case
@@ -72,18 +69,3 @@ def test_what_a_point_says_of_drivers() -> None:
         total = sum(class_costs(roads, values)[name].values())
         assert total == pytest.approx(float(roads.demand[name] @ cost), rel=1e-7)
         assert eq.coupled.mcp[roads.flow_key(name)].labels == tuple((p,) for p in own.labels)
-
-
-def test_blocks_of_drivers_are_known_in_their_room() -> None:
-    """Others ask the traffic: no block of drivers by name elsewhere."""
-    root = Path(vg.__file__).parent
-    rooms = {root / "trips", root / "players"}
-    block = re.compile(r"drivers\.(flow|route|plan|leg|demand|arc_|station_|queue_)")
-    named = [
-        f"{file.relative_to(root)}: {line.strip()}"
-        for file in sorted(root.rglob("*.py"))
-        if not rooms & set(file.parents)
-        for line in file.read_text(encoding="utf-8").splitlines()
-        if block.search(line)
-    ]
-    assert not named

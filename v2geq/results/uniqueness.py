@@ -57,7 +57,7 @@ SMALL_ROAD = 100
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearResult:
     """A result near a point as linear function of blocks of z: a row of every part per label.
 
     `start` is the result at the point at hand; `scale` what differences are compared with.
@@ -70,7 +70,7 @@ class Linear:
     scale: float
 
     @staticmethod
-    def of(coupled: Coupled, result: Labelled) -> Linear | None:
+    def of(coupled: Coupled, result: Labelled) -> LinearResult | None:
         """A result that says how it follows from the blocks of the problem; else None."""
         if not result.parts:
             return None
@@ -80,7 +80,9 @@ class Linear:
             np.zeros(len(start)),
         )
         labels = [", ".join(map(str, label)) for label in labels_of(coupled, result)]
-        return Linear(result.name, labels, result.parts, start, float(size.max(initial=0.0)) or 1.0)
+        return LinearResult(
+            result.name, labels, result.parts, start, float(size.max(initial=0.0)) or 1.0
+        )
 
     def weights(self, mcp: MCP, polytope: Polytope) -> sp.csr_array:
         """(label, entry) change of the result per move of the polytope's entries."""
@@ -168,7 +170,7 @@ def _linear(
     *,
     strategies: bool,
     names: Collection[str] = (),
-) -> Iterator[Linear]:
+) -> Iterator[LinearResult]:
     """Results linear in strategies, or in multipliers and prices, near the point.
 
     All, or those of the given names, which are among the prices.
@@ -177,7 +179,7 @@ def _linear(
     for result in price_results(coupled, values) if names else handed_out(coupled, values):
         if names and result.name not in names:
             continue
-        linear = Linear.of(coupled, result)
+        linear = LinearResult.of(coupled, result)
         if linear is not None and (own & set(result.parts or ()) != set()) == strategies:
             yield linear
 
@@ -258,14 +260,14 @@ class _Search:
         """How prices at which trade would start follow from the blocks."""
         return starting_prices(self.coupled, self.z)
 
-    def changes(self, quantity: Linear) -> tuple[FloatArray, BoolArray]:
+    def changes(self, quantity: LinearResult) -> tuple[FloatArray, BoolArray]:
         """(label, move) changes of the quantity, and (label,) whether no move changes it."""
         weights = quantity.weights(self.coupled.mcp, self.polytope)
         size = np.sqrt(np.asarray((weights**2).sum(axis=1)).ravel())
         change: FloatArray = weights @ self.moves.T
         return change, np.abs(change).max(axis=1, initial=0.0) <= SPANNED * size
 
-    def rows(self, quantity: Linear, skip: BoolArray | None = None) -> list[tuple[Any, ...]]:
+    def rows(self, quantity: LinearResult, skip: BoolArray | None = None) -> list[tuple[Any, ...]]:
         """Rows of the table for the labels of a quantity that are not to be skipped."""
         change, fixed = self.changes(quantity)
         proof = self._proof(quantity)
@@ -285,7 +287,7 @@ class _Search:
                 )
         return out
 
-    def _proof(self, quantity: Linear) -> str:
+    def _proof(self, quantity: LinearResult) -> str:
         if self.strict is None:
             return REGULAR
         mcp = self.coupled.mcp
@@ -294,7 +296,7 @@ class _Search:
 
     def _interval(
         self,
-        quantity: Linear,
+        quantity: LinearResult,
         k: int,
         change: FloatArray,
         shared: dict[tuple[float, ...], tuple[float, float, float]],
@@ -315,7 +317,7 @@ class _Search:
             return value, value, UNIQUE, LINEAR
         return value + low, value + high, INTERVAL, LINEAR
 
-    def _end(self, quantity: Linear, k: int, sign: float) -> float | None:
+    def _end(self, quantity: LinearResult, k: int, sign: float) -> float | None:
         """Least change of `sign` times the quantity; None where it was not found."""
         for _ in range(MORE_PATHS):
             weights = sign * quantity.weights(self.coupled.mcp, self.polytope)[[k]].toarray()[0]
@@ -349,7 +351,7 @@ class _Search:
 
 
 def _untraded(
-    search: _Search, quantity: Linear, idle: BoolArray, *, paid: bool
+    search: _Search, quantity: LinearResult, idle: BoolArray, *, paid: bool
 ) -> Iterator[tuple[Any, ...]]:
     """Rows of stations without trade: from where trade would start to where a vehicle would come.
 
