@@ -132,8 +132,9 @@ def set_up(
     changes: Mapping[str, Any] | None = None,
     players: Iterable[Player] = (),
     own: Own = NOBODY,
+    document: Any = None,
 ) -> tuple[Scenario, Own]:
-    """A scenario and the players of the user in it, from their functions or as stated before.
+    """A scenario and the players of the user in it: from functions, as stated before, or a file's.
 
     Raises
     ------
@@ -143,11 +144,12 @@ def set_up(
     if isinstance(players, str) or not isinstance(players, Iterable):
         raise DataError(f"players = {quoted(players)} is no list of functions")
     functions = tuple(players)
-    others = bool(functions or own.programs)
+    others = bool(functions or own.programs or document is not None)
     resolved = resolve(case, scenario, v2g=v2g, changes=changes, others_supply=others)
     if functions:
         own = state(resolved, functions)
     else:
+        own = own if document is None else own_from_document(document, resolved)
         admit(resolved, own)
     if others:
         sold, bought = own.most_kw(resolved)
@@ -304,8 +306,8 @@ def own_to_document(own: Own) -> dict[str, Any]:
     }
 
 
-def own_from_document(document: Any) -> Own:
-    """Inverse of `own_to_document`; DataError for damaged data."""
+def own_from_document(document: Any, scenario: Scenario) -> Own:
+    """Inverse of `own_to_document`, in a scenario; DataError for damaged data."""
     try:
         charges = tuple(
             Charge(str(market), str(pattern), dict(factor) if isinstance(factor, list) else factor)
@@ -314,7 +316,7 @@ def own_from_document(document: Any) -> Own:
         programs = list(document["programs"])
     except (TypeError, ValueError, LookupError) as error:
         raise DataError(f"the players are damaged ({error!r})") from error
-    return Own(tuple(program_from_document(p) for p in programs), charges)
+    return Own(tuple(program_from_document(p, scenario) for p in programs), charges)
 
 
 def _plain_factor(factor: Any) -> Any:

@@ -1,6 +1,7 @@
 """Programs as plain data, for files: labels, matrices and curves as formulas; no code.
 
-What is read is stated again, so it passes the same checks as what a user states.
+What is read is stated again, so it passes the same checks as what a user states. Scales are not
+kept: they are taken anew from the scenario, so that no file can make a residual look small.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from v2geq.mcp.curves import Curve, Linear, Quadratic
 from v2geq.mcp.expression import Expression
 from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
-from v2geq.mcp.statement import FixedScales
+from v2geq.mcp.statement import Scales
 from v2geq.mcp.terms import CournotRevenue, Variable
 
 LARGEST = 10_000_000
 """Rows or columns from which a matrix is damage; they take memory even where they are empty."""
-_VARIABLE = ("unit", "lower", "upper", "reach", "start", "scale", "row_scale", "meaning")
-_ROWS = ("unit", "rhs", "scale", "multiplier_scale", "start", "meaning")
-_MARKET = ("unit", "lower", "scale", "row_scale", "start", "pinned", "meaning")
+_VARIABLE = ("unit", "lower", "upper", "reach", "start", "meaning")
+_ROWS = ("unit", "rhs", "start", "meaning")
+_MARKET = ("unit", "lower", "start", "pinned", "meaning")
 _DAMAGED = (TypeError, ValueError, LookupError, AttributeError, OverflowError)
 
 
@@ -38,7 +39,6 @@ def program_to_document(program: Program) -> dict[str, Any]:
     return {
         "player": program.player,
         "title": program.title,
-        "money_scale": program.money_scale,
         "variables": [
             {**_head(v), **{k: _plain(getattr(v, k)) for k in _VARIABLE}} for v in program.variables
         ],
@@ -83,8 +83,8 @@ def program_to_document(program: Program) -> dict[str, Any]:
     }
 
 
-def program_from_document(document: Mapping[str, Any]) -> Program:
-    """Inverse of `program_to_document`.
+def program_from_document(document: Mapping[str, Any], scales: Scales) -> Program:
+    """Inverse of `program_to_document`, with the scales of a scenario.
 
     Raises
     ------
@@ -92,15 +92,13 @@ def program_from_document(document: Mapping[str, Any]) -> Program:
         Data that are damaged, or that could not be stated.
     """
     try:
-        return _program(document)
+        return _program(document, scales)
     except _DAMAGED as error:
         raise DataError(f"a player's statement is damaged ({error!r})") from error
 
 
-def _program(document: Mapping[str, Any]) -> Program:
-    p = Program(
-        document["player"], FixedScales(document["money_scale"]), title=str(document["title"])
-    )
+def _program(document: Mapping[str, Any], scales: Scales) -> Program:
+    p = Program(document["player"], scales, title=str(document["title"]))
     for v in document["variables"]:
         p.variable(*_names(v), **{k: _array(v[k]) for k in _VARIABLE})
     for c in document["constraints"]:

@@ -24,7 +24,7 @@ from v2geq.data.readers.document import case_from_document, case_to_document
 from v2geq.errors import DataError
 from v2geq.files import as_path, check_result, read_bytes, write_files
 from v2geq.market.coupling import couple
-from v2geq.market.own import NOBODY, Own, own_from_document, own_to_document, set_up
+from v2geq.market.own import own_to_document, set_up
 from v2geq.market.prices import check_names
 from v2geq.results.tables import tables
 from v2geq.results.vet import MOST_UNFOLDED, opens
@@ -69,7 +69,7 @@ class Saved:
     log: list[Iteration]
     seconds: dict[str, float]
     tables: xr.Dataset
-    own: Own
+    players: Any
     tells_uniqueness: bool
 
 
@@ -159,13 +159,9 @@ def read(path: Path) -> Saved:
         ) from error
     if texts["scenario"] not in case.scenarios:
         raise _damaged("scenario", where)
-    own = NOBODY
+    players = None
     if "players" in attrs:
-        stated = {"players": _text(attrs, "players", where)}
-        try:
-            own = own_from_document(_json(stated, "players", where))
-        except DataError as error:
-            raise unusable(error.problem, where) from error
+        players = _json({"players": _text(attrs, "players", where)}, "players", where)
     z: dict[str, FloatArray] = {}
     paths: dict[str, dict[str, np.ndarray]] = {}
     internal = []
@@ -184,7 +180,9 @@ def read(path: Path) -> Saved:
     tables.attrs = {"edited": edited}
     told, scenario, v2g = "uniqueness" in attrs, texts["scenario"], bool(attrs["v2g"])
     status = texts["status"]
-    return Saved(case, scenario, v2g, changes, status, z, paths, log, seconds, tables, own, told)
+    return Saved(
+        case, scenario, v2g, changes, status, z, paths, log, seconds, tables, players, told
+    )
 
 
 def load_point(path: str | Path, kind: type[P]) -> P:
@@ -202,7 +200,11 @@ def load_point(path: str | Path, kind: type[P]) -> P:
     saved = read(path)
     try:
         resolved, own = set_up(
-            saved.case, saved.scenario, v2g=saved.v2g, changes=saved.changes, own=saved.own
+            saved.case,
+            saved.scenario,
+            v2g=saved.v2g,
+            changes=saved.changes,
+            document=saved.players,
         )
     except DataError as error:
         raise error.at(where) from None
