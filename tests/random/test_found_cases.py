@@ -335,3 +335,18 @@ def test_a_limit_of_nothing_binds_by_the_trade_beside_it() -> None:
     assert eq.certificate.holds, eq.certificate
     # where drivers would begin to sell: plugging in takes time
     assert float(np.abs(eq.discharge_price).max()) < 2.0
+
+
+def test_a_fixed_capacitor_may_give_more_than_all_loads_could_use() -> None:
+    """A range of reactive supply around 200 kvar beside a load of 5 kW was refused as a statement."""
+    case = must_run(
+        feeder=make_feeder({"r-a": {}}, {"a": (5.0, 0.0)}, capacitors={"a": 200.0}),
+        generators={
+            "g": {"lse": "A", "bus": "a", "max_kw": 1.0, "min_kvar": -1.0, "max_kvar": 1.0}
+        },
+        scenarios={"base": ScenarioData()},
+        capacitors="fixed",
+    )
+    eq = vg.solve(case, "base")
+    assert eq.certificate.holds, eq.certificate
+    assert float(eq.tso_reactive_kvar) == pytest.approx(-200.0, abs=2.0)

@@ -218,7 +218,7 @@ def test_two_processes_at_once(package: Path, tmp_path: Path) -> None:
     """Each function is compiled by one of them, the other waits for it, and both are right."""
     # in opposite order, so that the numbers of the entries would clash
     programs = [
-        "import numpy as np; from v2geq.roads.kernels import cache, compiled;"
+        "import numpy as np; from v2geq.kernels import cache, compiled;"
         "seen = []; save = cache._Cache.save_overload;"
         "cache._Cache.save_overload = lambda self, sig, data: (seen.append(1), save(self, sig, data))[1];"
         f"print([float(compiled.longer(np.ones(3, dtype=k))[1]) for k in ({kinds})], len(seen))"

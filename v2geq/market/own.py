@@ -270,6 +270,11 @@ def admit(scenario: Scenario, own: Own) -> None:
             defined = f"{v.key}_is" in {c.key for c in program.constraints}
             if not defined and not np.isfinite(farthest(v)).all():
                 raise unbounded(v)
+            inside = (v.lower <= v.reach) & (v.upper >= -v.reach) & (v.reach >= 0.0)
+            for k in np.flatnonzero(~inside)[:1].tolist():
+                raise DataError(
+                    f"no value of {v.key} within its bounds has its reach, {v.reach[k]:g}"
+                )
         for term in program.nonlinear:
             check = check_price if isinstance(term, CournotRevenue) else check_convex
             check(term.variable, term.curve)

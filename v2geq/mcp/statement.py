@@ -134,8 +134,6 @@ class Statement:
             lambda k: f"{what}[{', '.join(labels[k])}]" if dims else what,
         )
         far = entries(f"the reach of {what}", reach, labels, finite=False)
-        for k in np.flatnonzero(~((low <= far) & (high >= -far) & (far >= 0.0)))[:1].tolist():
-            raise DataError(f"no value of {what} within its bounds has its reach, {far[k]:g}")
         known = self.scales.scale_of(unit)
         if scale is None:
             size = _size(low, high, far, known)

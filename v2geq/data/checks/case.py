@@ -170,6 +170,10 @@ def _check_drivers(case: Case, origin: Origin) -> None:
     for name, driver in case.drivers.items():
         check = _check_ev if driver.kind == "ev" else _check_fv
         check(name, driver, origin)
+        if name not in case.trips:
+            raise DataError(
+                f"driver class {quoted(name)} has no trips", where=origin.place("trips")
+            )
         check_trips(case.road, case.trips[name], f"trips.{name}", origin)
 
 
