@@ -260,6 +260,24 @@ def test_a_cap_that_nothing_can_keep_is_named() -> None:
         vg.solve(SHIPPED, "stress", players=[regulator(-100.0)])
 
 
+@pytest.mark.parametrize("factor", [{"g13": 1.0}, [0.7, 0.5, 0.3], 0.7])
+def test_charges_of_every_form_are_kept_in_files(factor: Any, tmp_path: Path) -> None:
+    """By label, one per entry of the variable, and one for all."""
+
+    def state(s: Any) -> vg.Program:
+        p = vg.Program("regulator", s)
+        p.add(vg.Market("emissions", "kg/h", lower=0))
+        p.sell("emissions", 400.0)
+        s.charge("emissions", "lse.A.generation", factor)
+        return p
+
+    eq = vg.solve(SHIPPED, "stress", players=[state])
+    eq.save(tmp_path / "charged.nc")
+    again = vg.load(tmp_path / "charged.nc")
+    assert again.certificate.holds, again.certificate
+    np.testing.assert_array_equal(again.coupled.mcp.F(eq.z), eq.coupled.mcp.F(eq.z))
+
+
 def test_charges_by_label_reach_the_named_generators_only() -> None:
     def state(s: Any) -> vg.Program:
         p = vg.Program("regulator", s)

@@ -315,7 +315,7 @@ def own_from_document(document: Any, scenario: Scenario) -> Own:
     """Inverse of `own_to_document`, in a scenario; DataError for damaged data."""
     try:
         charges = tuple(
-            Charge(str(market), str(pattern), dict(factor) if isinstance(factor, list) else factor)
+            Charge(str(market), str(pattern), factor)
             for market, pattern, factor in document["charges"]
         )
         programs = list(document["programs"])
@@ -327,5 +327,5 @@ def own_from_document(document: Any, scenario: Scenario) -> Own:
 def _plain_factor(factor: Any) -> Any:
     factor = tabled(factor)
     if isinstance(factor, Mapping):
-        return [[str(label), float(c)] for label, c in factor.items()]
+        return {str(label): float(c) for label, c in factor.items()}
     return np.asarray(factor, dtype=float).tolist()
