@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -270,8 +271,8 @@ NODES = TableSchema(
     ("node",),
     (
         _text("node"),
-        _number("x", unknown=True),
-        _number("y", unknown=True),
+        _number("x", unknown=True, required=False, default=math.nan),
+        _number("y", unknown=True, required=False, default=math.nan),
         ValueSpec("through", "bool", required=False, default=True),
     ),
 )

@@ -16,11 +16,17 @@ from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.origin import Origin, TableOrigin
 from v2geq.data.model.schema import CASE_TABLES, TRIPS, with_provenance
 from v2geq.data.model.settings import SECTIONS
-from v2geq.data.model.values import setting_specs
+from v2geq.data.model.values import BASES, ValueSpec, setting_specs
 from v2geq.data.parameters.change import apply_changes, with_full_names
 from v2geq.data.parameters.form import Basis, flatten, parameter
 from v2geq.data.readers.feeder import read_feeder_with_origin
-from v2geq.data.readers.folders import available_cases, discreet, networks_folder
+from v2geq.data.readers.folders import (
+    available_cases,
+    discreet,
+    find_network,
+    known_networks,
+    networks_folder,
+)
 from v2geq.data.readers.road import read_road_with_origin, read_trips
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import TomlTable, read_toml
@@ -131,6 +137,8 @@ def _read_case(path: Path) -> Case:
     scenarios = {key: _scenario(scenario_table, key, parts) for key in scenario_table.data}
     changes = flatten(top.mapping("set", {}))
     places = {key: top.where("set") for key in changes}
+    told = top.table("basis", {})
+    parts.basis |= {name: _basis(told, name) for name in told.data}
     top.finish()
     case = Case(
         name=name,
@@ -154,17 +162,25 @@ def _read_case(path: Path) -> Case:
     return with_full_names(case, origin)
 
 
+def _basis(section: TomlTable, name: str) -> Basis:
+    """Basis of a value that has no form of its own, such as one of an arc."""
+    table = section.table(name)
+    basis = ValueSpec("basis", "text", choices=BASES).check(table.raw("basis"), table.where())
+    note = table.text("note", "")
+    table.finish()
+    return basis, note
+
+
 def _network(networks: TomlTable, key: str, folder: Path) -> Path:
     """Network folder named in case.toml: relative to the case, or the name of a shipped one."""
     name = networks.text(key)
-    for found in (folder / name, networks_folder() / name):
-        if os.path.isfile(found / f"{key}.toml"):
-            return found
-    known = sorted(p.parent.name for p in networks_folder().glob(f"*/{key}.toml"))
+    if found := find_network(key, name, folder):
+        return found
     raise networks.error(
         f"no {key} folder {quoted(name)}",
         key=key,
-        advice=f"give a path relative to the case, or a shipped one: {', '.join(known)}",
+        advice="give a path relative to the case, or a shipped one: "
+        + ", ".join(known_networks(key)),
     )
 
 

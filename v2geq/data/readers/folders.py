@@ -34,6 +34,19 @@ def available_cases() -> list[str]:
     return sorted(path.parent.name for path in networks_folder().glob("*/case.toml"))
 
 
+def find_network(kind: str, name: str | Path, beside: Path = Path()) -> Path | None:
+    """Folder of a feeder or road: relative to the folder `beside`, or the name of a shipped one."""
+    for found in (beside / name, networks_folder() / name):
+        if os.path.isfile(found / f"{kind}.toml"):
+            return found
+    return None
+
+
+def known_networks(kind: str) -> list[str]:
+    """Names of the shipped feeders or roads."""
+    return sorted(p.parent.name for p in networks_folder().glob(f"*/{kind}.toml"))
+
+
 @contextmanager
 def discreet(path: Path, homes: Iterable[Path]) -> Iterator[None]:
     """Errors about `path` do not quote it where it lies, links followed, outside all `homes`.

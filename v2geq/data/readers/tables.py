@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -104,6 +105,9 @@ def _read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOri
             def where(line: int = line, name: str = spec.name) -> str:
                 return f"{path}, line {line}, column {name}"
 
+            if not cell and spec.unknown:
+                values[spec.name].append(math.nan)
+                continue
             if not cell and spec.name not in MAY_BE_EMPTY:
                 raise DataError("the value is missing", where=where(), advice="fill the cell")
             values[spec.name].append(spec.parse(cell, where))
