@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from v2geq.data.model.case import Case
     from v2geq.data.model.road import RoadNetwork
     from v2geq.data.parameters.change import with_parameters
+    from v2geq.data.parameters.listing import parameters
     from v2geq.data.readers.case import load_case
     from v2geq.data.readers.folders import available_cases
     from v2geq.data.readers.tntp import read_tntp
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from v2geq.mcp.program import Program
     from v2geq.roads.classes import UserClass
     from v2geq.solvers.protocol import Options
+    from v2geq.studies.check import check
     from v2geq.studies.plan import read_study
     from v2geq.studies.run import run_study
 
@@ -45,8 +47,10 @@ _HOME = {
     "V2GError": "v2geq.errors",
     "assign": "v2geq.assignment",
     "available_cases": "v2geq.data.readers.folders",
+    "check": "v2geq.studies.check",
     "load": "v2geq.equilibrium",
     "load_case": "v2geq.data.readers.case",
+    "parameters": "v2geq.data.parameters.listing",
     "read_study": "v2geq.studies.plan",
     "read_tntp": "v2geq.data.readers.tntp",
     "run_study": "v2geq.studies.run",
@@ -68,8 +72,10 @@ __all__ = [
     "V2GError",
     "assign",
     "available_cases",
+    "check",
     "load",
     "load_case",
+    "parameters",
     "read_study",
     "read_tntp",
     "run_study",

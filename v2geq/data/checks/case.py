@@ -10,7 +10,7 @@ from v2geq.data.model.case import Case
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.origin import NO_ORIGIN, Origin
 from v2geq.data.model.values import setting_specs
-from v2geq.errors import DataError, quoted, unknown_name
+from v2geq.errors import DataError, mistakes, note, part, quoted, unknown_name
 
 _PORTION_TOLERANCE = 1e-9
 _NOT_IN_NAMES = '/\\:*?"<>|'
@@ -31,13 +31,18 @@ def check_case(case: Case, origin: Origin = NO_ORIGIN, checked: Case | None = No
     _check_names(case, origin)
     if checked is None or case.feeder is not checked.feeder:
         check_feeder(case.feeder, origin)
+    before = mistakes()
     if checked is None or case.road is not checked.road:
         check_road(case.road, origin)
-        arc_tolls(case.road, origin)
+        with part():
+            arc_tolls(case.road, origin)
+    sound = mistakes() == before
     _check_settings(case, origin)
     _check_players(case, origin)
     _check_formulas(case, origin)
     _check_drivers(case, origin)
+    for name in case.trips if sound else ():
+        check_trips(case.road, case.trips[name], f"trips.{name}", origin)
     _check_scenarios(case, origin)
 
 
@@ -51,58 +56,72 @@ def _check_names(case: Case, origin: Origin) -> None:
         for name in names:
             if not name.strip() or not name.isprintable() or any(c in _NOT_IN_NAMES for c in name):
                 where = origin.at("lses", name, "lse") if section == "lses" else None
-                raise DataError(
-                    f"{kind} {quoted(name)} has a name that cannot be part of a file name",
-                    where=where or origin.place(section),
-                    advice=f"use letters, digits, '_' and '-', and none of {_NOT_IN_NAMES}",
+                note(
+                    DataError(
+                        f"{kind} {quoted(name)} has a name that cannot be part of a file name",
+                        where=where or origin.place(section),
+                        advice=f"use letters, digits, '_' and '-', and none of {_NOT_IN_NAMES}",
+                    )
                 )
 
 
 def _check_settings(case: Case, origin: Origin) -> None:
     feeder, substation = case.feeder_settings, case.substation
     if feeder.vmin >= feeder.vmax:
-        raise DataError(
-            f"vmin = {feeder.vmin:g} pu is not below vmax = {feeder.vmax:g} pu",
-            where=origin.place("feeder.vmin"),
-            advice="usual limits are 0.95 and 1.05",
+        note(
+            DataError(
+                f"vmin = {feeder.vmin:g} pu is not below vmax = {feeder.vmax:g} pu",
+                where=origin.place("feeder.vmin"),
+                advice="usual limits are 0.95 and 1.05",
+            )
         )
     if feeder.rating_sides % 2:
-        raise DataError(
-            f"rating_sides = {feeder.rating_sides} is odd: a line could carry more one way than "
-            "the other",
-            where=origin.place("feeder.rating_sides"),
-            advice="give an even number",
+        note(
+            DataError(
+                f"rating_sides = {feeder.rating_sides} is odd: a line could carry more one "
+                "way than the other",
+                where=origin.place("feeder.rating_sides"),
+                advice="give an even number",
+            )
         )
-    if not feeder.vmin <= feeder.root_voltage <= feeder.vmax:
-        raise DataError(
-            f"root_voltage = {feeder.root_voltage:g} pu is outside "
-            f"[{feeder.vmin:g}, {feeder.vmax:g}]",
-            where=origin.place("feeder.root_voltage"),
-            advice="the substation must keep the limits itself",
+    if feeder.root_voltage < feeder.vmin or feeder.root_voltage > feeder.vmax:
+        note(
+            DataError(
+                f"root_voltage = {feeder.root_voltage:g} pu is outside "
+                f"[{feeder.vmin:g}, {feeder.vmax:g}]",
+                where=origin.place("feeder.root_voltage"),
+                advice="the substation must keep the limits itself",
+            )
         )
     for low, high, unit in (
         ("import_min", "import_max", "kW"),
         ("reactive_min", "reactive_max", "kvar"),
     ):
         if getattr(substation, low) > getattr(substation, high):
-            raise DataError(
-                f"{low} = {getattr(substation, low):g} {unit} is above "
-                f"{high} = {getattr(substation, high):g} {unit}",
-                where=origin.place(f"substation.{low}"),
-                advice="swap them",
+            note(
+                DataError(
+                    f"{low} = {getattr(substation, low):g} {unit} is above "
+                    f"{high} = {getattr(substation, high):g} {unit}",
+                    where=origin.place(f"substation.{low}"),
+                    advice="swap them",
+                )
             )
     if case.paths.form == "legs" and case.paths.method != "exact":
-        raise DataError(
-            f"form = 'legs' does not go with method = {quoted(case.paths.method)}: legs join "
-            "to paths outside the list",
-            where=origin.place("paths.form"),
-            advice="use method = 'exact', or form = 'paths'",
+        note(
+            DataError(
+                f"form = 'legs' does not go with method = {quoted(case.paths.method)}: legs join "
+                "to paths outside the list",
+                where=origin.place("paths.form"),
+                advice="use method = 'exact', or form = 'paths'",
+            )
         )
     if case.market.elasticity >= 0.0:
-        raise DataError(
-            f"elasticity = {case.market.elasticity:g} is not negative",
-            where=origin.place("market.elasticity"),
-            advice="demand must fall with the price, for example -0.5",
+        note(
+            DataError(
+                f"elasticity = {case.market.elasticity:g} is not negative",
+                where=origin.place("market.elasticity"),
+                advice="demand must fall with the price, for example -0.5",
+            )
         )
 
 
@@ -119,24 +138,28 @@ def _check_players(case: Case, origin: Origin) -> None:
         for key, name in zip(frame.index, frame[column], strict=True):
             if name not in known:
                 problem = f"{table[:-1]} {quoted(key)} {words}"
-                raise unknown_name(problem, name, known, origin.at(table, key, column))
+                note(unknown_name(problem, name, known, origin.at(table, key, column)))
     generators = case.generators
     for low, high in (("min_kw", "max_kw"), ("min_kvar", "max_kvar")):
         for key, least, most in zip(
             generators.index, generators[low], generators[high], strict=True
         ):
             if least > most:
-                raise DataError(
-                    f"generator {quoted(key)} has {low} = {least:g} above {high} = {most:g}",
-                    where=origin.at("generators", key, low),
-                    advice="swap them",
+                note(
+                    DataError(
+                        f"generator {quoted(key)} has {low} = {least:g} above {high} = {most:g}",
+                        where=origin.at("generators", key, low),
+                        advice="swap them",
+                    )
                 )
     total = math.fsum(case.lses["portion"])
     if abs(total - 1.0) > _PORTION_TOLERANCE:
-        raise DataError(
-            f"the portions of the LSEs sum to {quoted(total)}",
-            where=origin.at("lses", column="portion"),
-            advice="they share every bus's firm load and must sum to 1; change them together",
+        note(
+            DataError(
+                f"the portions of the LSEs sum to {quoted(total)}",
+                where=origin.at("lses", column="portion"),
+                advice="they share every bus's firm load and must sum to 1; change them together",
+            )
         )
 
 
@@ -152,48 +175,57 @@ def _check_formulas(case: Case, origin: Origin) -> None:
     ):
         if text:
             where = f"{origin.at('generators', key, 'cost')}: generator {key!r}"
-            cost = Expression.parse(text, variable="g", parameters={}, where=where)
-            cost.check_convex(low, high)
+            with part():
+                cost = Expression.parse(text, variable="g", parameters={}, where=where)
+                cost.check_convex(low, high)
     if case.market.inverse_demand != "linear":
         name = "market.inverse_demand"
         where = f"{origin.place(name)}: {name}" if name in origin.settings else name
-        parse(case.market.inverse_demand, ("q", "q0", "p0"), where)
+        with part():
+            parse(case.market.inverse_demand, ("q", "q0", "p0"), where)
 
 
 def _check_drivers(case: Case, origin: Origin) -> None:
     if not case.drivers:
-        raise DataError(
-            "there is no driver class",
-            where=origin.place("drivers"),
-            advice="add [drivers.ev] with kind = 'ev'",
+        note(
+            DataError(
+                "there is no driver class",
+                where=origin.place("drivers"),
+                advice="add [drivers.ev] with kind = 'ev'",
+            )
         )
     for name, driver in case.drivers.items():
         check = _check_ev if driver.kind == "ev" else _check_fv
         check(name, driver, origin)
-        check_trips(case.road, case.trips[name], f"trips.{name}", origin)
 
 
 def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
     for field, unit in (("battery", "kWh"), ("consumption", "kWh/km"), ("charger_power", "kW")):
         if getattr(driver, field) <= 0.0:
-            raise DataError(
-                f"{field} of driver class {quoted(name)} is {getattr(driver, field):g} {unit}",
-                where=origin.place(f"drivers.{name}.{field}"),
-                advice="an electric class needs a value above 0",
+            note(
+                DataError(
+                    f"{field} of driver class {quoted(name)} is {getattr(driver, field):g} {unit}",
+                    where=origin.place(f"drivers.{name}.{field}"),
+                    advice="an electric class needs a value above 0",
+                )
             )
-    if not driver.reserve < driver.discharge_level < 1.0:
-        raise DataError(
-            f"discharge_level = {driver.discharge_level:g} of driver class {quoted(name)} is not "
-            f"between reserve = {driver.reserve:g} and 1",
-            where=origin.place(f"drivers.{name}.discharge_level"),
-            advice="a discharge must leave more than the reserve and less than a full battery",
+    if driver.discharge_level <= driver.reserve or driver.discharge_level >= 1.0:
+        note(
+            DataError(
+                f"discharge_level = {driver.discharge_level:g} of driver class {quoted(name)} is "
+                f"not between reserve = {driver.reserve:g} and 1",
+                where=origin.place(f"drivers.{name}.discharge_level"),
+                advice="a discharge must leave more than the reserve and less than a full battery",
+            )
         )
-    if not driver.reserve < driver.start_level:
-        raise DataError(
-            f"start_level = {driver.start_level:g} of driver class {quoted(name)} is not above "
-            f"reserve = {driver.reserve:g}",
-            where=origin.place(f"drivers.{name}.start_level"),
-            advice="a driver who leaves with the reserve alone gets nowhere",
+    if driver.start_level <= driver.reserve:
+        note(
+            DataError(
+                f"start_level = {driver.start_level:g} of driver class {quoted(name)} is not above "
+                f"reserve = {driver.reserve:g}",
+                where=origin.place(f"drivers.{name}.start_level"),
+                advice="a driver who leaves with the reserve alone gets nowhere",
+            )
         )
 
 
@@ -201,19 +233,23 @@ def _check_fv(name: str, driver: DriverClass, origin: Origin) -> None:
     specs = setting_specs(DriverClass)
     for field in EV_SETTINGS:
         if (value := getattr(driver, field)) != specs[field].default:
-            raise DataError(
-                f"{field} = {quoted(value)} is given for the fuel class {quoted(name)}",
-                where=origin.place(f"drivers.{name}.{field}"),
-                advice="remove it, or set kind = 'ev'",
+            note(
+                DataError(
+                    f"{field} = {quoted(value)} is given for the fuel class {quoted(name)}",
+                    where=origin.place(f"drivers.{name}.{field}"),
+                    advice="remove it, or set kind = 'ev'",
+                )
             )
 
 
 def _check_scenarios(case: Case, origin: Origin) -> None:
     if not case.scenarios:
-        raise DataError(
-            "there is no scenario",
-            where=origin.place("scenario"),
-            advice="add [scenario.base]",
+        note(
+            DataError(
+                "there is no scenario",
+                where=origin.place("scenario"),
+                advice="add [scenario.base]",
+            )
         )
     branches, buses = case.feeder.branches.index, case.feeder.buses.index
     for name, scenario in case.scenarios.items():
@@ -221,15 +257,17 @@ def _check_scenarios(case: Case, origin: Origin) -> None:
         for position, branch in enumerate(scenario.outages):
             if branch not in branches:
                 problem = f"scenario {quoted(name)} takes out unknown branch"
-                raise unknown_name(problem, branch, branches, place)
+                note(unknown_name(problem, branch, branches, place))
             if branch in scenario.outages[:position]:
-                raise DataError(
-                    f"scenario {quoted(name)} takes out branch {quoted(branch)} twice",
-                    where=place,
-                    advice="name it once",
+                note(
+                    DataError(
+                        f"scenario {quoted(name)} takes out branch {quoted(branch)} twice",
+                        where=place,
+                        advice="name it once",
+                    )
                 )
         for bus in scenario.reactive_sources:
             if bus not in buses:
                 problem = f"scenario {quoted(name)} has a reactive source at unknown bus"
                 place = origin.place(f"scenario.{name}.reactive_sources.{bus}")
-                raise unknown_name(problem, bus, buses, place)
+                note(unknown_name(problem, bus, buses, place))

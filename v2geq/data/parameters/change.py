@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -19,7 +20,7 @@ from v2geq.data.model.values import ValueSpec, Where, in_words, setting_specs
 from v2geq.data.parameters.form import parameter
 from v2geq.data.parameters.targets import TABLES, Target, find_target, table_frame
 from v2geq.data.trips import class_trips
-from v2geq.errors import DataError, quoted
+from v2geq.errors import DataError, collecting, mistakes, note, quoted
 
 _TRIP_FIELDS = ("trips_factor", "trips_of", "trips_spread")
 _OUTAGE = ValueSpec("outages", "text")
@@ -100,21 +101,28 @@ def check_scenario_set(
         As `with_parameters`, and if a scenario changes a scenario.
     """
     plain: dict[str, Any] = {}
-    if not changes:
-        return plain
-    try:
-        for name, raw in changes.items():
-            if isinstance(name, str) and name.split(".")[0] == "scenario":
-                raise DataError(
-                    f"{quoted(name)} is a parameter of a scenario",
-                    advice="a scenario changes only the other parameters",
-                )
-            target = find_target(case, name)
-            plain[target.name] = _checked(case, target, raw, f"parameter {quoted(name)}")[0]
-        bare = replace(case.scenarios[scenario], set={})
-        with_changes(replace(case, scenarios={scenario: bare}), plain)
-    except DataError as error:
-        raise DataError(str(error), where=where) from None
+
+    def add(name: str, raw: Any) -> None:
+        if isinstance(name, str) and name.split(".")[0] == "scenario":
+            raise DataError(
+                f"{quoted(name)} is a parameter of a scenario",
+                advice="a scenario changes only the other parameters",
+            )
+        target = find_target(case, name)
+        plain[target.name] = _checked(case, target, raw, f"parameter {quoted(name)}")[0]
+
+    def together() -> None:
+        if plain and not mistakes():
+            bare = replace(case.scenarios[scenario], set={})
+            with collecting(False):
+                with_changes(replace(case, scenarios={scenario: bare}), plain)
+
+    steps: list[Callable[[], None]] = [partial(add, *change) for change in changes.items()]
+    for step in (*steps, together):
+        try:
+            step()
+        except DataError as error:
+            note(DataError(str(error), where=where))
     return plain
 
 

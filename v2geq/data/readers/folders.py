@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from v2geq.errors import DataError
+from v2geq.errors import DataError, collecting, collects, note
 
 
 def networks_folder() -> Path:
@@ -54,18 +54,32 @@ def discreet(path: Path, homes: Iterable[Path]) -> Iterator[None]:
     A case may name any file or link to it, its errors may be read by others: what they show is
     the case's own folders, those of its networks, and the shipped ones.
     """
+    found: list[DataError] = []
+    homes = tuple(homes)
     try:
-        yield
+        with collecting(collects()) as found:
+            yield
     except DataError as error:
-        if not error.where.startswith(str(path)):
+        hidden = _discreet(error, path, homes)
+        if hidden is error:
             raise
-        real = os.path.realpath(path)
-        for home in (*homes, networks_folder()):
-            own = os.path.realpath(home)
-            if os.path.commonpath([own, real]) == own:
-                raise
-        raise DataError(
-            "this file outside the folders of the case cannot be used",
-            where=str(path),
-            advice="its contents are not shown; copy it into the folder to see what is wrong",
-        ) from None
+        raise hidden from None
+    finally:
+        for kept in found:
+            note(_discreet(kept, path, homes))
+
+
+def _discreet(error: DataError, path: Path, homes: Iterable[Path]) -> DataError:
+    """The error, or one that does not quote the file."""
+    if not error.where.startswith(str(path)):
+        return error
+    real = os.path.realpath(path)
+    for home in (*homes, networks_folder()):
+        own = os.path.realpath(home)
+        if os.path.commonpath([own, real]) == own:
+            return error
+    return DataError(
+        "this file outside the folders of the case cannot be used",
+        where=str(path),
+        advice="its contents are not shown; copy it into the folder to see what is wrong",
+    )
