@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -124,6 +126,12 @@ WRONG = {
     "station frame": (build(stations=pd.DataFrame({"bus": [5]}, index=["s1"])),
                       ["stations", "'charge_max_kw' (kW)"]),
     "lses": (build(lses={"A": 0.5, "B": 0.6}), ["sum to 1.1", "must sum to 1"]),
+    "lses number": (build(lses=5), ["lses", "5", "frame"]),
+    "trips twice": (lambda c: c.with_class("taxi", like="ev", trips=pd.concat([PAIRS, PAIRS])),
+                    ["'taxi'", "'1-20' appears twice"]),
+    "broken before": (lambda c: replace(c, stations=5).with_station("s9", like="s5"),
+                      ["stations", "5 is no table"]),
+    "broken classes": (lambda c: replace(c, drivers=5).with_class("x", like="ev"), ["drivers", "5"]),
     "drivers": (build(drivers=["ev"]), ["drivers = ['ev']", "write"]),
     "driver": (build(drivers={"ev": 5}), ["'ev'", "5", "kind"]),
     "scenarios": (build(scenarios="base"), ["scenarios = 'base'", "write"]),

@@ -273,14 +273,8 @@ def _comment(cls: type, name: str) -> list[str]:
 
 
 def _range(spec: ValueSpec) -> str:
-    if spec.choices:
-        return "one of " + ", ".join(toml_value(c) for c in spec.choices)
-    parts = []
-    if spec.lower is not None:
-        parts.append(f"{'above' if spec.strict else 'at least'} {spec.lower:g}")
-    if spec.upper is not None:
-        parts.append(f"at most {spec.upper:g}")
-    return ", ".join(parts)
+    """Values a setting may take, texts as TOML."""
+    return f"one of {', '.join(map(toml_value, spec.choices))}" if spec.choices else spec.range
 
 
 _STUDY = """\
@@ -324,7 +318,7 @@ def _readme(name: str) -> str:
             "|---|---|---|",
         ]
         for c in schemas[table].columns:
-            kind = _range(c) or {"float": "number", "bool": "true or false"}.get(c.kind, c.kind)
+            kind = _range(c) or {"float": "number"}.get(c.kind, c.kind)
             if not c.required:
                 kind += (
                     f"; default {f'`{c.default_of}`' if c.default_of else toml_value(c.default)}"

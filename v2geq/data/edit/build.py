@@ -93,8 +93,8 @@ def build_case(
     parts["lses"] = _lses(lses)
     tables = {"stations": stations, "generators": generators}
     for table, given in tables.items():
-        if table == "generators" and len(parts["lses"]) == 1:
-            given = _of_one(given, str(parts["lses"].index[0]))
+        if table == "generators":
+            given = _of_one(given, parts["lses"])
         parts[table] = as_frame({} if given is None else given, CASE_TABLES[table], table[:-1])
     for table, schema in CASE_TABLES.items():
         parts[table], told = _without_basis(parts[table], schema)
@@ -200,8 +200,11 @@ def _lses(given: Any) -> Any:
     return as_frame(given, LSES, "LSE")
 
 
-def _of_one(given: Any, lse: str) -> Any:
-    """Generators of the only LSE where none is told."""
+def _of_one(given: Any, lses: Any) -> Any:
+    """Generators, of the only LSE where none is told."""
+    if not isinstance(lses, pd.DataFrame) or len(lses) != 1:
+        return given
+    lse = lses.index[0]
     if isinstance(given, pd.DataFrame) and "lse" not in given:
         return given.assign(lse=lse)
     if isinstance(given, Mapping):

@@ -6,7 +6,7 @@ its unit in its attribute table (`setting`). Nothing here knows of players or so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ REACTIVE_SOURCE = ValueSpec("reactive_sources", "float", "kvar", lower=0.0)
 @dataclass(frozen=True)
 class Case:
     """Everything a study needs: two networks, their coupling, players' data, scenarios.
+
+    `with_...` and `without_...` return changed cases, checked; `build` makes and `save` writes one.
 
     Attributes
     ----------
@@ -235,13 +237,13 @@ class Case:
         """
         from v2geq.data.edit.parts import with_class
 
-        return _checked(with_class(self, name, like, trips, settings))
+        return _changed(with_class, self, name, like, trips, settings)
 
     def without_class(self, *names: str) -> Case:
         """Case without some driver classes."""
         from v2geq.data.edit.parts import without_classes
 
-        return _checked(without_classes(self, names))
+        return _changed(without_classes, self, names)
 
     def with_scenario(
         self,
@@ -268,13 +270,13 @@ class Case:
             "reactive_sources": reactive_sources,
             "set": _joined(parameters, more),
         }
-        return _checked(with_scenario(self, name, like, given))
+        return _changed(with_scenario, self, name, like, given)
 
     def without_scenario(self, *names: str) -> Case:
         """Case without some scenarios."""
         from v2geq.data.edit.parts import without_scenarios
 
-        return _checked(without_scenarios(self, names))
+        return _changed(without_scenarios, self, names)
 
     def with_road(
         self,
@@ -298,7 +300,7 @@ class Case:
         from v2geq.data.edit.build import as_road
         from v2geq.data.edit.parts import with_road
 
-        return _checked(with_road(self, as_road(road), stations, trips))
+        return _changed(with_road, self, as_road(road), stations, trips)
 
     def with_feeder(
         self,
@@ -314,7 +316,7 @@ class Case:
         from v2geq.data.edit.build import as_feeder
         from v2geq.data.edit.parts import with_feeder
 
-        return _checked(with_feeder(self, as_feeder(feeder), stations, generators))
+        return _changed(with_feeder, self, as_feeder(feeder), stations, generators)
 
     def with_arcs(self, changes: Any) -> Case:
         """Case with arcs of its road changed: ``{"6-8": {"toll": 2.0}}``, or a frame by arc.
@@ -323,7 +325,7 @@ class Case:
         """
         from v2geq.data.edit.rows import with_arcs
 
-        return _checked(with_arcs(self, changes))
+        return _changed(with_arcs, self, changes)
 
     def save(self, folder: str | Path) -> list[str]:
         """Write the case to a folder that `load_case` reads back equal; return the files' names.
@@ -331,18 +333,19 @@ class Case:
         The folder is new, empty, or one a case was saved to before; nothing else is overwritten.
         """
         from v2geq.data.edit.save import save_case
+        from v2geq.data.parameters.change import admit_case
 
-        return save_case(_checked(self), folder)
+        return save_case(admit_case(self), folder)
 
     def _with_row(self, table: str, name: str, like: str | None, columns: Any) -> Case:
         from v2geq.data.edit.rows import with_row
 
-        return _checked(with_row(self, table, name, columns, like))
+        return _changed(with_row, self, table, name, columns, like)
 
     def _without_rows(self, table: str, names: tuple[Any, ...]) -> Case:
         from v2geq.data.edit.rows import without_rows
 
-        return _checked(without_rows(self, table, names))
+        return _changed(without_rows, self, table, names)
 
     @property
     def where(self) -> str:
@@ -350,10 +353,16 @@ class Case:
         return self.file or f"case {self.name!r}"
 
 
-def _checked(case: Case) -> Case:
+def _changed(change: Callable[..., Case], case: Case, *given: Any) -> Case:
+    """The changed case, checked."""
     from v2geq.data.parameters.change import admit_case
 
-    return admit_case(case)
+    try:
+        changed = change(case, *given)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        admit_case(case)  # what it starts from may be what is wrong
+        raise
+    return admit_case(changed)
 
 
 def _joined(changes: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
