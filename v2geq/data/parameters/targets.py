@@ -111,7 +111,8 @@ def _advice(case: Case, name: str, known: dict[str, str]) -> str:
         if words(name) == words(group) or words(name) == words(prefix + group):
             inside = [k for k in known if k.startswith(f"{prefix}{group}.")]
             return f"its parameters are {listed(inside, 4)}; vg.parameters(case) lists all"
-    near = closest(name, known, sure=True) or meant(name, known.items())[:3]
+    near = closest(name, known, sure=True)
+    near = near or meant(name, [(k, text) for k, text in known.items() if text])[:3]
     if near:
         return f"did you mean {' or '.join(map(quoted, near))}?"
     return did_you_mean(name, known)
