@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 import v2geq as vg
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import Case
 from v2geq.data.model.feeder import Feeder
 from v2geq.market.coupling import Coupled, couple
 from v2geq.scenario import resolve
@@ -84,7 +84,7 @@ def study_runs(runs: int) -> None:
 
 def all_pairs() -> Coupled:
     """Electric vehicles on all OD pairs, paths enumerated over 8 base routes."""
-    case = vg.with_parameters(vg.load_case("ieee123_sioux_falls"), {"paths.method": "enumerate"})
+    case = vg.load_case("ieee123_sioux_falls").with_parameters({"paths.method": "enumerate"})
     table = case.road.trips.copy()
     table["trips_veh_h"] *= 0.004
     case = replace(

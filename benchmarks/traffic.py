@@ -186,7 +186,9 @@ def coupled(runs: int) -> None:
     print(f"{'coupled run':<16}{'CPU s':>8}{'unknowns':>10}{'paths':>8}{'rounds':>8}{'gap':>10}")
     for scenario in case.scenarios:
         for v2g in (False, True):
-            seconds, eq = median_cpu(partial(vg.solve, case, scenario, v2g=v2g, set=changes), runs)
+            seconds, eq = median_cpu(
+                partial(vg.solve, case, scenario, v2g=v2g, parameters=changes), runs
+            )
             paths = sum(len(p) for p in eq.coupled.traffic.paths.values())
             print(
                 f"{scenario + ('_v2g' if v2g else ''):<16}{seconds:>8.3f}{eq.coupled.mcp.n:>10}"

@@ -12,7 +12,8 @@ from dataclasses import fields
 from typing import Any
 
 from v2geq.data.checks.case import check_case
-from v2geq.data.model.case import Case, ScenarioData
+from v2geq.data.edit.case import Case
+from v2geq.data.model.case import ScenarioData
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.road import RoadNetwork

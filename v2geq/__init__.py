@@ -15,10 +15,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from v2geq.assignment import Assignment, assign
-    from v2geq.data.model.case import Case
+    from v2geq.data.edit.case import Case, load_case
     from v2geq.data.model.road import RoadNetwork
-    from v2geq.data.parameters.change import with_parameters
-    from v2geq.data.readers.case import load_case
+    from v2geq.data.parameters.listing import parameters
     from v2geq.data.readers.folders import available_cases
     from v2geq.data.readers.tntp import read_tntp
     from v2geq.equilibrium import Equilibrium, load, solve
@@ -27,13 +26,14 @@ if TYPE_CHECKING:
     from v2geq.mcp.program import Program
     from v2geq.roads.classes import UserClass
     from v2geq.solvers.protocol import Options
+    from v2geq.studies.check import check
     from v2geq.studies.plan import read_study
     from v2geq.studies.run import run_study
 
 # imported on first use, so that the command line answers at once
 _HOME = {
     "Assignment": "v2geq.assignment",
-    "Case": "v2geq.data.model.case",
+    "Case": "v2geq.data.edit.case",
     "ConvergenceError": "v2geq.errors",
     "DataError": "v2geq.errors",
     "Equilibrium": "v2geq.equilibrium",
@@ -45,13 +45,14 @@ _HOME = {
     "V2GError": "v2geq.errors",
     "assign": "v2geq.assignment",
     "available_cases": "v2geq.data.readers.folders",
+    "check": "v2geq.studies.check",
     "load": "v2geq.equilibrium",
-    "load_case": "v2geq.data.readers.case",
+    "load_case": "v2geq.data.edit.case",
+    "parameters": "v2geq.data.parameters.listing",
     "read_study": "v2geq.studies.plan",
     "read_tntp": "v2geq.data.readers.tntp",
     "run_study": "v2geq.studies.run",
     "solve": "v2geq.equilibrium",
-    "with_parameters": "v2geq.data.parameters.change",
 }
 
 __all__ = [
@@ -68,13 +69,14 @@ __all__ = [
     "V2GError",
     "assign",
     "available_cases",
+    "check",
     "load",
     "load_case",
+    "parameters",
     "read_study",
     "read_tntp",
     "run_study",
     "solve",
-    "with_parameters",
 ]
 
 

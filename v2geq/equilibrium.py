@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import Case
 from v2geq.errors import ConvergenceError, DataError, quoted
 from v2geq.files import as_path
 from v2geq.market.own import Player, set_up
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 def solve(
     case: Case,
-    scenario: str = "base",
+    scenario: str | None = None,
     *,
     v2g: bool = True,
     method: str = "auto",
-    set: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
     options: Options | None = None,
     players: Sequence[Player] = (),
     start: Equilibrium | None = None,
@@ -48,12 +48,12 @@ def solve(
     case
         Data, from `load_case`.
     scenario
-        Name of one of the case's scenarios.
+        Name of one of the case's scenarios; if left out, its only one or else 'base'.
     v2g
         Whether stations may buy energy from vehicles.
     method
         Solver, see `v2geq.solvers.METHODS`.
-    set
+    parameters
         Parameters to change, by name, for example ``{"voll": 5.0}``.
     options
         Tolerance and limits of the solver.
@@ -80,7 +80,7 @@ def solve(
     for name, given, kind in (("start", start, Point), ("options", options, Options)):
         if given is not None and not isinstance(given, kind):
             raise DataError(f"{name} = {quoted(given)} is no {kind.__name__}")
-    resolved, own = set_up(case, scenario, v2g=v2g, changes=set, players=players)
+    resolved, own = set_up(case, scenario, v2g=v2g, changes=parameters, players=players)
     solution, result = solve_market(
         resolved,
         method=method,
@@ -94,7 +94,6 @@ def solve(
     if check and not solution.status.ok:
         raise ConvergenceError(failure(solution.coupled, result))
     return Equilibrium(
-        original=solution.coupled.scenario.given,
         coupled=solution.coupled,
         z=solution.z,
         status=solution.status.word,

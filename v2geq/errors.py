@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -12,6 +14,7 @@ _LONGEST = 1500
 """Characters of a part of a message; one line of one error is never longer than three of these."""
 _LONGEST_VALUE = 60
 _DIGITS = 40
+_SURE = 0.8
 _UNITS = re.compile(
     r"[\W_](kwh|kw|kvar|kva|kv|pu|ohm|km|hours?|h|veh_h|percent|pct|usd|dollars?|per_kwh)\Z"
 )
@@ -56,8 +59,58 @@ def _data_error(problem: str, where: str, advice: str) -> DataError:
     return DataError(problem, where=where, advice=advice)
 
 
+class Unusable(V2GError):
+    """Mistakes that were kept (`collecting`) leave nothing to go on with."""
+
+
 class ConvergenceError(V2GError):
     """A solver stopped before it reached its tolerance."""
+
+
+_kept: ContextVar[list[DataError] | None] = ContextVar("_kept", default=None)
+
+
+def mistake(error: DataError) -> None:
+    """Raise an error; or keep it where mistakes are collected, and go on."""
+    found = _kept.get()
+    if found is None:
+        raise error
+    found.append(error)
+
+
+def collects() -> bool:
+    """Whether mistakes are collected."""
+    return _kept.get() is not None
+
+
+def mistakes() -> int:
+    """Number of mistakes kept so far; none where the first one is raised."""
+    return len(_kept.get() or ())
+
+
+@contextmanager
+def part() -> Iterator[None]:
+    """A part that its first mistake may end; where mistakes are collected, work goes on behind."""
+    try:
+        yield
+    except DataError as error:
+        if not collects():
+            raise
+        mistake(error)
+    except Unusable:
+        if not collects():
+            raise
+
+
+@contextmanager
+def collecting(wanted: bool = True) -> Iterator[list[DataError]]:
+    """Keep the mistakes noted in this block in a list; or, where not wanted, raise the first."""
+    found: list[DataError] = []
+    token = _kept.set(found if wanted else None)
+    try:
+        yield found
+    finally:
+        _kept.reset(token)
 
 
 def one_line(text: str, longest: int = _LONGEST) -> str:
@@ -122,17 +175,20 @@ def unknown_name(problem: str, name: Any, known: Iterable[str], where: str = "")
     )
 
 
-def closest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+def closest(name: str, known: Iterable[str], most: int = 3, sure: bool = False) -> list[str]:
     """Known names that a mistyped one may stand for, best first; empty where none is near.
 
     Names that differ in case, signs, a plural or a unit at the end alone go before those that end
-    in the same word ('voll' and 'market.voll'), those before names spelled alike.
+    in the same word ('voll' and 'market.voll'), those before names spelled alike; `sure` leaves
+    out those whose spelling is not quite near.
     """
     name = str(name)[:200]
     rated = sorted(((*_likeness(name, k), k) for k in known), key=lambda r: (-r[0], -r[1]))
     if not rated or rated[0][0] == 0:
         return []
     group, best, _ = rated[0]
+    if sure and group == 1 and best < _SURE:
+        return []
     return [k for g, alike, k in rated[:most] if g == group and alike >= best - 0.1]
 
 

@@ -160,6 +160,34 @@ def write_files(files: Mapping[Path, bytes | Callable[[Path], object]]) -> None:
                 part.unlink()
 
 
+def write_tree(folder: Path, files: Mapping[str, bytes], *, again: bool = False) -> None:
+    """Write files by path in a folder, which is new or empty unless it is written `again`.
+
+    Raises
+    ------
+    DataError
+        Where the folder is no folder, not empty, or cannot be written; then it stays as it was.
+    """
+    there = os.path.lexists(folder)
+    if there and not (os.path.isdir(folder) and os.access(folder, os.R_OK)):
+        what = "cannot be read" if os.path.isdir(folder) else "is a file"
+        raise DataError(what, where=str(folder), advice="give a new or empty folder")
+    if there and not again and os.listdir(folder):
+        raise DataError("is not empty", where=str(folder), advice="give a new or empty folder")
+    make_folder(folder)
+    inside = {(folder / name).parent for name in files} - {folder}
+    try:
+        for path in inside:
+            make_folder(path)
+        write_files({folder / name: content for name, content in files.items()})
+    except DataError:
+        # as it was, so that another try finds an empty folder
+        for path in (*inside, *(() if there else (folder,))):
+            with suppress(OSError):
+                path.rmdir()
+        raise
+
+
 def remove_unfinished(path: Path) -> None:
     """Remove what `write_files` left beside `path` in a process that was killed over it."""
     ours = re.compile(re.escape(_prefix(path)) + r"[0-9a-f]{16}\.part")

@@ -7,7 +7,7 @@ reactive power before any player is built.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.model.case import Case
+from v2geq.data.model.case import CaseData
 from v2geq.data.parameters.change import admit_case, with_changes
 from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.grid.network import Network, network
@@ -41,7 +41,8 @@ class Scenario:
 
     Attributes
     ----------
-    case : with the changes applied; given : as it was given, a copy nobody else holds
+    case : with the changes of the scenario and the user applied, so that solving it gives the same;
+        given : as it was given, a copy nobody else holds
     network : what is energised, with reactive load and supply and the limits of the feeder
     firm_kw : load that must be served or shed; responsive_kw : reference quantity q0 of the
         price-responsive demand
@@ -51,8 +52,8 @@ class Scenario:
 
     name: str
     v2g: bool
-    case: Case
-    given: Case
+    case: CaseData
+    given: CaseData
     changes: Mapping[str, Any]
     network: Network
     firm_kw: FloatArray
@@ -161,8 +162,8 @@ class Scenario:
 
 
 def resolve(
-    case: Case,
-    scenario: str,
+    case: CaseData,
+    scenario: str | None,
     *,
     v2g: bool,
     changes: Mapping[str, Any] | None = None,
@@ -173,7 +174,7 @@ def resolve(
     Parameters
     ----------
     scenario
-        A name in ``case.scenarios``.
+        A name in ``case.scenarios``; None is its only one, or else 'base'.
     v2g
         Whether stations may buy energy from vehicles.
     changes
@@ -191,10 +192,12 @@ def resolve(
         raise DataError(f"v2g = {quoted(v2g)} is neither True nor False")
     if changes is not None and not isinstance(changes, Mapping):
         raise DataError(
-            f"set = {quoted(changes)} is not a table of names and values",
+            f"parameters = {quoted(changes)} is not a table of names and values",
             advice='write {"voll": 5.0}',
         )
     given = case = admit_case(case)
+    if scenario is None:
+        scenario = next(iter(case.scenarios)) if len(case.scenarios) == 1 else "base"
     if not isinstance(scenario, str) or scenario not in case.scenarios:
         raise DataError(
             f"there is no scenario {quoted(scenario)}",
@@ -205,7 +208,8 @@ def resolve(
     # the scenario's own first: what is asked for by name wins
     for table in (case.scenarios[scenario].set, changes):
         case = with_changes(case, table) if table else case
-    data = case.scenarios[scenario]
+    data = replace(case.scenarios[scenario], set={})
+    case = replace(case, scenarios={**case.scenarios, scenario: data})
     grid = network(case, data)
     buses = list(grid.buses)
     loads = case.feeder.loads["load_kw"].reindex(buses).fillna(0.0)

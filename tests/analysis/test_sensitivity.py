@@ -21,7 +21,8 @@ def eq() -> Equilibrium:
 
 def by_differences(eq: Equilibrium, of: str, name: str, value: float, step: float) -> np.ndarray:
     up, down = (
-        vg.solve(eq.original, "stress", v2g=True, set={name: value + s}) for s in (step, -step)
+        vg.solve(eq.original, "stress", v2g=True, parameters={name: value + s})
+        for s in (step, -step)
     )
     return ((up.data[of] - down.data[of]) / (2.0 * step)).to_numpy()
 

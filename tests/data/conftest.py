@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from v2geq.data.model.case import Case
-from v2geq.data.readers.case import load_case
+from v2geq.data.edit.case import Case, load_case
 from v2geq.data.readers.folders import networks_folder
 
 _FOLDERS = ("ieee123", "sioux_falls", "ieee123_sioux_falls_reference")

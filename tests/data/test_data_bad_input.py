@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from v2geq.data.readers.case import load_case
+from v2geq.data.edit.case import load_case
 from v2geq.errors import DataError
 
 CASE, STATIONS, GENERATORS = "case.toml", "stations.csv", "generators.csv"

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import Case, load_case
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.readers import folders
-from v2geq.data.readers.case import load_case
 from v2geq.data.readers.feeder import read_feeder
 from v2geq.data.readers.folders import available_cases, networks_folder
 from v2geq.data.readers.road import read_road

@@ -8,9 +8,9 @@ import pytest
 from cases import make_case, make_road
 
 import v2geq as vg
+from v2geq.data.edit.case import load_case
 from v2geq.data.model.case import ScenarioData
 from v2geq.data.parameters.unused import unused
-from v2geq.data.readers.case import load_case
 from v2geq.errors import DataError
 
 OWN = {"ga": {"lse": "A", "bus": "a", "cost": "0.1*g"}, "gb": {"lse": "B", "bus": "b"}}
@@ -84,7 +84,7 @@ def test_shipped_cases_use_all_they_hold(name: str) -> None:
 )
 def test_a_change_without_effect_is_told(change: dict[str, Any], why: str) -> None:
     scenarios = {"base": ScenarioData(), "other": ScenarioData()}
-    eq = vg.solve(make_case(scenarios=scenarios), set=change)
+    eq = vg.solve(make_case(scenarios=scenarios), parameters=change)
     told = [text for text in eq.warnings if "is changed but not used" in text]
     assert len(told) == 1
     assert why in told[0] and next(iter(change)).rpartition(".")[2] in told[0]
@@ -92,7 +92,7 @@ def test_a_change_without_effect_is_told(change: dict[str, Any], why: str) -> No
 
 def test_a_change_with_effect_is_not_told() -> None:
     changes = {"voll": 4.0, "scenario.base.load_factor": 0.9, "road.arcs.1-2.toll": 1.0}
-    eq = vg.solve(make_case(), set=changes)
+    eq = vg.solve(make_case(), parameters=changes)
     assert not [text for text in eq.warnings if "not used" in text]
 
 
@@ -108,4 +108,4 @@ def test_a_change_with_effect_is_not_told() -> None:
 def test_descriptions_are_no_parameters(name: str) -> None:
     value = "a" if name.endswith("phases") else 2.0
     with pytest.raises(DataError, match=f"{name} enters no equation; .*change"):
-        vg.with_parameters(make_case(), {name: value})
+        make_case().with_parameters({name: value})

@@ -9,7 +9,7 @@ import pytest
 from door import Answer, SmallCase
 
 from v2geq import cli
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import Case
 from v2geq.equilibrium import Equilibrium, solve
 
 
@@ -48,7 +48,7 @@ def solved_case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 @pytest.fixture(scope="session")
 def solved(solved_case: Case) -> Equilibrium:
-    return solve(solved_case, "base", v2g=True, set={"paths.method": "exact", "voll": 19.0})
+    return solve(solved_case, "base", v2g=True, parameters={"paths.method": "exact", "voll": 19.0})
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from v2geq.data.model.case import Case
-from v2geq.data.readers.case import load_case
+from v2geq.data.edit.case import Case, load_case
 from v2geq.data.readers.folders import networks_folder
 
 NAME = "ieee123_sioux_falls_reference"

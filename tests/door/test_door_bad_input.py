@@ -299,13 +299,13 @@ def test_the_library_says_the_same(small: SmallCase, name: str) -> None:
     ("arguments", "said"),
     [
         ({"case": "ieee123_sioux_falls"}, "'ieee123_sioux_falls' is not a case; read it with"),
-        ({"scenario": None}, "there is no scenario None; known names: base, stress, island"),
+        ({"scenario": 3}, "there is no scenario 3; known names: base, stress, island"),
         ({"scenario": "Base"}, "no scenario 'Base'; did you mean 'base'"),
         ({"v2g": "no"}, "v2g = 'no' is neither True nor False"),
         ({"method": None}, "no method None"),
-        ({"set": ["voll"]}, "is not a table of names and values; write"),
-        ({"set": {"voll": None}}, "voll = None is of type NoneType; voll must be a number"),
-        ({"set": {3: 1}}, "parameter name 3 is not text"),
+        ({"parameters": ["voll"]}, "is not a table of names and values; write"),
+        ({"parameters": {"voll": None}}, "voll = None is of type NoneType; voll must be a number"),
+        ({"parameters": {3: 1}}, "parameter name 3 is not text"),
     ],
 )
 def test_wrong_arguments_of_solve(

@@ -20,7 +20,7 @@ from v2geq.equilibrium import Equilibrium
 from v2geq.export.gams import to_gams
 from v2geq.paper.figures import plot_study
 from v2geq.solvers import solver
-from v2geq.studies.check import check_case_and_study
+from v2geq.studies.check import check
 
 CASE, LOADS, ARCS = "case.toml", "feeder/loads.csv", "road/arcs.csv"
 STATIONS, TRIPS, GENERATORS = "stations.csv", "ev_trips.csv", "generators.csv"
@@ -291,7 +291,7 @@ def test_what_is_no_path(path: Any, solved: Equilibrium) -> None:
         solved.save,
         plot_study,
         write_template,
-        check_case_and_study,
+        check,
         vg.read_tntp,
         lambda p: to_gams(solved.coupled.mcp, p),
     ]

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from v2geq.data.edit.case import load_case
 from v2geq.data.model.case import ScenarioData
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES
 from v2geq.data.model.settings import SECTIONS
-from v2geq.data.readers.case import load_case
 from v2geq.data.template import template_files, write_template
 from v2geq.equilibrium import solve
-from v2geq.studies.check import check_case_and_study
+from v2geq.studies.check import check
 
 SCENARIOS = ["base", "peak", "island"]
 
@@ -250,7 +250,7 @@ def test_check_without_a_case(run, tmp_path: Path, what: str) -> None:
 
 def test_check_without_a_study(mine: Path) -> None:
     (mine / "study.toml").unlink()
-    report = check_case_and_study(mine)
+    report = check(mine)
     assert not report.errors
     assert not any("study" in line for line in report.lines)
 
@@ -260,7 +260,7 @@ def test_check_names_stations_without_power(mine: Path) -> None:
     edit(mine / "case.toml", '["l3"]', '["sw1"]')
     edit(mine / "case.toml", '{ "b5" = 400.0 }', '{ "b3" = 400.0 }')
     edit(mine / "feeder/loads.csv", "b3,150,60\n", "")
-    report = check_case_and_study(mine)
+    report = check(mine)
     # a station keeps its bus alive, so it is an island of its own
     assert not report.errors
     assert any(line.startswith("  island of b3") for line in report.lines)

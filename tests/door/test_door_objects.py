@@ -16,7 +16,9 @@ from cases import fuel_only, make_case, make_road
 from door import Answer, SmallCase
 
 import v2geq as vg
-from v2geq.data.model.case import Case, ScenarioData
+from v2geq.data.edit.case import Case
+from v2geq.data.model.case import ScenarioData
+from v2geq.data.parameters.change import admit_case
 from v2geq.data.parameters.targets import find_target
 from v2geq.data.readers.document import case_to_document
 
@@ -97,14 +99,6 @@ HOSTILE: dict[str, tuple[Callable[[Case], Any], str]] = {
     "nan kvar": (cell("feeder.loads", "a", "load_kvar", np.nan), "load_kvar"),
     "load twice": (table("feeder.loads", twice), "'a' appears twice"),
     "load column missing": (table("feeder.loads", drop), "missing column 'load_kw'"),
-    "load column added": (
-        table("feeder.loads", lambda f: f.assign(load_kW=1.0)),
-        "unknown column 'load_kW'; did you mean 'load_kw'",
-    ),
-    "column name no text": (
-        table("feeder.loads", lambda f: f.assign(**{"x": 1}).rename(columns={"x": 5})),
-        "unknown column 5",
-    ),
     "columns twice": (table("feeder.loads", lambda f: pd.concat([f, f], axis=1)), "appears twice"),
     "index of numbers": (
         table("feeder.loads", lambda f: f.set_axis([1, 2])),
@@ -206,12 +200,25 @@ def one_line(error: pytest.ExceptionInfo[Any]) -> str:
 def test_no_object_holds_what_a_file_may_not(what: str) -> None:
     change, said = HOSTILE[what]
     case = change(make_case())
-    for use in (lambda: vg.solve(case, "base"), lambda: vg.with_parameters(case, {})):
+    for use in (lambda: vg.solve(case, "base"), lambda: admit_case(case)):
         with pytest.raises(vg.DataError) as error:
             use()
         assert said in one_line(error)
     with pytest.raises(vg.DataError):
         case_to_document(case)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [("load_kW", "did you mean 'load_kw'"), (5, "column 5 is not known and left out")],
+)
+def test_an_extra_column_is_named_and_left_out(column: Any, said: str) -> None:
+    case = make_case()
+    extra = table("feeder.loads", lambda f: f.assign(**{"x": 1.0}).rename(columns={"x": column}))
+    with pytest.warns(UserWarning, match=said) as told:
+        document = case_to_document(extra(case))
+    assert len(told) == 1 and "feeder.loads" in str(told[0].message)
+    assert document == case_to_document(case)
 
 
 def test_frames_edited_in_place_are_checked_again_and_problems_keep_their_own() -> None:
@@ -266,8 +273,8 @@ ROADS: dict[str, tuple[Callable[[], Any], str]] = {
     "path": (lambda: vg.read_tntp(5), "5 is not the path"),
     "solve start": (lambda: vg.solve(make_case(), "base", start=5), "start = 5 is no"),
     "scenario list": (lambda: vg.solve(make_case(), ["base"]), "no scenario ['base']"),
-    "changes list": (lambda: vg.with_parameters(make_case(), [1]), "is not a table"),
-    "nested": (lambda: vg.with_parameters(make_case(), {"voll": [[[[[HUGE]]]]]}), "voll = [[["),
+    "changes list": (lambda: make_case().with_parameters([1]), "is not a table"),
+    "nested": (lambda: make_case().with_parameters({"voll": [[[[[HUGE]]]]]}), "voll = [[["),
     "load": (lambda: vg.load(None), "None is not the path"),
     "load long": (lambda: vg.load("x" * 300), "cannot be read (File name too long)"),
     "load nul": (lambda: vg.load("x\0y"), "x\\x00y: cannot be read"),
@@ -402,7 +409,7 @@ def test_saved_equilibria_tell_how_their_case_differs_from_the_shipped_one(
         (other, ["differs in one place", "market.voll = 10.0, shipped 20.0"]),
         (make_case(), ["no case of this name is shipped"]),
     ):
-        eq = vg.solve(made, "base", set={"elasticity": -0.4})
+        eq = vg.solve(made, "base", parameters={"elasticity": -0.4})
         eq.save(file)
         again = vg.load(file)
         assert str(again.provenance) == str(eq.provenance)

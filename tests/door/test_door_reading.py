@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from door import Answer, SmallCase
 
-from v2geq.data.readers.case import load_case
+from v2geq.data.edit.case import load_case
 from v2geq.data.readers.tables import read_text
 from v2geq.data.readers.tntp import read_tntp
 from v2geq.equilibrium import load

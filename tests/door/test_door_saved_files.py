@@ -408,6 +408,6 @@ def test_a_place_that_cannot_be_written(
 
 
 def test_changes_as_numpy_values_are_saved(solved_case: Any, tmp_path: Path) -> None:
-    eq = equilibrium.solve(solved_case, "base", set={"voll": np.float32(16.0)})
+    eq = equilibrium.solve(solved_case, "base", parameters={"voll": np.float32(16.0)})
     eq.save(tmp_path / "numpy.nc")
     assert load(tmp_path / "numpy.nc").scenario.changes == {"voll": 16.0}

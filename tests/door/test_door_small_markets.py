@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from door import Answer, SmallCase
 
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import Case
 from v2geq.equilibrium import solve
 
 pytestmark = pytest.mark.slow
@@ -110,7 +110,7 @@ def test_a_part_left_out(
 ) -> None:
     change, _ = PARTS[name]
     change(small)
-    eq = solve(small.load(), "base", v2g=v2g, set={"paths.method": method})
+    eq = solve(small.load(), "base", v2g=v2g, parameters={"paths.method": method})
     assert eq.certificate.holds, str(eq.certificate)
     file = small.root / "part.nc"
     eq.save(file)
@@ -122,6 +122,6 @@ def test_a_part_left_out(
 @pytest.mark.parametrize("name", EDGES)
 def test_a_value_at_the_edge(solved_case: Case, name: str) -> None:
     _, values = PARTS[name]
-    eq = solve(solved_case, "base", set={**values, "paths.method": "exact"})
+    eq = solve(solved_case, "base", parameters={**values, "paths.method": "exact"})
     assert eq.certificate.holds, str(eq.certificate)
     assert eq.summary["status"] == "solved"

@@ -9,7 +9,7 @@ import numpy as np
 from cases import make_case, make_feeder, make_road
 
 import v2geq as vg
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import Case
 from v2geq.equilibrium import Equilibrium, solve
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.curves import Linear, Quadratic

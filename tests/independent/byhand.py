@@ -16,7 +16,7 @@ import cvxpy as cp
 import networkx as nx
 import numpy as np
 
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import Case
 from v2geq.equilibrium import Equilibrium
 
 UNIT = 1e3  # programs count in 1,000 $/h, MW and 1,000 veh/h, or Clarabel gives up early

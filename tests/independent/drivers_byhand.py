@@ -16,7 +16,7 @@ import byhand
 import numpy as np
 
 import v2geq as vg
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import Case
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.road import RoadNetwork
 

@@ -14,7 +14,7 @@ SPREAD = {"drivers.ev.trips_spread": True}
 @pytest.fixture(scope="module")
 def spread(case_of):
     case = case_of("ieee123_sioux_falls")
-    return {s: vg.solve(case, s, v2g=True, set=SPREAD) for s in ("stress", "island")}
+    return {s: vg.solve(case, s, v2g=True, parameters=SPREAD) for s in ("stress", "island")}
 
 
 @pytest.mark.parametrize("scenario", ["stress", "island"])
@@ -35,7 +35,7 @@ def test_all_od_pairs(spread, scenario: str) -> None:
 
 def test_all_od_pairs_wardrop_by_hand(case_of) -> None:
     """Costs of all paths in the problem from tables and flows alone."""
-    case = vg.with_parameters(case_of("ieee123_sioux_falls"), SPREAD)
+    case = case_of("ieee123_sioux_falls").with_parameters(SPREAD)
     assert_wardrop(vg.solve(case, "island", v2g=True))
 
 

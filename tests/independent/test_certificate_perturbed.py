@@ -111,7 +111,7 @@ def test_certificate_accounts_open(eq) -> None:
 
 def test_regret_driver_moved(eq) -> None:
     """Trips moved from one path to a dearer one: gap and regret are flow x difference of cost."""
-    eq = vg.solve(eq.original, eq.scenario.name, set={"paths.method": "enumerate"})
+    eq = vg.solve(eq.original, eq.scenario.name, parameters={"paths.method": "enumerate"})
     table = eq.paths("ev")
     od = table[(table["origin"] == "1") & (table["destination"] == "4")]
     dear, cheap = od["cost_usd"].idxmax(), od["flow_veh_h"].idxmax()
@@ -178,7 +178,7 @@ def test_certificate_missing_path_is_seen() -> None:
     scenario = resolve(case, "base", v2g=False)
     slow = [
         p
-        for p in vg.solve(vg.with_parameters(case, {"road.arcs.1-3.free_flow_min": 1.0}), v2g=False)
+        for p in vg.solve(case.with_parameters({"road.arcs.1-3.free_flow_min": 1.0}), v2g=False)
         .coupled.traffic.paths["ev"]
         .paths
         if len(p.arcs) == 1

@@ -137,7 +137,7 @@ def test_where_all_firm_load_is_shed_its_price_is_not_the_dlmp() -> None:
         vg.load_case("ieee123_sioux_falls_reference"),
         "island",
         v2g=False,
-        set={"drivers.ev.trips_factor": 3.0},
+        parameters={"drivers.ev.trips_factor": 3.0},
     )
     bus, voll = "35", 20.0
     at = eq.scenario.bus_position[bus]

@@ -22,7 +22,7 @@ from test_potential import compare
 
 import v2geq as vg
 from v2geq.certificates.market import certify
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import Case
 from v2geq.market.coupling import couple
 from v2geq.plots.tables import trip_terms
 from v2geq.solvers.interior_point import interior_point
@@ -206,7 +206,7 @@ def test_closed_form_half_full_at_departure() -> None:
 def test_a_class_that_sells_nothing_stays_out_of_a_dear_market() -> None:
     """Selling pays for the others; with nobody willing nothing is sold, and prices stay finite."""
     scarce = {"import_max": 100.0, "generators": {}}
-    sells = vg.solve(vg.with_parameters(one_road(), {}), set={"import_max": 100.0})
+    sells = vg.solve(one_road().with_parameters({}), parameters={"import_max": 100.0})
     assert sells.certificate.holds
     for methods in ("exact", "enumerate"):
         case = make_case(drivers={"ev": {"v2g": False}}, method=methods, **scarce)
@@ -214,7 +214,7 @@ def test_a_class_that_sells_nothing_stays_out_of_a_dear_market() -> None:
         assert eq.certificate.holds, eq.certificate
         assert float(eq.discharge_kw.sum()) == 0.0
         assert np.isfinite(eq.discharge_price).all()
-        willing = vg.solve(vg.with_parameters(case, {"drivers.ev.v2g": True}), v2g=True)
+        willing = vg.solve(case.with_parameters({"drivers.ev.v2g": True}), v2g=True)
         assert float(willing.discharge_kw.sum()) > 1.0
         # the unwilling do not gain from what they do not do
         check_wardrop(eq)
@@ -237,7 +237,7 @@ def test_file_of_a_fleet(solved_fleet, tmp_path: Path, queue: str) -> None:
 def test_file_with_sales_by_a_class_that_sells_nothing(solved_fleet, tmp_path: Path) -> None:
     """A saved point is not one of a case whose class `big` sells nothing."""
     eq = solved_fleet(DIFFERENT, "shared")
-    case = vg.with_parameters(eq.original, {"drivers.big.v2g": False})
+    case = eq.original.with_parameters({"drivers.big.v2g": False})
     replace(eq, original=case).save(tmp_path / "sold.nc")
     with pytest.raises(vg.DataError, match="sells energy, which its class does not do"):
         vg.load(tmp_path / "sold.nc")
@@ -246,8 +246,8 @@ def test_file_with_sales_by_a_class_that_sells_nothing(solved_fleet, tmp_path: P
 @pytest.mark.parametrize("queue", QUEUES)
 def test_warm_start_between_fleets(solved_fleet, queue: str) -> None:
     eq = solved_fleet(DIFFERENT, queue)
-    near = vg.solve(eq.original, set={"drivers.big.v2g": False}, start=eq)
-    cold = vg.solve(eq.original, set={"drivers.big.v2g": False})
+    near = vg.solve(eq.original, parameters={"drivers.big.v2g": False}, start=eq)
+    cold = vg.solve(eq.original, parameters={"drivers.big.v2g": False})
     assert near.certificate.holds and cold.certificate.holds
     np.testing.assert_allclose(near.stops_veh_h, cold.stops_veh_h, atol=1e-6)
     assert near.paths("big")["discharge_kwh"].max() == 0.0
@@ -257,7 +257,7 @@ def test_warm_start_between_fleets(solved_fleet, queue: str) -> None:
 def test_fleet_by_legs(solved_fleet, queue: str) -> None:
     """Legs and plans of stops carry start levels, chargers and queues as paths do."""
     eq = solved_fleet(DIFFERENT, queue)
-    legs = vg.solve(eq.original, set={"paths.form": "legs"})
+    legs = vg.solve(eq.original, parameters={"paths.form": "legs"})
     assert legs.certificate.holds, legs.certificate
     for name in ("stops_veh_h", "wait_h", "flow_veh_h", "dlmp", "charge_kw", "cost_taxi"):
         np.testing.assert_allclose(legs.data[name], eq.data[name], rtol=1e-7, atol=1e-7)
@@ -279,7 +279,9 @@ def test_sensitivity_to_piles_of_one_direction(solved_fleet) -> None:
     derivative = eq.sensitivity(of="discharge_wait_h", to="stations.s5.discharge_piles")
     step = 1e-4
     name = "stations.s5.discharge_piles"
-    up, down = (vg.solve(eq.original, set={name: 5.0 + by}, start=eq) for by in (step, -step))
+    up, down = (
+        vg.solve(eq.original, parameters={name: 5.0 + by}, start=eq) for by in (step, -step)
+    )
     difference = (up.discharge_wait_h - down.discharge_wait_h) / (2 * step)
     np.testing.assert_allclose(derivative, difference, atol=1e-5)
     assert float(derivative.sel(station="s5")) < -1e-4

@@ -57,7 +57,7 @@ def test_paper_case_voll_3(case_of, v2g: bool, cost: float, shed: float) -> None
     """With 3 $/kWh of lost load: 35.94 $ and 14.75 $ for OD 1-20 (paper: 36.4 and 14.7)."""
     import v2geq as vg
 
-    eq = vg.solve(case_of(CASE), "stress", v2g=v2g, set={"voll": 3.0})
+    eq = vg.solve(case_of(CASE), "stress", v2g=v2g, parameters={"voll": 3.0})
     assert abs(TRIP_COST.of(eq) - cost) <= 0.005
     assert abs(eq.summary["load_shed_kw"] - shed) <= 0.5
 
@@ -66,7 +66,7 @@ def test_paper_case_voll_3_island(case_of) -> None:
     """With 3 $/kWh, 189 kW stay shed in the island scenario with V2G."""
     import v2geq as vg
 
-    s = vg.solve(case_of(CASE), "island", v2g=True, set={"voll": 3.0}).summary
+    s = vg.solve(case_of(CASE), "island", v2g=True, parameters={"voll": 3.0}).summary
     assert abs(s["load_shed_kw"] - 189.0) <= 0.5
 
 

@@ -57,7 +57,7 @@ def cost(eq: vg.Equilibrium, name: str, od: str) -> float:
     ],
 )
 def test_a_rare_electric_trip_costs_what_any_costs(method: str, trips: float) -> None:
-    eq = vg.solve(rare("ev", trips), "base", set={"paths.method": method})
+    eq = vg.solve(rare("ev", trips), "base", parameters={"paths.method": method})
     assert eq.certificate.holds
     # fewer trips than 30 leave a little less congestion
     assert cost(eq, "ev", "1-20") == pytest.approx(TRUE_COST, abs=2e-4)
@@ -107,7 +107,8 @@ def test_hardly_any_electric_vehicles_at_all() -> None:
     """Costs tend to those without queues and with prices of the others."""
     case = vg.load_case("ieee123_sioux_falls")
     few, fewer = (
-        vg.solve(case, "base", set={"drivers.ev.trips_factor": factor}) for factor in (1e-6, 1e-9)
+        vg.solve(case, "base", parameters={"drivers.ev.trips_factor": factor})
+        for factor in (1e-6, 1e-9)
     )
     assert few.certificate.holds
     assert fewer.certificate.holds

@@ -370,8 +370,7 @@ def test_spec_inverse_demand_and_cost_expressions() -> None:
         p0 = market.reference_price
         return p0 * sp.exp(sp.Rational(1, 2) * (1 - q / q0)) - 0.001 * (q / q0) ** 2
 
-    case = vg.with_parameters(
-        the_case("polygon"),
+    case = the_case("polygon").with_parameters(
         {
             "market.inverse_demand": "p0*exp(0.5*(1 - q/q0)) - 0.001*(q/q0)**2",
             "generators.gb.cost": "0.1*g + 0.002*(g + 1)**1.5 + 1e-6*g**3",
@@ -425,13 +424,12 @@ def test_finite_differences_expression(text: str) -> None:
 def test_spec_expressions_refused(changes, word) -> None:
     """2 phi' + q |phi''| <= 0 and convex costs are required, over the whole range."""
     with pytest.raises(DataError, match=word):
-        vg.solve(vg.with_parameters(make_case(), changes))
+        vg.solve(make_case().with_parameters(changes))
 
 
 @cache
 def nonlinear_equilibrium() -> vg.Equilibrium:
-    case = vg.with_parameters(
-        make_case(firm_share=0.4),
+    case = make_case(firm_share=0.4).with_parameters(
         {
             "market.inverse_demand": "p0*exp(0.5*(1 - q/q0))",
             "generators.gb.cost": "0.03*g + 1e-6*g**3",

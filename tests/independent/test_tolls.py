@@ -14,7 +14,7 @@ from test_potential import busy, compare
 from test_potential_random import random_case
 
 import v2geq as vg
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import Case
 from v2geq.errors import DataError
 from v2geq.plots.tables import trip_cost_table
 from v2geq.scenario import resolve
@@ -30,8 +30,8 @@ def with_tolls(case: Case, seed: int = 0) -> Case:
     g = np.random.default_rng(seed)
     names = case.road.arcs.index
     toll = g.uniform(0.0, 3.0, len(names)) * (g.random(len(names)) < 0.5)
-    return vg.with_parameters(
-        case, {f"road.arcs.{a}.toll": float(t) for a, t in zip(names, toll, strict=True)}
+    return case.with_parameters(
+        {f"road.arcs.{a}.toll": float(t) for a, t in zip(names, toll, strict=True)}
     )
 
 
@@ -92,7 +92,7 @@ def test_classes_of_different_value_of_time_part_at_a_toll() -> None:
 
 def test_a_toll_that_all_must_pay_changes_costs_only() -> None:
     case = busy()
-    plain, tolled = solve(case), solve(case, set={"road.arcs.4-5.toll": 1e6})
+    plain, tolled = solve(case), solve(case, parameters={"road.arcs.4-5.toll": 1e6})
     np.testing.assert_allclose(tolled.flow_veh_h, plain.flow_veh_h, rtol=1e-6, atol=1e-6)
     more = (tolled.cost_ev - plain.cost_ev).to_numpy()
     wanted = [1e6 * (d == "5") for d in tolled.data["destination_ev"].to_numpy()]
@@ -101,17 +101,17 @@ def test_a_toll_that_all_must_pay_changes_costs_only() -> None:
 
 def test_prices_of_power_do_not_know_tolls_without_electric_vehicles() -> None:
     case = fuel_only(road=make_road(TWO_ROUTES), trips={"fv": {"1-2": 90.0}})
-    plain, tolled = solve(case), solve(case, set={"road.arcs.1-2.toll": 2.0})
+    plain, tolled = solve(case), solve(case, parameters={"road.arcs.1-2.toll": 2.0})
     assert abs(float(plain.flow_veh_h[0] - tolled.flow_veh_h[0])) > 1.0
     np.testing.assert_allclose(tolled.dlmp, plain.dlmp, rtol=1e-8)
 
 
 def test_toll_on_the_shipped_case_empties_the_road() -> None:
     case = vg.load_case("ieee123_sioux_falls")
-    tolled = vg.with_parameters(case, {"road.arcs.6-8.toll": {"value": 50, "unit": "$/veh"}})
+    tolled = case.with_parameters({"road.arcs.6-8.toll": {"value": 50, "unit": "$/veh"}})
     eq = solve(tolled)
     assert float(eq.flow_veh_h.sel(arc="6-8")) == pytest.approx(0.0, abs=1e-6)
-    some = solve(case, set={"road.arcs.6-8.toll": 5.0})
+    some = solve(case, parameters={"road.arcs.6-8.toll": 5.0})
     flow = float(some.flow_veh_h.sel(arc="6-8"))
     assert flow > 1000.0
     assert some.accounts.profit["roads"] == pytest.approx(5.0 * flow, rel=1e-9)
@@ -143,7 +143,7 @@ def test_classes_see_their_own_tolls(values, tmp_path: Path) -> None:
     again = vg.load(tmp_path / "eq.nc")
     assert np.array_equal(again.z, eq.z) and not again.edited and again.certificate.holds
     assert again.accounts.items.equals(eq.accounts.items)
-    legs = solve(case, set={"paths.form": "legs"})
+    legs = solve(case, parameters={"paths.form": "legs"})
     np.testing.assert_allclose(legs.flow_veh_h, eq.flow_veh_h, rtol=1e-5, atol=1e-5)
     parts = [eq.data[f"cost_{k}"].to_numpy() for k in case.drivers]
     others = [legs.data[f"cost_{k}"].to_numpy() for k in case.drivers]
@@ -157,7 +157,7 @@ def test_cheapest_tolled_paths_at_any_flows_and_prices(seed: int) -> None:
     v2g = bool(seed % 2)
     case = with_tolls(random_case(seed), seed)
     omega = float(g.uniform(3.0, 40.0))
-    case = vg.with_parameters(case, {"drivers.ev.value_of_time": omega})
+    case = case.with_parameters({"drivers.ev.value_of_time": omega})
     roads = traffic(resolve(case, "base", v2g=v2g), first_paths=False)
     count = len(case.stations)
     flow, stops = g.uniform(0.0, 40.0, len(case.road.arcs)), g.uniform(0.0, 10.0, count)
@@ -262,7 +262,7 @@ def test_sensitivity_to_a_toll() -> None:
     name, value = f"road.arcs.{arc}.toll", float(case.road.arcs["toll"].max())
     slope = solve(case).sensitivity(of="flow_veh_h", to=name)
     h = 1e-3
-    up, down = (solve(case, set={name: value + s}).flow_veh_h for s in (h, -h))
+    up, down = (solve(case, parameters={name: value + s}).flow_veh_h for s in (h, -h))
     assert float(np.abs(slope).max()) > 0.01
     np.testing.assert_allclose(slope, (up - down) / (2 * h), rtol=1e-4, atol=1e-5)
 
@@ -294,11 +294,11 @@ def test_a_road_without_the_column_gets_it_with_its_first_toll() -> None:
     case = busy()
     bare = replace(case, road=replace(case.road, arcs=case.road.arcs.drop(columns="toll")))
     assert "tolls" not in solve(bare).accounts.items["item"].to_numpy()
-    tolled = vg.with_parameters(bare, {"road.arcs.1-2.toll": 1.0})
+    tolled = bare.with_parameters({"road.arcs.1-2.toll": 1.0})
     assert tolled.road.arcs["toll"].tolist() == [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 
 
 def test_parameter_of_a_toll_is_checked() -> None:
     for value in (-1.0, {"value": 50, "unit": "$/h"}, "free", float("nan")):
         with pytest.raises(DataError, match="toll"):
-            vg.with_parameters(busy(), {"road.arcs.1-2.toll": value})
+            busy().with_parameters({"road.arcs.1-2.toll": value})

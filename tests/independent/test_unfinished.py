@@ -16,7 +16,7 @@ def test_round_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str)
     """Paths found in the last round are not in its problem, and not in its results."""
     monkeypatch.setattr(market_solve, "MAX_ROUNDS", 1)
     case = vg.load_case("ieee123_sioux_falls")
-    eq = vg.solve(case, "island", check=False, set={"paths.form": form})
+    eq = vg.solve(case, "island", check=False, parameters={"paths.form": form})
     assert eq.status == "iteration_limit"
     assert not eq.certificate.holds
     assert any("iteration_limit" in text for text in eq.certificate.failures)
@@ -29,7 +29,7 @@ def test_round_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str)
     eq.save(tmp_path / "unfinished.nc")
     assert not vg.load(tmp_path / "unfinished.nc").certificate.holds
     with pytest.raises(vg.ConvergenceError):
-        vg.solve(case, "island", set={"paths.form": form})
+        vg.solve(case, "island", parameters={"paths.form": form})
 
 
 def test_an_error_inside_a_property_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ ISLAND = {"scenario.island.outages": ["sw2", "sw3"], "scenario.island.load_facto
 def island() -> vg.Equilibrium:
     """An island whose supply just meets its reactive limit: its price is an interval."""
     case = vg.load_case("ieee123_sioux_falls_reference")
-    return vg.solve(case, "island", v2g=True, set=ISLAND)
+    return vg.solve(case, "island", v2g=True, parameters=ISLAND)
 
 
 def row(eq: vg.Equilibrium, result: str, label: str, *, full: bool = False) -> pd.Series:
@@ -49,7 +49,7 @@ def test_price_of_an_island_with_a_tight_reactive_limit(island: vg.Equilibrium) 
 
 def test_other_solvers_end_inside(island: vg.Equilibrium) -> None:
     told = row(island, "dlmp", "69")
-    other = vg.solve(island.original, "island", set=ISLAND, method="extragradient")
+    other = vg.solve(island.original, "island", parameters=ISLAND, method="extragradient")
     price = float(other.dlmp.sel(bus="69"))
     assert told["low"] < price < told["high"]
     assert price != pytest.approx(float(island.dlmp.sel(bus="69")), rel=1e-6)

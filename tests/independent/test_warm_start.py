@@ -31,8 +31,8 @@ def test_warm_and_cold_agree(
     near: Equilibrium, scenario: str, v2g: bool, changes: dict[str, object]
 ) -> None:
     case = near.original
-    cold = vg.solve(case, scenario, v2g=v2g, set=changes)
-    warm = vg.solve(case, scenario, v2g=v2g, set=changes, start=near)
+    cold = vg.solve(case, scenario, v2g=v2g, parameters=changes)
+    warm = vg.solve(case, scenario, v2g=v2g, parameters=changes, start=near)
     assert warm.certificate.holds
     np.testing.assert_allclose(warm.flow_veh_h, cold.flow_veh_h, rtol=1e-7, atol=1e-5)
     np.testing.assert_allclose(warm.cost_ev, cold.cost_ev, rtol=1e-8)
@@ -41,8 +41,8 @@ def test_warm_and_cold_agree(
 
 def test_a_small_change_takes_one_round(near: Equilibrium) -> None:
     """The neighbour's paths and solution are enough: one round, fewer iterations."""
-    cold = vg.solve(near.original, "stress", v2g=True, set={"voll": 15.0})
-    warm = vg.solve(near.original, "stress", v2g=True, set={"voll": 15.0}, start=near)
+    cold = vg.solve(near.original, "stress", v2g=True, parameters={"voll": 15.0})
+    warm = vg.solve(near.original, "stress", v2g=True, parameters={"voll": 15.0}, start=near)
     assert warm.rounds == 1 < cold.rounds
     assert len(warm.log) < 0.7 * len(cold.log)
 

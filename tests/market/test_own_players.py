@@ -205,8 +205,8 @@ def test_an_independent_producer_who_takes_prices_changes_nothing(scenario: str)
 def test_own_players_over_legs_and_enumerated_paths() -> None:
     players = [battery(cost="0.1*x + 0.0001*x**2"), regulator(500.0)]
     whole = vg.solve(SHIPPED, "stress", players=players)
-    legs = vg.solve(SHIPPED, "stress", players=players, set={"paths.form": "legs"})
-    listed = vg.solve(SHIPPED, "stress", players=players, set={"paths.method": "enumerate"})
+    legs = vg.solve(SHIPPED, "stress", players=players, parameters={"paths.form": "legs"})
+    listed = vg.solve(SHIPPED, "stress", players=players, parameters={"paths.method": "enumerate"})
     assert legs.certificate.holds and listed.certificate.holds
     same(legs, whole, ("theta", "charge_price", "emissions", "battery.power"))
 

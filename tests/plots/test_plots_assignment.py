@@ -19,9 +19,12 @@ from v2geq.data.model.road import RoadNetwork
 from v2geq.errors import DataError
 from v2geq.plots import COLUMN_MM, PAGE_MM
 from v2geq.plots.assignment import ENDS
-from v2geq.plots.roads import arc_lines, congestible, road_positions
+from v2geq.plots.positions import node_positions
+from v2geq.plots.roads import arc_lines, congestible
 
 LINK = "10-15"
+
+COMPUTED = "positions computed: no coordinates"
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +90,7 @@ def test_roads_colours_are_flow_over_capacity(result):
 
 
 def test_arcs_lie_on_the_right_of_the_road(road):
-    place = road_positions(road)
+    place = node_positions(road)
     for (start, end), (tail, head) in zip(
         arc_lines(road, place), road.arcs[["from_node", "to_node"]].to_numpy(), strict=True
     ):
@@ -143,7 +146,7 @@ def test_select_link_shows_the_paths_that_use_it(result):
 
 
 def test_select_link_arrow_points_along_the_arc(result, road):
-    place = road_positions(road)
+    place = node_positions(road)
     (arrow,) = result.plot.select_link(LINK).axes[0].findobj(FancyArrowPatch)
     start, end = arrow._posA_posB
     along = np.subtract(place["15"], place["10"])
@@ -183,22 +186,39 @@ def test_convergence_where_rounding_leaves_no_gap():
 
 
 @pytest.mark.parametrize("missing", [["10"], slice(None)])
-def test_without_coordinates_the_node_file_is_asked_for(road, missing):
+def test_without_coordinates_positions_are_computed_and_said_to_be(road, missing):
     nodes = road.nodes.copy()
     nodes.loc[missing, ["x", "y"]] = np.nan
     result = vg.assign(dataclasses.replace(road, nodes=nodes), road.trips)
-    named = "10" if missing == ["10"] else "1"
-    for draw in (result.plot.roads, lambda: result.plot.select_link(LINK)):
-        with pytest.raises(DataError, match=rf"node '{named}' has no coordinates.*nodes=\.\.\."):
-            draw()
+    for figure in (result.plot.roads(), result.plot.select_link(LINK)):
+        figure.draw_without_rendering()
+        assert COMPUTED in [axes.get_title("right") for axes in figure.axes]
+    places = np.array(list(node_positions(result.problem.road).values()))
+    assert np.isfinite(places).all() and np.ptp(places, axis=0).min() > 0.2
     result.plot.convergence()
 
 
 def test_nodes_in_one_place_are_no_map():
     net, trips = braess()
     nodes = net.nodes.assign(x=1.0, y=1.0)
-    with pytest.raises(DataError, match="all nodes have equal coordinates"):
-        vg.assign(dataclasses.replace(net, nodes=nodes), trips).plot.roads()
+    figure = vg.assign(dataclasses.replace(net, nodes=nodes), trips).plot.roads()
+    assert COMPUTED in [axes.get_title("right") for axes in figure.axes]
+
+
+def test_known_coordinates_are_not_said_to_be_computed(result):
+    assert COMPUTED not in [axes.get_title("right") for axes in result.plot.roads().axes]
+
+
+def test_computed_positions_keep_the_distances_of_a_line_of_roads():
+    net, _ = braess()
+    names = [str(k) for k in range(6)]
+    nodes = pd.DataFrame({"x": np.nan, "y": np.nan, "through": True}, index=names)
+    arcs = pd.concat([net.arcs.iloc[:1]] * 5, ignore_index=True)
+    arcs = arcs.assign(from_node=names[:-1], to_node=names[1:], length_km=2.0)
+    arcs.index = [f"{k}-{k + 1}" for k in range(5)]
+    place = node_positions(dataclasses.replace(net, nodes=nodes, arcs=arcs))
+    x = sorted(p[0] for p in place.values())
+    assert np.allclose(np.diff(x), 0.2, atol=1e-6)
 
 
 def test_mistyped_figure_has_advice(result):

@@ -14,7 +14,8 @@ from drivers_byhand import Legs, reachable
 from hypothesis import assume
 from hypothesis import strategies as st
 
-from v2geq.data.model.case import Case, ScenarioData
+from v2geq.data.edit.case import Case
+from v2geq.data.model.case import ScenarioData
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.road import RoadNetwork

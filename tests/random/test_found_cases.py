@@ -13,7 +13,8 @@ from random_cases import Market
 
 import v2geq as vg
 from v2geq.certificates.market import certify
-from v2geq.data.model.case import Case, ScenarioData
+from v2geq.data.edit.case import Case
+from v2geq.data.model.case import ScenarioData
 from v2geq.errors import DataError
 
 
@@ -271,7 +272,7 @@ def test_found_deviation_with_many_free_trades(factor: float) -> None:
     """Stations and buses of equal price leave an LSE indifferent inside wide bounds."""
     case = vg.load_case("ieee123_sioux_falls")
     changes = {"drivers.ev.trips_spread": True, "drivers.ev.trips_factor": factor}
-    eq = vg.solve(case, "stress", set=changes)
+    eq = vg.solve(case, "stress", parameters=changes)
     assert eq.certificate.holds, eq.certificate.failures
 
 

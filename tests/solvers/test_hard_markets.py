@@ -41,12 +41,12 @@ LIMITLESS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", LIMITLESS)
 def test_limits_that_stand_for_none(name: str) -> None:
-    eq = vg.solve(SHIPPED, "stress", set=LIMITLESS[name])
+    eq = vg.solve(SHIPPED, "stress", parameters=LIMITLESS[name])
     assert eq.certificate.holds, eq.certificate
 
 
 def test_one_arc_of_power_100() -> None:
-    eq = vg.solve(SHIPPED, "base", set={"road.arcs.6-8.bpr_power": 100.0})
+    eq = vg.solve(SHIPPED, "base", parameters={"road.arcs.6-8.bpr_power": 100.0})
     assert eq.certificate.holds, eq.certificate
 
 
@@ -55,14 +55,14 @@ def test_one_arc_of_power_100() -> None:
 def test_all_arcs_of_power_100(share: float) -> None:
     """With as many vehicles as there is room for: beyond it travel times have no digits left."""
     powers = {f"road.arcs.{a}.bpr_power": 100.0 for a in SHIPPED.road.arcs.index}
-    eq = vg.solve(SHIPPED, "base", set={"drivers.fv.trips_factor": share, **powers})
+    eq = vg.solve(SHIPPED, "base", parameters={"drivers.fv.trips_factor": share, **powers})
     assert eq.certificate.holds, eq.certificate
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("factor", [5.0, 10.0, 20.0, 50.0])
 def test_island_with_many_vehicles(factor: float) -> None:
-    eq = vg.solve(SHIPPED, "island", set={"drivers.ev.trips_factor": factor})
+    eq = vg.solve(SHIPPED, "island", parameters={"drivers.ev.trips_factor": factor})
     assert eq.certificate.holds, eq.certificate
 
 

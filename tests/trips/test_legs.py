@@ -94,7 +94,7 @@ def test_joining_leaves_every_pair_a_path() -> None:
 @cache
 def solved(scenario: str, v2g: bool, form: str) -> vg.Equilibrium:
     case = vg.load_case("ieee123_sioux_falls_binding")
-    return vg.solve(case, scenario, v2g=v2g, set={"paths.form": form})
+    return vg.solve(case, scenario, v2g=v2g, parameters={"paths.form": form})
 
 
 @pytest.mark.slow
@@ -114,17 +114,17 @@ def test_both_forms_have_one_equilibrium(scenario: str, v2g: bool) -> None:
 
 
 def test_legs_with_several_classes_save_and_load(tmp_path) -> None:
-    eq = vg.solve(make_case(), set={"paths.form": "legs"})
+    eq = vg.solve(make_case(), parameters={"paths.form": "legs"})
     assert eq.certificate.holds
     eq.save(tmp_path / "legs.nc")
     again = vg.load(tmp_path / "legs.nc")
     assert again.certificate.holds
     np.testing.assert_array_equal(again.z, eq.z)
-    warm = vg.solve(make_case(), set={"paths.form": "legs"}, start=eq)
+    warm = vg.solve(make_case(), parameters={"paths.form": "legs"}, start=eq)
     assert warm.certificate.holds
 
 
 def test_legs_do_not_go_with_enumerated_paths() -> None:
     case = vg.load_case("ieee123_sioux_falls_reference")
     with pytest.raises(vg.DataError, match="form = 'legs' does not go with method = 'enumerate'"):
-        vg.solve(case, "base", set={"paths.form": "legs"})
+        vg.solve(case, "base", parameters={"paths.form": "legs"})

@@ -138,7 +138,7 @@ def test_path_flows_are_over_all_cheapest_paths() -> None:
     """The headline does not depend on which of the equal paths the solver happened to use."""
     case = vg.load_case("ieee123_sioux_falls")
     eq = vg.solve(case, "island")
-    legs = vg.solve(case, "island", set={"paths.form": "legs"})
+    legs = vg.solve(case, "island", parameters={"paths.form": "legs"})
     assert eq.path_flows.complete
     assert len(eq.paths("fv")) > len(eq.coupled.traffic.paths["fv"])
     for name in ("visit_share", "discharge_share", "discharge_od_pairs"):

@@ -53,7 +53,7 @@ class Variant:
             self.scenario,
             v2g=self.v2g,
             method=self.method,
-            set=self.changes,
+            parameters=self.changes,
             check=False,
             uniqueness=False,
         )

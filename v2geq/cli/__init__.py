@@ -118,6 +118,7 @@ def _options(
 for command in (
     cases.new,
     cases.check,
+    cases.parameters,
     studies.study,
     studies.plot,
     markets.solve,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from v2geq.cli.options import CaseName
 from v2geq.cli.printing import say
 
 
@@ -28,13 +29,14 @@ def check(
         typer.Argument(metavar="CASE", help="Case folder, case.toml, study.toml or shipped case."),
     ] = ".",
 ) -> None:
-    """Look at a case and its study without solving: contents, scenarios, who gets where."""
-    from v2geq.studies.check import check_case_and_study
+    """Look at a case and its study without solving: contents, scenarios, all its mistakes."""
+    from v2geq.studies.check import check as check_case
 
-    report = check_case_and_study(case)
-    print("\n".join(report.lines))
-    if report.warnings:
-        print("\n" + "\n".join(f"warning: {text}" for text in report.warnings))
+    report = check_case(case)
+    lines = [*report.lines, ""] if report.lines else []
+    lines += [f"warning: {text}" for text in report.warnings]
+    if lines:
+        print("\n".join(lines).rstrip())
     if report.errors:
         sys.stdout.flush()
         for text in report.errors:
@@ -43,9 +45,38 @@ def check(
     print("\nno errors: every scenario can be set up, with and without V2G")
 
 
+def parameters(
+    case: CaseName,
+    search: Annotated[
+        str, typer.Argument(metavar="SEARCH", help="Part of a name, or words of its meaning.")
+    ] = "",
+) -> None:
+    """List the parameters of a case: value, unit, range, basis, meaning."""
+    from v2geq.data.edit.case import load_case
+    from v2geq.data.parameters.listing import parameters as parameters_of
+
+    found = parameters_of(load_case(case), search)
+    whole = len(found)
+    if not search:
+        found = found[~found["name"].str.match(r"(feeder|road)\.\w+\.")]
+    if not len(found):
+        say(f"no parameter has {search!r} in its name or meaning")
+        raise typer.Exit(2)
+    rows = [
+        [name, str(value), unit, limits, f"{meaning} ({basis})" if basis else meaning]
+        for name, value, unit, limits, basis, meaning, _ in found.itertuples(index=False)
+    ]
+    widths = [max(len(row[k]) for row in rows) for k in range(4)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)]
+        print("  ".join(cells).rstrip())
+    if len(found) < whole:
+        say(f"{whole - len(found)} more of the networks' tables: v2geq parameters {case} toll")
+
+
 def cases() -> None:
     """List the shipped cases."""
-    from v2geq.data.readers.case import load_case
+    from v2geq.data.edit.case import load_case
     from v2geq.data.readers.folders import available_cases
 
     found = {name: load_case(name) for name in available_cases()}

@@ -37,7 +37,7 @@ def solve(
 ) -> None:
     """Solve one scenario, print its figures and certificate."""
     own = changes(set_ or [])
-    from v2geq.data.readers.case import load_case
+    from v2geq.data.edit.case import load_case
     from v2geq.data.trips import spread_trips
     from v2geq.equilibrium import solve as solve_case
 
@@ -51,7 +51,7 @@ def solve(
             scenario,
             v2g=v2g,
             method=method,
-            set=own,
+            parameters=own,
             uniqueness=uniqueness,
             progress=say,
         )
@@ -91,7 +91,7 @@ def export(
     v2g: V2G = True,
 ) -> None:
     """Write the problem of a scenario, on the paths of its solution, as a GAMS model for PATH."""
-    from v2geq.data.readers.case import load_case
+    from v2geq.data.edit.case import load_case
     from v2geq.equilibrium import solve as solve_case
     from v2geq.export.gams import to_gams
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from v2geq.data.model.case import Case
+from v2geq.data.model.case import CaseData
 from v2geq.data.model.schema import (
     CASE_TABLES,
     FEEDER_TABLES,
@@ -17,13 +17,15 @@ from v2geq.data.model.schema import (
     TableSchema,
     row_name,
 )
-from v2geq.data.readers.case import load_case
+from v2geq.data.readers.case import read_case
 from v2geq.data.readers.document import document_of
 from v2geq.data.readers.folders import available_cases
-from v2geq.errors import quoted
+from v2geq.errors import listed, quoted
 
 _LINES = 12
 """Differences that are printed; the rest are counted."""
+_ROWS = 4
+"""Rows of a table in one case only that are told one by one."""
 
 Entries = dict[tuple[str, str], dict[str, Any]]
 
@@ -67,28 +69,41 @@ class Provenance:
         return "\n".join(lines)
 
 
-def fingerprint(case: Case) -> str:
+def fingerprint(case: CaseData) -> str:
     """Hash of everything a checked case holds: tables, settings, scenarios, notes."""
-    text = json.dumps(document_of(case), sort_keys=True)
+    document = document_of(case)
+    for driver in document["drivers"].values():
+        del driver["trips"]  # the name of a file
+    text = json.dumps(document, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def provenance(case: Case, changes: Mapping[str, Any]) -> Provenance:
+def provenance(case: CaseData, changes: Mapping[str, Any]) -> Provenance:
     """Provenance of a checked case with some parameters changed for a run."""
     contents, shipped = fingerprint(case), case.name in available_cases()
-    known = load_case(case.name) if shipped else case
+    known = read_case(case.name) if shipped else case
     same = fingerprint(known) == contents
     found = () if same else tuple(_differences(case, known))
     return Provenance(case.name, contents, shipped, found, changes)
 
 
-def _differences(case: Case, shipped: Case) -> Iterator[str]:
+def _differences(case: CaseData, shipped: CaseData) -> Iterator[str]:
     """What two cases hold differently, each value by name."""
     mine, theirs = _entries(document_of(case)), _entries(document_of(shipped))
+    alone: dict[tuple[str, str], list[str]] = {}
+    for key in dict.fromkeys([*theirs, *mine]):
+        if key not in mine or key not in theirs:
+            which = "this" if key in mine else "the shipped"
+            alone.setdefault((key[0], which), []).append(key[1])
+    for (label, which), rows in alone.items():
+        if len(rows) > _ROWS:
+            yield f"{len(rows)} rows of {quoted(label)} are only in {which} case: {listed(rows, 3)}"
+            continue
+        for row in rows:
+            yield f"{quoted('.'.join(p for p in (label, row) if p))} is only in {which} case"
     for key in dict.fromkeys([*theirs, *mine]):
         name = ".".join(part for part in key if part)
         if key not in mine or key not in theirs:
-            yield f"{quoted(name)} is only in {'this' if key in mine else 'the shipped'} case"
             continue
         ours, others = mine[key], theirs[key]
         for column in dict.fromkeys([*others, *ours]):
@@ -114,7 +129,7 @@ def _entries(document: Mapping[str, Any]) -> Entries:
     for section, values in document["settings"].items():
         out.setdefault((section, ""), {}).update(values)
     for name, values in document["drivers"].items():
-        out["drivers", name] = dict(values)
+        out["drivers", name] = {k: v for k, v in values.items() if k != "trips"}
     # where there is a trip table the trips follow from it
     trips = {**document["trips"], **document["trip_tables"]}
     for name, table in trips.items():

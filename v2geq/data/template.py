@@ -6,13 +6,8 @@ they say what the reader of the files checks.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import os
 import textwrap
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +16,8 @@ from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import BASES, ValueSpec, setting_specs
-from v2geq.errors import DataError
-from v2geq.files import as_path, make_folder, write_files
+from v2geq.data.writing import csv_text, toml_value
+from v2geq.files import as_path, write_tree
 
 _Rows = Sequence[Sequence[str | float | bool]]
 
@@ -185,25 +180,8 @@ def write_template(folder: str | Path) -> list[str]:
         Where the folder is not empty or cannot be written.
     """
     folder = as_path(folder, "a folder")
-    there = os.path.lexists(folder)
-    if there and not (os.path.isdir(folder) and os.access(folder, os.R_OK)):
-        what = "cannot be read" if os.path.isdir(folder) else "is a file"
-        raise DataError(what, where=str(folder), advice="give a new or empty folder")
-    if there and os.listdir(folder):
-        raise DataError("is not empty", where=str(folder), advice="give a new or empty folder")
-    make_folder(folder)
     files = template_files(folder.resolve().name or "case")
-    inside = {(folder / name).parent for name in files} - {folder}
-    try:
-        for path in inside:
-            make_folder(path)
-        write_files({folder / name: text.encode() for name, text in files.items()})
-    except DataError:
-        # as it was, so that another try finds an empty folder
-        for path in (*inside, *(() if there else (folder,))):
-            with suppress(OSError):
-                path.rmdir()
-        raise
+    write_tree(folder, {name: text.encode() for name, text in files.items()})
     return list(files)
 
 
@@ -213,13 +191,8 @@ def _schemas() -> dict[str, TableSchema]:
 
 
 def _csv(schema: TableSchema, rows: _Rows) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     # optional columns at the end may be left out
-    writer.writerow([c.name for c in schema.columns[: len(rows[0])]])
-    for row in rows:
-        writer.writerow([str(v).lower() if isinstance(v, bool) else v for v in row])
-    return out.getvalue()
+    return csv_text([c.name for c in schema.columns[: len(rows[0])]], rows)
 
 
 # -- case.toml -------------------------------------------------------------------------------------
@@ -233,7 +206,7 @@ def _case_toml(name: str) -> str:
         '#   vmin = { value = 0.95, unit = "pu", basis = "cited", note = "ANSI C84.1" }',
         f"# with basis one of {', '.join(BASES)}; plain values count as assumed.",
         "",
-        f"name = {_value(name)}",
+        f"name = {toml_value(name)}",
         'title = "Six buses and six road nodes"',
         'source = "template of v2geq"',
         "",
@@ -253,7 +226,7 @@ def _case_toml(name: str) -> str:
         for setting, value in vars(scenario).items():
             comment = _comment(ScenarioData, setting)
             lines += comment if key == "base" else []
-            lines.append(f"{setting} = {_value(value)}")
+            lines.append(f"{setting} = {toml_value(value)}")
     return "\n".join(lines) + "\n"
 
 
@@ -267,7 +240,7 @@ def _settings(cls: type, given: Mapping[str, Any], skip: Sequence[str] = ()) -> 
     for name, spec in setting_specs(cls).items():
         if name not in skip:
             lines += _comment(cls, name)
-            lines.append(f"{name} = {_value(given.get(name, spec.default))}")
+            lines.append(f"{name} = {toml_value(given.get(name, spec.default))}")
     return lines
 
 
@@ -280,34 +253,14 @@ def _comment(cls: type, name: str) -> list[str]:
     if spec is not None:
         notes += [_range(spec)] if _range(spec) else []
         if not spec.required and spec.default != "":
-            notes.append(f"default {_value(spec.default)}")
+            notes.append(f"default {toml_value(spec.default)}")
     text = f"{meta['text']}; {'; '.join(notes)}" if notes else meta["text"]
     return textwrap.wrap(text, 96, initial_indent="# ", subsequent_indent="#   ")
 
 
 def _range(spec: ValueSpec) -> str:
-    if spec.choices:
-        return "one of " + ", ".join(_value(c) for c in spec.choices)
-    parts = []
-    if spec.lower is not None:
-        parts.append(f"{'above' if spec.strict else 'at least'} {spec.lower:g}")
-    if spec.upper is not None:
-        parts.append(f"at most {spec.upper:g}")
-    return ", ".join(parts)
-
-
-def _value(value: Any) -> str:
-    """A value as TOML; texts of JSON are texts of TOML."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, Mapping):
-        inside = ", ".join(f"{_value(k)} = {_value(v)}" for k, v in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, Sequence):
-        return "[" + ", ".join(_value(v) for v in value) + "]"
-    return repr(value)
+    """Values a setting may take, texts as TOML."""
+    return f"one of {', '.join(map(toml_value, spec.choices))}" if spec.choices else spec.range
 
 
 _STUDY = """\
@@ -351,8 +304,10 @@ def _readme(name: str) -> str:
             "|---|---|---|",
         ]
         for c in schemas[table].columns:
-            kind = _range(c) or {"float": "number", "bool": "true or false"}.get(c.kind, c.kind)
+            kind = _range(c) or {"float": "number"}.get(c.kind, c.kind)
             if not c.required:
-                kind += f"; default {f'`{c.default_of}`' if c.default_of else _value(c.default)}"
+                kind += (
+                    f"; default {f'`{c.default_of}`' if c.default_of else toml_value(c.default)}"
+                )
             lines.append(f"| `{c.name}` | {c.unit} | {kind} |")
     return "\n".join(lines) + "\n"

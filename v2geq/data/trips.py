@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 
-from v2geq.data.model.case import Case
+from v2geq.data.model.case import CaseData
 from v2geq.errors import DataError, did_you_mean, quoted
 
 _PAIR = ["origin", "destination"]
@@ -33,7 +33,7 @@ def travelling(table: pd.DataFrame, where: str) -> pd.DataFrame:
     return table if kept.all() else table[kept].reset_index(drop=True)
 
 
-def class_trips(case: Case, name: str, where: str = "") -> pd.DataFrame:
+def class_trips(case: CaseData, name: str, where: str = "") -> pd.DataFrame:
     """Trips of a class from its trip table: columns as there (veh/h), factor applied.
 
     `where` is the place of the class, for messages.
@@ -73,7 +73,7 @@ def class_trips(case: Case, name: str, where: str = "") -> pd.DataFrame:
     return trips
 
 
-def _pairs_of(case: Case, name: str, where: str) -> pd.MultiIndex:
+def _pairs_of(case: CaseData, name: str, where: str) -> pd.MultiIndex:
     """OD pairs of the class that `trips_of` of class `name` points at."""
     drivers = case.drivers
     other = drivers[name].trips_of
@@ -100,7 +100,7 @@ def _pairs_of(case: Case, name: str, where: str) -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(case.trip_tables[other][_PAIR])
 
 
-def spread_trips(case: Case) -> dict[str, bool]:
+def spread_trips(case: CaseData) -> dict[str, bool]:
     """Changes of parameters that spread every electric class over all OD pairs of the road.
 
     Raises

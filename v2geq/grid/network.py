@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.data.model.case import Case, ScenarioData
+from v2geq.data.model.case import CaseData, ScenarioData
 from v2geq.data.model.settings import FeederSettings, SubstationSettings
 from v2geq.errors import DataError, listed, quoted
 from v2geq.grid.topology import Topology, energised
@@ -82,7 +82,7 @@ class Network(Topology):
                 )
 
 
-def network(case: Case, hour: ScenarioData) -> Network:
+def network(case: CaseData, hour: ScenarioData) -> Network:
     """The case's feeder with the outages, load and reactive sources of an hour."""
     topology, limits = energised(case, hour.outages), case.feeder_settings
     load = case.feeder.loads["load_kvar"].reindex(list(topology.buses)).fillna(0.0)
@@ -100,7 +100,7 @@ def network(case: Case, hour: ScenarioData) -> Network:
 
 
 def _reactive_supply(
-    case: Case, sources: Mapping[str, float], topology: Topology
+    case: CaseData, sources: Mapping[str, float], topology: Topology
 ) -> tuple[FloatArray, FloatArray]:
     """Lowest and highest reactive supply per bus, kvar (the root's TSO supply not included)."""
     at = topology.bus_position

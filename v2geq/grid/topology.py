@@ -10,7 +10,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.model.case import Case
+from v2geq.data.model.case import CaseData
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Topology:
         return way[::-1]
 
 
-def energised(case: Case, outages: Collection[str]) -> Topology:
+def energised(case: CaseData, outages: Collection[str]) -> Topology:
     """Topology of the case's feeder without the branches in `outages`."""
     feeder = case.feeder
     names = list(feeder.buses.index)

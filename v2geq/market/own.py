@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.data.model.case import Case
+from v2geq.data.model.case import CaseData
 from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.market.sites import ENERGY, SITE, at_buses, buses_of, energy_offers
 from v2geq.mcp.coefficients import tabled
@@ -125,8 +125,8 @@ NOBODY = Own()
 
 
 def set_up(
-    case: Case,
-    scenario: str,
+    case: CaseData,
+    scenario: str | None,
     *,
     v2g: bool,
     changes: Mapping[str, Any] | None = None,

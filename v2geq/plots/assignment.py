@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Patch
 
 from v2geq.plots.api import Figures
-from v2geq.plots.roads import arc_lines, congestible, draw_arcs, draw_pies, road_positions
+from v2geq.plots.positions import node_positions
+from v2geq.plots.roads import arc_lines, congestible, draw_arcs, draw_pies
 from v2geq.plots.style import COLOURS, INK, MUTED, legend, new_figure, number, quiet, style
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ ENDS = (COLOURS["travel"], COLOURS["waiting"])
 class AssignmentPlots(Figures):
     """Figures of one assignment; every method returns a matplotlib `Figure`.
 
-    `v2geq.plots.save(figure, path)` writes one as SVG and PNG. Widths are in mm. Maps need
-    coordinates of the nodes; without them they raise `DataError`.
+    `v2geq.plots.save(figure, path)` writes one as SVG and PNG. Widths are in mm. Maps of nodes
+    without coordinates have computed positions, and say so.
     """
 
     def __init__(self, result: UserEquilibrium) -> None:
@@ -39,7 +40,7 @@ class AssignmentPlots(Figures):
     def roads(self, *, width_mm: float = 89.0) -> Figure:
         """Flow over capacity on the roads; zone connectors are grey."""
         road = self._result.problem.road
-        place = road_positions(road)
+        place = node_positions(road)
         ratio = self._result.arcs["volume_capacity"].to_numpy()
         with style():
             figure = new_figure(width_mm, _height(place, width_mm))
@@ -60,7 +61,7 @@ class AssignmentPlots(Figures):
         """
         chosen = self._result.select_link(*arcs, how=how)
         road = self._result.problem.road
-        place = road_positions(road)
+        place = node_positions(road)
         share = chosen.flow.to_numpy() / (chosen.trips or 1.0)
         nodes, starting, ending = _ends(chosen.od)
         with style():

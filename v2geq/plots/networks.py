@@ -56,7 +56,7 @@ def networks(eq: Point, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Fi
 
 def _couple(figure: Figure, left: Axes, right: Axes, eq: Point) -> None:
     """Curves from stations' road nodes to their buses, and the stations' names at the buses."""
-    nodes = node_positions(eq.scenario.case.road.nodes)
+    nodes = node_positions(eq.scenario.case.road)
     buses = bus_positions(eq.scenario.case.feeder.buses)
     for name, row in eq.scenario.stations.iterrows():
         node, bus = nodes[str(row["road_node"])], buses[str(row["bus"])]

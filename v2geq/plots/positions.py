@@ -6,7 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
+
+from v2geq.arrays import FloatArray
+from v2geq.data.model.road import RoadNetwork
 
 Place = tuple[float, float]
 
@@ -14,9 +19,24 @@ GAP = 0.066
 """Least distance of two nodes in a drawing, as a share of its larger side, for few nodes."""
 
 
-def node_positions(nodes: pd.DataFrame) -> Mapping[str, Place]:
-    """Positions of road nodes in the unit square; nodes that would touch are moved apart."""
-    xy = _unit(nodes[["x", "y"]].to_numpy(dtype=float))
+PIVOTS = 200
+"""Most nodes from which distances are measured where positions are computed."""
+
+
+def has_places(road: RoadNetwork) -> bool:
+    """Whether every node has coordinates, not all the same."""
+    xy = road.nodes[["x", "y"]].to_numpy(dtype=float)
+    return bool(np.isfinite(xy).all() and (len(xy) < 2 or np.ptp(xy, axis=0).any()))
+
+
+def node_positions(road: RoadNetwork) -> Mapping[str, Place]:
+    """Positions of road nodes in the unit square; nodes that would touch are moved apart.
+
+    Without coordinates they are computed from the lengths of the arcs.
+    """
+    nodes = road.nodes
+    known = has_places(road)
+    xy = _unit(nodes[["x", "y"]].to_numpy(dtype=float) if known else _layout(road))
     xy = spread(xy, min(GAP, 0.4 / np.sqrt(max(len(xy), 1))))
     return {str(n): (float(x), float(y)) for n, (x, y) in zip(nodes.index, xy, strict=True)}
 
@@ -25,6 +45,29 @@ def bus_positions(buses: pd.DataFrame) -> Mapping[str, Place]:
     """Positions of buses as in the feeder's diagram, in the unit square."""
     xy = _unit(buses[["x", "y"]].to_numpy(dtype=float))
     return {str(b): (float(x), float(y)) for b, (x, y) in zip(buses.index, xy, strict=True)}
+
+
+def _layout(road: RoadNetwork) -> FloatArray:
+    """(node, 2) positions whose distances are near those along the roads (pivot MDS)."""
+    at = {node: k for k, node in enumerate(road.nodes.index)}
+    start, end = (road.arcs[c].map(at).to_numpy(dtype=int) for c in ("from_node", "to_node"))
+    length = road.arcs["length_km"].to_numpy(dtype=float)
+    length = np.maximum(length, 1e-3 * length.max(initial=0.0)) if length.any() else length + 1.0
+    n = len(at)
+    # of parallel arcs one
+    _, first = np.unique(start * n + end, return_index=True)
+    graph = csr_array((length[first], (start[first], end[first])), shape=(n, n))
+    pivots = np.unique(np.linspace(0, n - 1, min(n, PIVOTS)).astype(int))
+    far = dijkstra(graph, directed=False, indices=pivots).T
+    finite = np.isfinite(far)
+    far[~finite] = 1.2 * far[finite].max(initial=1.0)
+    square = far**2
+    centred = -0.5 * (square - square.mean(axis=0) - square.mean(axis=1)[:, None] + square.mean())
+    axes, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    xy = np.zeros((n, 2))
+    k = min(2, sizes.size)
+    xy[:, :k] = axes[:, :k] * np.sqrt(sizes[:k])
+    return xy * np.where(xy[np.abs(xy).argmax(axis=0), [0, 1]] < 0.0, -1.0, 1.0)
 
 
 def _unit(xy: np.ndarray) -> np.ndarray:

@@ -17,8 +17,7 @@ from matplotlib.patches import Patch, Wedge
 from matplotlib.transforms import Affine2D, ScaledTranslation
 
 from v2geq.arrays import BoolArray, FloatArray
-from v2geq.errors import DataError
-from v2geq.plots.positions import Place, node_positions
+from v2geq.plots.positions import Place, has_places, node_positions
 from v2geq.plots.style import (
     COLOURS,
     FAINT,
@@ -83,7 +82,7 @@ def draw_roads(
     Energy of that pie, kW.
     """
     road = eq.scenario.case.road
-    place = road_positions(road)
+    place = node_positions(road)
     ratio = eq.data["volume_capacity"].to_numpy()
     draw_arcs(figure, axes, road, place, ratio, plain=~congestible(road), bar=bar)
     return draw_pies(
@@ -96,25 +95,11 @@ def draw_roads(
     )
 
 
-def road_positions(road: RoadNetwork) -> Mapping[str, Place]:
-    """Positions of the nodes in the unit square.
-
-    Raises
-    ------
-    DataError
-        Nodes without coordinates, or all in one place.
-    """
-    xy = road.nodes[["x", "y"]].to_numpy(dtype=float)
-    if not np.isfinite(xy).all() or (len(xy) > 1 and not np.ptp(xy, axis=0).any()):
-        lost = np.flatnonzero(~np.isfinite(xy).all(axis=1))
-        what = f"node {road.nodes.index[lost[0]]!r} has no" if lost.size else "all nodes have equal"
-        raise DataError(
-            f"{what} coordinates: road network {road.name!r} cannot be drawn",
-            where=road.source,
-            advice="give the node file, vg.read_tntp(net, trips, nodes=...), or the columns x and "
-            "y of the nodes",
-        )
-    return node_positions(road.nodes)
+def tell_layout(axes: Axes, road: RoadNetwork) -> None:
+    """Say so where the positions of nodes are computed, for want of coordinates."""
+    if not has_places(road):
+        text = "positions computed: no coordinates"
+        axes.set_title(text, fontsize=5.5, color=MUTED, fontweight="normal", loc="right")
 
 
 def congestible(road: RoadNetwork) -> BoolArray:
@@ -168,6 +153,7 @@ def draw_arcs(
     shade = {"array": values[order], "cmap": road_colours(), "norm": norm}
     add_lines(axes, lines[order], **shade, linewidths=widths, capstyle="round", zorder=2)
     draw_nodes(axes, place)
+    tell_layout(axes, road)
     frame(axes, place)
     colour_bar(figure, axes, ScalarMappable(norm, road_colours()), label, bar)
 
@@ -210,7 +196,7 @@ def arc_lines(road: RoadNetwork, place: Mapping[str, Place]) -> FloatArray:
 
 def base_map(axes: Axes, eq: Point) -> Mapping[str, Place]:
     """Roads in grey with numbered nodes; the positions of the nodes."""
-    place = road_positions(eq.scenario.case.road)
+    place = node_positions(eq.scenario.case.road)
     graph = eq.coupled.traffic.graph
     ends = {
         tuple(sorted((graph.nodes[t], graph.nodes[h])))
@@ -218,6 +204,7 @@ def base_map(axes: Axes, eq: Point) -> Mapping[str, Place]:
     }
     add_lines(axes, ([place[a], place[b]] for a, b in sorted(ends)), colors=FAINT, zorder=1)
     draw_nodes(axes, place)
+    tell_layout(axes, eq.scenario.case.road)
     frame(axes, place)
     return place
 

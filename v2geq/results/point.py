@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from v2geq.arrays import FloatArray
 from v2geq.certificates.market import Certificate, certify
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import Case
 from v2geq.data.provenance import Provenance, fingerprint, provenance
 from v2geq.errors import DataError, did_you_mean
 from v2geq.market.accounts import Accounts
@@ -32,7 +32,6 @@ class Point:
 
     Attributes
     ----------
-    original : the case as given; ``scenario.case`` has the changes applied
     coupled : players and the joint problem
     z : strategies and multipliers, in the problem's order
     status : 'solved', or how the solver gave up
@@ -41,7 +40,6 @@ class Point:
     tells_uniqueness : whether `uniqueness` was asked for
     """
 
-    original: Case
     coupled: Coupled
     z: FloatArray
     status: str
@@ -55,6 +53,16 @@ class Point:
     def scenario(self) -> Scenario:
         """The resolved scenario."""
         return self.coupled.scenario
+
+    @cached_property
+    def case(self) -> Case:
+        """The case with the changes of the scenario and of `parameters` applied."""
+        return Case.of(self.scenario.case)
+
+    @cached_property
+    def original(self) -> Case:
+        """The case as it was given."""
+        return Case.of(self.scenario.given)
 
     @property
     def effort(self) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.data.model.case import Case
+from v2geq.data.model.case import CaseData
 from v2geq.data.parameters.change import with_parameters
 from v2geq.data.readers.document import case_from_document, case_to_document
 from v2geq.errors import DataError
@@ -59,7 +59,7 @@ _UNREADABLE = (
 class Saved:
     """What a file holds; `tables.attrs["edited"]` names the parts changed since it was written."""
 
-    case: Case
+    case: CaseData
     scenario: str
     v2g: bool
     changes: dict[str, Any]
@@ -227,7 +227,7 @@ def load_point(path: str | Path, kind: type[P]) -> P:
     rounds = int(seconds.pop("rounds", 1))
     edited = tuple(differences(saved.tables, tables(coupled, coupled.mcp.split(z))))
     told, log = saved.tells_uniqueness, saved.log
-    return kind(saved.case, coupled, z, saved.status, log, seconds, rounds, edited, told)
+    return kind(coupled, z, saved.status, log, seconds, rounds, edited, told)
 
 
 def run_in(path: Path) -> tuple[str, bool] | None:

@@ -7,6 +7,7 @@ every electric trip is checked for a path its battery can do.
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,16 +17,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import load_case
+from v2geq.data.model.case import CaseData
 from v2geq.data.model.values import BASES
+from v2geq.data.parameters.change import admit_case
 from v2geq.data.parameters.unused import unused, unused_changes
-from v2geq.data.readers.case import load_case
 from v2geq.data.readers.folders import available_cases, networks_folder
 from v2geq.data.readers.tables import read_text
-from v2geq.errors import DataError, listed
+from v2geq.errors import DataError, collecting, listed, part
 from v2geq.files import as_path
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario, resolve
+from v2geq.show import card
 from v2geq.studies.plan import Study, read_study
 from v2geq.trips.battery import EnergyRules
 from v2geq.trips.reach import reach
@@ -37,16 +40,46 @@ FAST_CHARGER = 3.0
 
 @dataclass
 class Report:
-    """What a check found: lines of text, what is doubtful, and what is wrong with which runs."""
+    """What a check found: lines of text, what is doubtful, and what is wrong with which runs.
 
+    Attributes
+    ----------
+    name : case
+    lines : what the case holds
+    warnings : what is doubtful
+    errors : what is wrong, every mistake once
+    """
+
+    name: str = ""
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def errors(self) -> list[str]:
-        """Every problem once, with the runs that have it."""
-        return [f"{text} ({', '.join(runs)})" for text, runs in self.problems.items()]
+        """Every problem once, with the runs that have it if it is not of all."""
+        return [
+            f"{text} ({', '.join(run for run in runs if run)})" if any(runs) else text
+            for text, runs in self.problems.items()
+        ]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def __str__(self) -> str:
+        told = [f"error: {e}" for e in self.errors] + [f"warning: {w}" for w in self.warnings]
+        return "\n".join([repr(self).strip("<>"), *(f"  {line}" for line in told)])
+
+    def __repr__(self) -> str:
+        found = f"{_many(len(self.errors), 'error')}, {_many(len(self.warnings), 'warning')}"
+        return f"<Check of {self.name}: {found}>"
+
+    def _repr_html_(self) -> str:
+        rows = {f"error {k}": text for k, text in enumerate(self.errors, 1)}
+        rows |= {f"warning {k}": text for k, text in enumerate(self.warnings, 1)}
+        return card(repr(self).strip("<>"), rows, good=self.ok)
 
     def head(self, text: str) -> None:
         """Start a section."""
@@ -57,7 +90,7 @@ class Report:
         width = max((len(name) for name, _ in rows), default=0)
         self.lines += [f"  {name:<{width}}  {text}" for name, text in rows]
 
-    def fail(self, error: DataError, run: str) -> None:
+    def fail(self, error: DataError, run: str = "") -> None:
         """Note what is wrong with a run."""
         self.problems.setdefault(str(error), []).append(run)
 
@@ -67,23 +100,46 @@ class Report:
             self.warnings.append(text)
 
 
-def check_case_and_study(path: str | Path) -> Report:
-    """Check a case folder with its study file, a case.toml, a study.toml, or a shipped case.
+def check(case: CaseData | str | Path) -> Report:
+    """Every mistake of a case at once, and what is doubtful in it; nothing is solved.
+
+    Parameters
+    ----------
+    case
+        CaseData, name of a shipped one, folder of a case with or without a study, case.toml or
+        study.toml.
+
+    Returns
+    -------
+    Report
+        Its `errors` are those of all tables, settings and scenarios, as far as one does not make
+        others meaningless; `ok` if there are none. What the case holds is told only then.
 
     Raises
     ------
     DataError
-        Where a file cannot be used at all. What is wrong with single scenarios is in the report.
+        What is given is neither a case nor a path.
     """
-    case, plan = _read(path)
-    report = Report()
-    _describe(report, case, plan)
-    _trips(report, case)
-    _scenarios(report, case, plan)
+    report = Report(case.name if isinstance(case, CaseData) else str(as_path(case, "a case")))
+    whole, plan = None, None
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
+        with collecting() as found, part():
+            whole, plan = (admit_case(case), None) if isinstance(case, CaseData) else _read(case)
+    for doubt in doubts:
+        report.warn(str(doubt.message))
+    for error in found:
+        report.fail(error)
+    if whole is None or found:
+        return report
+    report.name = whole.name
+    _describe(report, whole, plan)
+    _trips(report, whole)
+    _scenarios(report, whole, plan)
     return report
 
 
-def _read(path: str | Path) -> tuple[Case, Study | None]:
+def _read(path: str | Path) -> tuple[CaseData, Study | None]:
     """Case and study at `path`; a study brings its own case."""
     path = path if isinstance(path, str) else as_path(path, "a case")
     file = networks_folder() / path if path in available_cases() else Path(path)
@@ -101,7 +157,7 @@ def _read(path: str | Path) -> tuple[Case, Study | None]:
 # -- What the files hold ---------------------------------------------------------------------------
 
 
-def _describe(report: Report, case: Case, plan: Study | None) -> None:
+def _describe(report: Report, case: CaseData, plan: Study | None) -> None:
     feeder, road = case.feeder, case.road
     kinds = Counter(feeder.branches["kind"])
     opened = int(feeder.branches["normally_open"].sum())
@@ -195,7 +251,7 @@ def _describe(report: Report, case: Case, plan: Study | None) -> None:
         )
 
 
-def _tolls(case: Case) -> str:
+def _tolls(case: CaseData) -> str:
     """Arcs with a toll, in words."""
     toll = case.road.arcs.get("toll", pd.Series(dtype=float))
     toll = toll[toll > 0.0]
@@ -206,7 +262,7 @@ def _tolls(case: Case) -> str:
 # -- Who gets where --------------------------------------------------------------------------------
 
 
-def _trips(report: Report, case: Case) -> None:
+def _trips(report: Report, case: CaseData) -> None:
     """Reach of electric trips with all stations."""
     graph = Graph.from_road(case.road)
     at = {n: i for i, n in enumerate(graph.nodes)}
@@ -261,7 +317,7 @@ class _Island:
         return max(firm - made - tso, 0.0), max(firm - made - tso - vehicles, 0.0)
 
 
-def _scenarios(report: Report, case: Case, plan: Study | None) -> None:
+def _scenarios(report: Report, case: CaseData, plan: Study | None) -> None:
     """Resolve every scenario with and without V2G, and again in every variant of the study."""
     variants: dict[str, Mapping[str, Any]] = {"": {}}
     if plan is not None:
@@ -279,7 +335,7 @@ def _scenarios(report: Report, case: Case, plan: Study | None) -> None:
 
 
 def _resolved(
-    report: Report, case: Case, name: str, title: str, changes: Mapping[str, Any]
+    report: Report, case: CaseData, name: str, title: str, changes: Mapping[str, Any]
 ) -> dict[bool, Scenario]:
     """The scenario without and with V2G, as far as it can be set up."""
     found: dict[bool, Scenario] = {}

@@ -58,7 +58,7 @@ def _solve_run(study: Study, run: Run, path: Path) -> Outcome:
             with_parameters(study.case, run.changes)
         except DataError as error:
             raise DataError(str(error), where=run.place) from None
-    eq = solve(study.case, run.scenario, v2g=run.v2g, set=run.changes)
+    eq = solve(study.case, run.scenario, v2g=run.v2g, parameters=run.changes)
     problems = list(eq.certificate.failures)
     row = {name: figure.of(eq) for name, figure in study.figures.items()}
     if problems:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from v2geq.data.model.case import Case
+from v2geq.data.edit.case import Case, load_case
 from v2geq.data.parameters.form import flatten
 from v2geq.data.parameters.targets import find_target
-from v2geq.data.readers.case import load_case
 from v2geq.data.readers.folders import available_cases, discreet, networks_folder
 from v2geq.data.readers.toml import TomlTable, read_toml
 from v2geq.data.trips import spread_trips

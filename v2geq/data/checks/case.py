@@ -6,17 +6,17 @@ import math
 
 from v2geq.data.checks.feeder import check_feeder
 from v2geq.data.checks.road import arc_tolls, check_road, check_trips
-from v2geq.data.model.case import Case
+from v2geq.data.model.case import CaseData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.origin import NO_ORIGIN, Origin
 from v2geq.data.model.values import setting_specs
-from v2geq.errors import DataError, quoted, unknown_name
+from v2geq.errors import DataError, mistake, mistakes, part, quoted, unknown_name
 
 _PORTION_TOLERANCE = 1e-9
 _NOT_IN_NAMES = '/\\:*?"<>|'
 
 
-def check_case(case: Case, origin: Origin = NO_ORIGIN, checked: Case | None = None) -> None:
+def check_case(case: CaseData, origin: Origin = NO_ORIGIN, checked: CaseData | None = None) -> None:
     """Raise DataError unless the parts of `case` fit together.
 
     Parameters
@@ -31,17 +31,22 @@ def check_case(case: Case, origin: Origin = NO_ORIGIN, checked: Case | None = No
     _check_names(case, origin)
     if checked is None or case.feeder is not checked.feeder:
         check_feeder(case.feeder, origin)
+    before = mistakes()
     if checked is None or case.road is not checked.road:
         check_road(case.road, origin)
-        arc_tolls(case.road, origin)
+        with part():
+            arc_tolls(case.road, origin)
+    sound = mistakes() == before
     _check_settings(case, origin)
     _check_players(case, origin)
     _check_formulas(case, origin)
     _check_drivers(case, origin)
+    for name in case.trips if sound else ():
+        check_trips(case.road, case.trips[name], f"trips.{name}", origin)
     _check_scenarios(case, origin)
 
 
-def _check_names(case: Case, origin: Origin) -> None:
+def _check_names(case: CaseData, origin: Origin) -> None:
     """Names that become part of file names or of variable names in files."""
     for kind, section, names in (
         ("LSE", "lses", case.lses.index),
@@ -51,62 +56,76 @@ def _check_names(case: Case, origin: Origin) -> None:
         for name in names:
             if not name.strip() or not name.isprintable() or any(c in _NOT_IN_NAMES for c in name):
                 where = origin.at("lses", name, "lse") if section == "lses" else None
-                raise DataError(
-                    f"{kind} {quoted(name)} has a name that cannot be part of a file name",
-                    where=where or origin.place(section),
-                    advice=f"use letters, digits, '_' and '-', and none of {_NOT_IN_NAMES}",
+                mistake(
+                    DataError(
+                        f"{kind} {quoted(name)} has a name that cannot be part of a file name",
+                        where=where or origin.place(section),
+                        advice=f"use letters, digits, '_' and '-', and none of {_NOT_IN_NAMES}",
+                    )
                 )
 
 
-def _check_settings(case: Case, origin: Origin) -> None:
+def _check_settings(case: CaseData, origin: Origin) -> None:
     feeder, substation = case.feeder_settings, case.substation
     if feeder.vmin >= feeder.vmax:
-        raise DataError(
-            f"vmin = {feeder.vmin:g} pu is not below vmax = {feeder.vmax:g} pu",
-            where=origin.place("feeder.vmin"),
-            advice="usual limits are 0.95 and 1.05",
+        mistake(
+            DataError(
+                f"vmin = {feeder.vmin:g} pu is not below vmax = {feeder.vmax:g} pu",
+                where=origin.place("feeder.vmin"),
+                advice="usual limits are 0.95 and 1.05",
+            )
         )
     if feeder.rating_sides % 2:
-        raise DataError(
-            f"rating_sides = {feeder.rating_sides} is odd: a line could carry more one way than "
-            "the other",
-            where=origin.place("feeder.rating_sides"),
-            advice="give an even number",
+        mistake(
+            DataError(
+                f"rating_sides = {feeder.rating_sides} is odd: a line could carry more one "
+                "way than the other",
+                where=origin.place("feeder.rating_sides"),
+                advice="give an even number",
+            )
         )
-    if not feeder.vmin <= feeder.root_voltage <= feeder.vmax:
-        raise DataError(
-            f"root_voltage = {feeder.root_voltage:g} pu is outside "
-            f"[{feeder.vmin:g}, {feeder.vmax:g}]",
-            where=origin.place("feeder.root_voltage"),
-            advice="the substation must keep the limits itself",
+    if feeder.root_voltage < feeder.vmin or feeder.root_voltage > feeder.vmax:
+        mistake(
+            DataError(
+                f"root_voltage = {feeder.root_voltage:g} pu is outside "
+                f"[{feeder.vmin:g}, {feeder.vmax:g}]",
+                where=origin.place("feeder.root_voltage"),
+                advice="the substation must keep the limits itself",
+            )
         )
     for low, high, unit in (
         ("import_min", "import_max", "kW"),
         ("reactive_min", "reactive_max", "kvar"),
     ):
         if getattr(substation, low) > getattr(substation, high):
-            raise DataError(
-                f"{low} = {getattr(substation, low):g} {unit} is above "
-                f"{high} = {getattr(substation, high):g} {unit}",
-                where=origin.place(f"substation.{low}"),
-                advice="swap them",
+            mistake(
+                DataError(
+                    f"{low} = {getattr(substation, low):g} {unit} is above "
+                    f"{high} = {getattr(substation, high):g} {unit}",
+                    where=origin.place(f"substation.{low}"),
+                    advice="swap them",
+                )
             )
     if case.paths.form == "legs" and case.paths.method != "exact":
-        raise DataError(
-            f"form = 'legs' does not go with method = {quoted(case.paths.method)}: legs join "
-            "to paths outside the list",
-            where=origin.place("paths.form"),
-            advice="use method = 'exact', or form = 'paths'",
+        mistake(
+            DataError(
+                f"form = 'legs' does not go with method = {quoted(case.paths.method)}: legs join "
+                "to paths outside the list",
+                where=origin.place("paths.form"),
+                advice="use method = 'exact', or form = 'paths'",
+            )
         )
     if case.market.elasticity >= 0.0:
-        raise DataError(
-            f"elasticity = {case.market.elasticity:g} is not negative",
-            where=origin.place("market.elasticity"),
-            advice="demand must fall with the price, for example -0.5",
+        mistake(
+            DataError(
+                f"elasticity = {case.market.elasticity:g} is not negative",
+                where=origin.place("market.elasticity"),
+                advice="demand must fall with the price, for example -0.5",
+            )
         )
 
 
-def _check_players(case: Case, origin: Origin) -> None:
+def _check_players(case: CaseData, origin: Origin) -> None:
     buses, nodes = case.feeder.buses.index, case.road.nodes.index
     links = (
         ("stations", "road_node", nodes, "is at unknown road node"),
@@ -119,28 +138,32 @@ def _check_players(case: Case, origin: Origin) -> None:
         for key, name in zip(frame.index, frame[column], strict=True):
             if name not in known:
                 problem = f"{table[:-1]} {quoted(key)} {words}"
-                raise unknown_name(problem, name, known, origin.at(table, key, column))
+                mistake(unknown_name(problem, name, known, origin.at(table, key, column)))
     generators = case.generators
     for low, high in (("min_kw", "max_kw"), ("min_kvar", "max_kvar")):
         for key, least, most in zip(
             generators.index, generators[low], generators[high], strict=True
         ):
             if least > most:
-                raise DataError(
-                    f"generator {quoted(key)} has {low} = {least:g} above {high} = {most:g}",
-                    where=origin.at("generators", key, low),
-                    advice="swap them",
+                mistake(
+                    DataError(
+                        f"generator {quoted(key)} has {low} = {least:g} above {high} = {most:g}",
+                        where=origin.at("generators", key, low),
+                        advice="swap them",
+                    )
                 )
     total = math.fsum(case.lses["portion"])
     if abs(total - 1.0) > _PORTION_TOLERANCE:
-        raise DataError(
-            f"the portions of the LSEs sum to {quoted(total)}",
-            where=origin.at("lses", column="portion"),
-            advice="they share every bus's firm load and must sum to 1; change them together",
+        mistake(
+            DataError(
+                f"the portions of the LSEs sum to {quoted(total)}",
+                where=origin.at("lses", column="portion"),
+                advice="they share every bus's firm load and must sum to 1; change them together",
+            )
         )
 
 
-def _check_formulas(case: Case, origin: Origin) -> None:
+def _check_formulas(case: CaseData, origin: Origin) -> None:
     """Costs and inverse demand given as text; the demand's range is known with a scenario only."""
     from v2geq.mcp.expression import Expression
     from v2geq.mcp.parse import parse
@@ -152,52 +175,57 @@ def _check_formulas(case: Case, origin: Origin) -> None:
     ):
         if text:
             where = f"{origin.at('generators', key, 'cost')}: generator {key!r}"
-            cost = Expression.parse(text, variable="g", parameters={}, where=where)
-            cost.check_convex(low, high)
+            with part():
+                cost = Expression.parse(text, variable="g", parameters={}, where=where)
+                cost.check_convex(low, high)
     if case.market.inverse_demand != "linear":
         name = "market.inverse_demand"
         where = f"{origin.place(name)}: {name}" if name in origin.settings else name
-        parse(case.market.inverse_demand, ("q", "q0", "p0"), where)
+        with part():
+            parse(case.market.inverse_demand, ("q", "q0", "p0"), where)
 
 
-def _check_drivers(case: Case, origin: Origin) -> None:
+def _check_drivers(case: CaseData, origin: Origin) -> None:
     if not case.drivers:
-        raise DataError(
-            "there is no driver class",
-            where=origin.place("drivers"),
-            advice="add [drivers.ev] with kind = 'ev'",
+        mistake(
+            DataError(
+                "there is no driver class",
+                where=origin.place("drivers"),
+                advice="add [drivers.ev] with kind = 'ev'",
+            )
         )
     for name, driver in case.drivers.items():
         check = _check_ev if driver.kind == "ev" else _check_fv
         check(name, driver, origin)
-        if name not in case.trips:
-            raise DataError(
-                f"driver class {quoted(name)} has no trips", where=origin.place("trips")
-            )
-        check_trips(case.road, case.trips[name], f"trips.{name}", origin)
 
 
 def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
     for field, unit in (("battery", "kWh"), ("consumption", "kWh/km"), ("charger_power", "kW")):
         if getattr(driver, field) <= 0.0:
-            raise DataError(
-                f"{field} of driver class {quoted(name)} is {getattr(driver, field):g} {unit}",
-                where=origin.place(f"drivers.{name}.{field}"),
-                advice="an electric class needs a value above 0",
+            mistake(
+                DataError(
+                    f"{field} of driver class {quoted(name)} is {getattr(driver, field):g} {unit}",
+                    where=origin.place(f"drivers.{name}.{field}"),
+                    advice="an electric class needs a value above 0",
+                )
             )
-    if not driver.reserve < driver.discharge_level < 1.0:
-        raise DataError(
-            f"discharge_level = {driver.discharge_level:g} of driver class {quoted(name)} is not "
-            f"between reserve = {driver.reserve:g} and 1",
-            where=origin.place(f"drivers.{name}.discharge_level"),
-            advice="a discharge must leave more than the reserve and less than a full battery",
+    if driver.discharge_level <= driver.reserve or driver.discharge_level >= 1.0:
+        mistake(
+            DataError(
+                f"discharge_level = {driver.discharge_level:g} of driver class {quoted(name)} is "
+                f"not between reserve = {driver.reserve:g} and 1",
+                where=origin.place(f"drivers.{name}.discharge_level"),
+                advice="a discharge must leave more than the reserve and less than a full battery",
+            )
         )
-    if not driver.reserve < driver.start_level:
-        raise DataError(
-            f"start_level = {driver.start_level:g} of driver class {quoted(name)} is not above "
-            f"reserve = {driver.reserve:g}",
-            where=origin.place(f"drivers.{name}.start_level"),
-            advice="a driver who leaves with the reserve alone gets nowhere",
+    if driver.start_level <= driver.reserve:
+        mistake(
+            DataError(
+                f"start_level = {driver.start_level:g} of driver class {quoted(name)} is not above "
+                f"reserve = {driver.reserve:g}",
+                where=origin.place(f"drivers.{name}.start_level"),
+                advice="a driver who leaves with the reserve alone gets nowhere",
+            )
         )
 
 
@@ -205,19 +233,23 @@ def _check_fv(name: str, driver: DriverClass, origin: Origin) -> None:
     specs = setting_specs(DriverClass)
     for field in EV_SETTINGS:
         if (value := getattr(driver, field)) != specs[field].default:
-            raise DataError(
-                f"{field} = {quoted(value)} is given for the fuel class {quoted(name)}",
-                where=origin.place(f"drivers.{name}.{field}"),
-                advice="remove it, or set kind = 'ev'",
+            mistake(
+                DataError(
+                    f"{field} = {quoted(value)} is given for the fuel class {quoted(name)}",
+                    where=origin.place(f"drivers.{name}.{field}"),
+                    advice="remove it, or set kind = 'ev'",
+                )
             )
 
 
-def _check_scenarios(case: Case, origin: Origin) -> None:
+def _check_scenarios(case: CaseData, origin: Origin) -> None:
     if not case.scenarios:
-        raise DataError(
-            "there is no scenario",
-            where=origin.place("scenario"),
-            advice="add [scenario.base]",
+        mistake(
+            DataError(
+                "there is no scenario",
+                where=origin.place("scenario"),
+                advice="add [scenario.base]",
+            )
         )
     branches, buses = case.feeder.branches.index, case.feeder.buses.index
     for name, scenario in case.scenarios.items():
@@ -225,15 +257,17 @@ def _check_scenarios(case: Case, origin: Origin) -> None:
         for position, branch in enumerate(scenario.outages):
             if branch not in branches:
                 problem = f"scenario {quoted(name)} takes out unknown branch"
-                raise unknown_name(problem, branch, branches, place)
+                mistake(unknown_name(problem, branch, branches, place))
             if branch in scenario.outages[:position]:
-                raise DataError(
-                    f"scenario {quoted(name)} takes out branch {quoted(branch)} twice",
-                    where=place,
-                    advice="name it once",
+                mistake(
+                    DataError(
+                        f"scenario {quoted(name)} takes out branch {quoted(branch)} twice",
+                        where=place,
+                        advice="name it once",
+                    )
                 )
         for bus in scenario.reactive_sources:
             if bus not in buses:
                 problem = f"scenario {quoted(name)} has a reactive source at unknown bus"
                 place = origin.place(f"scenario.{name}.reactive_sources.{bus}")
-                raise unknown_name(problem, bus, buses, place)
+                mistake(unknown_name(problem, bus, buses, place))

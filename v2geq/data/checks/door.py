@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pandas as pd
 
 from v2geq.data.checks.case import check_case
 from v2geq.data.checks.road import check_arcs
-from v2geq.data.model.case import REACTIVE_SOURCE, Case, ScenarioData, outages_of
+from v2geq.data.model.case import REACTIVE_SOURCE, CaseData, ScenarioData, outages_of
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.road import RoadNetwork
@@ -24,7 +25,7 @@ from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRI
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import BASES, LARGEST, NAME_LENGTH, ValueSpec, setting_specs
 from v2geq.data.trips import class_trips, travelling
-from v2geq.errors import DataError, quoted, unknown_name
+from v2geq.errors import DataError, Unusable, mistake, mistakes, part, quoted, unknown_name
 
 _NAME = ValueSpec("name", "text", longest=NAME_LENGTH)
 _TITLE = ValueSpec("title", "text", longest=300)
@@ -33,7 +34,7 @@ _NOTE = ValueSpec("note", "text")
 _TOLL_UNIT = ValueSpec("toll_unit", "text")
 
 
-def checked_copy(given: Any) -> Case:
+def checked_copy(given: Any) -> CaseData:
     """Checked copy of a case; scenarios' own changes of parameters are left to the caller.
 
     Raises
@@ -41,29 +42,37 @@ def checked_copy(given: Any) -> Case:
     DataError
         As the readers of files do.
     """
-    if not isinstance(given, Case):
+    if not isinstance(given, CaseData):
         raise DataError(f"{quoted(given)} is not a case", advice="read it with v2geq.load_case")
-    case: Case = given
-    parts: dict[str, Any] = {
-        spec.name: spec.check(getattr(case, spec.name), f"case.{spec.name}")
+    case: CaseData = given
+    parts: dict[str, Callable[[], Any]] = {
+        spec.name: partial(spec.check, getattr(case, spec.name), f"case.{spec.name}")
         for spec in (_NAME, _TITLE, _SOURCE)
     }
-    parts |= {"feeder": _feeder(case.feeder), "road": admit_road(case.road, as_case=True)}
-    parts |= {name: schema.admit(getattr(case, name)) for name, schema in CASE_TABLES.items()}
-    parts |= {
-        attribute: _settings(getattr(case, attribute), cls, section)
-        for section, (attribute, cls) in SECTIONS.items()
-    }
-    parts["drivers"] = _by_name(
+    parts["feeder"] = lambda: _feeder(case.feeder)
+    parts["road"] = lambda: admit_road(case.road, as_case=True)
+    for name, schema in CASE_TABLES.items():
+        parts[name] = partial(schema.admit, getattr(case, name))
+    for section, (attribute, cls) in SECTIONS.items():
+        parts[attribute] = partial(_settings, getattr(case, attribute), cls, section)
+    parts["drivers"] = lambda: _by_name(
         case.drivers, "drivers", lambda name, d: _settings(d, DriverClass, f"drivers.{name}")
     )
-    parts |= {which: _trips(case, which) for which in ("trips", "trip_tables")}
-    parts["scenarios"] = _by_name(case.scenarios, "scenario", _scenario)
-    parts["basis"] = _by_name(case.basis, "basis", _basis)
-    case = replace(case, **parts)
-    check_case(case)
-    _check_agreement(case)
-    return case
+    for which in ("trips", "trip_tables"):
+        parts[which] = partial(_trips, case, which)
+    parts["scenarios"] = lambda: _by_name(case.scenarios, "scenario", _scenario)
+    parts["basis"] = lambda: _by_name(case.basis, "basis", _basis)
+    found: dict[str, Any] = {}
+    for name, admit in parts.items():
+        with part():
+            found[name] = admit()
+    if len(found) < len(parts):
+        raise Unusable
+    copy = replace(case, **found)
+    check_case(copy)
+    if not mistakes():
+        _check_agreement(copy)
+    return copy
 
 
 def admit_road(road: Any, *, as_case: bool = False) -> RoadNetwork:
@@ -101,9 +110,12 @@ def _feeder(feeder: Any) -> Feeder:
         raise DataError(
             f"{quoted(feeder)} is not a Feeder", where="feeder", advice="take that of another case"
         )
-    values: dict[str, Any] = {
-        name: schema.admit(getattr(feeder, name)) for name, schema in FEEDER_TABLES.items()
-    }
+    values: dict[str, Any] = {}
+    for name, schema in FEEDER_TABLES.items():
+        with part():
+            values[name] = schema.admit(getattr(feeder, name))
+    if len(values) < len(FEEDER_TABLES):
+        raise Unusable
     texts = (_NAME, ValueSpec("root", "text", longest=NAME_LENGTH), _SOURCE)
     values |= {s.name: s.check(getattr(feeder, s.name), "feeder") for s in texts}
     values["base_kv"] = ValueSpec("base_kv", "float", "kV").check(feeder.base_kv, "feeder")
@@ -118,20 +130,28 @@ def _settings(settings: Any, cls: Any, where: str) -> Any:
             where=where,
             advice=f"give a {cls.__module__}.{cls.__name__}",
         )
-    specs = setting_specs(cls)
-    return replace(
-        settings, **{n: s.check(getattr(settings, n), f"{where}.{n}") for n, s in specs.items()}
-    )
+    values = {}
+    for name, spec in setting_specs(cls).items():
+        try:
+            values[name] = spec.check(getattr(settings, name), f"{where}.{name}")
+        except DataError as error:
+            mistake(error)
+            values[name] = spec.stand_in(getattr(settings, name))
+    return replace(settings, **values)
 
 
 def _by_name(given: Any, where: str, admit: Callable[[str, Any], Any]) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise DataError(f"{quoted(given)} is not a table of names and values", where=where)
     spec = _NOTE if where == "basis" else _NAME
-    return {spec.check(name, where): admit(name, value) for name, value in given.items()}
+    out = {}
+    for name, value in given.items():
+        with part():
+            out[spec.check(name, where)] = admit(name, value)
+    return out
 
 
-def _trips(case: Case, which: str) -> dict[str, pd.DataFrame]:
+def _trips(case: CaseData, which: str) -> dict[str, pd.DataFrame]:
     """Frames of `trips`, one for every class, or of `trip_tables`, for any of them."""
     tables = _by_name(
         getattr(case, which),
@@ -140,18 +160,20 @@ def _trips(case: Case, which: str) -> dict[str, pd.DataFrame]:
     )
     for name in tables:
         if name not in case.drivers:
-            raise unknown_name("trips of unknown driver class", name, case.drivers, which)
+            mistake(unknown_name("trips of unknown driver class", name, case.drivers, which))
     for name in case.drivers if which == "trips" else ():
-        if name not in tables or tables[name].empty:
-            raise DataError(
-                f"driver class {quoted(name)} has no trips",
-                where=which,
-                advice=f"give a table of {', '.join(TRIPS.value_columns)}, or remove the class",
+        if name not in getattr(case, which) or (name in tables and tables[name].empty):
+            mistake(
+                DataError(
+                    f"driver class {quoted(name)} has no trips",
+                    where=which,
+                    advice=f"give a table of {', '.join(TRIPS.value_columns)}, or remove the class",
+                )
             )
     return tables
 
 
-def _check_agreement(case: Case) -> None:
+def _check_agreement(case: CaseData) -> None:
     """Raise DataError unless trips are what the trip tables and the classes' settings say."""
     for name, driver in case.drivers.items():
         if name not in case.trip_tables:

@@ -6,23 +6,28 @@ from collections import deque
 
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.origin import NO_ORIGIN, Origin
-from v2geq.errors import DataError, did_you_mean, quoted, unknown_name
+from v2geq.errors import DataError, did_you_mean, mistake, mistakes, part, quoted, unknown_name
 
 
 def check_feeder(feeder: Feeder, origin: Origin = NO_ORIGIN) -> None:
     """Raise DataError unless names are known and closed branches form a tree from the root."""
     buses = feeder.buses.index
     if feeder.base_kv <= 0.0:
-        raise DataError(
-            f"base_kv = {feeder.base_kv:g} kV is not above 0",
-            where=origin.place("feeder.base_kv"),
-            advice="give the line-to-line voltage the impedances refer to",
+        mistake(
+            DataError(
+                f"base_kv = {feeder.base_kv:g} kV is not above 0",
+                where=origin.place("feeder.base_kv"),
+                advice="give the line-to-line voltage the impedances refer to",
+            )
         )
+    before = mistakes()
     if feeder.root not in buses:
-        raise DataError(
-            f"root bus {quoted(feeder.root)} is not in the bus table",
-            where=origin.place("feeder.root"),
-            advice=did_you_mean(feeder.root, buses),
+        mistake(
+            DataError(
+                f"root bus {quoted(feeder.root)} is not in the bus table",
+                where=origin.place("feeder.root"),
+                advice=did_you_mean(feeder.root, buses),
+            )
         )
     for table, columns in (("branches", ("from_bus", "to_bus")), ("capacitors", ("bus",))):
         frame = getattr(feeder, table)
@@ -30,12 +35,14 @@ def check_feeder(feeder: Feeder, origin: Origin = NO_ORIGIN) -> None:
             for key, bus in zip(frame.index, frame[column], strict=True):
                 if bus not in buses:
                     place = origin.at(f"feeder.{table}", key, column)
-                    raise unknown_name("unknown bus", bus, buses, place)
+                    mistake(unknown_name("unknown bus", bus, buses, place))
     for bus in feeder.loads.index:
         if bus not in buses:
             place = origin.at("feeder.loads", bus, "bus")
-            raise unknown_name("load at unknown bus", bus, buses, place)
-    _check_tree(feeder, origin)
+            mistake(unknown_name("load at unknown bus", bus, buses, place))
+    if mistakes() == before:
+        with part():
+            _check_tree(feeder, origin)
 
 
 def _check_tree(feeder: Feeder, origin: Origin) -> None:
@@ -57,20 +64,26 @@ def _check_tree(feeder: Feeder, origin: Origin) -> None:
     )
     for branch, start, end, is_open in ends:
         if start == end:
-            raise DataError(
-                f"branch {quoted(branch)} joins bus {quoted(start)} to itself",
-                where=origin.at("feeder.branches", branch, "to_bus"),
-                advice="give two different buses",
+            mistake(
+                DataError(
+                    f"branch {quoted(branch)} joins bus {quoted(start)} to itself",
+                    where=origin.at("feeder.branches", branch, "to_bus"),
+                    advice="give two different buses",
+                )
             )
+            continue
         if is_open:
             continue
         if top(start) == top(end):
             loop = ", ".join([*_route(near, start, end), branch])
-            raise DataError(
-                f"closed branches form a loop: {loop}",
-                where=origin.at("feeder.branches", branch),
-                advice="the feeder must be radial: set normally_open = true on one of them",
+            mistake(
+                DataError(
+                    f"closed branches form a loop: {loop}",
+                    where=origin.at("feeder.branches", branch),
+                    advice="the feeder must be radial: set normally_open = true on one of them",
+                )
             )
+            continue
         group[top(start)] = top(end)
         near[start].append((end, branch))
         near[end].append((start, branch))

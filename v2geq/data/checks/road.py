@@ -10,16 +10,20 @@ import pandas as pd
 from v2geq.arrays import FloatArray
 from v2geq.data.checks.delay import check_delays
 from v2geq.data.model.origin import NO_ORIGIN, Origin
-from v2geq.data.model.road import RoadNetwork
+from v2geq.data.model.road import DELAY_NAMES, RoadNetwork
 from v2geq.data.model.schema import TOLL_UNIT
-from v2geq.errors import DataError, quoted, unknown_name
+from v2geq.errors import DataError, collects, mistake, mistakes, part, quoted, unknown_name
 
 
 def check_road(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> None:
     """Raise DataError unless names are known, arcs are simple, times fit, trips have routes."""
+    before = mistakes()
     check_arcs(road, origin)
-    check_delays(road, origin)
-    check_trips(road, road.trips, "road.trips", origin)
+    if not collects() or road.arcs[list(DELAY_NAMES.values())].notna().all(axis=None):
+        with part():
+            check_delays(road, origin)
+    if mistakes() == before:
+        check_trips(road, road.trips, "road.trips", origin)
 
 
 def check_arcs(road: RoadNetwork, origin: Origin = NO_ORIGIN, *, parallel: bool = False) -> None:
@@ -30,20 +34,24 @@ def check_arcs(road: RoadNetwork, origin: Origin = NO_ORIGIN, *, parallel: bool 
         for at, node in (("from_node", start), ("to_node", end)):
             if node not in nodes:
                 place = origin.at("road.arcs", arc, at)
-                raise unknown_name(f"arc {quoted(arc)} has an unknown node", node, nodes, place)
+                mistake(unknown_name(f"arc {quoted(arc)} has an unknown node", node, nodes, place))
         if start == end:
-            raise DataError(
-                f"arc {quoted(arc)} joins node {quoted(start)} to itself",
-                where=origin.at("road.arcs", arc, "to_node"),
-                advice="remove it, or give two different nodes",
+            mistake(
+                DataError(
+                    f"arc {quoted(arc)} joins node {quoted(start)} to itself",
+                    where=origin.at("road.arcs", arc, "to_node"),
+                    advice="remove it, or give two different nodes",
+                )
             )
         # paths are told apart by their nodes
         if (start, end) in ends and not parallel:
-            raise DataError(
-                f"arcs {quoted(ends[start, end])} and {quoted(arc)} both go from "
-                f"{quoted(start)} to {quoted(end)}",
-                where=origin.at("road.arcs", arc),
-                advice="merge them, or put a node in the middle of one",
+            mistake(
+                DataError(
+                    f"arcs {quoted(ends[start, end])} and {quoted(arc)} both go from "
+                    f"{quoted(start)} to {quoted(end)}",
+                    where=origin.at("road.arcs", arc),
+                    advice="merge them, or put a node in the middle of one",
+                )
             )
         ends[start, end] = arc
 
@@ -96,15 +104,20 @@ def check_trips(road: RoadNetwork, trips: pd.DataFrame, table: str, origin: Orig
         for at, node in (("origin", start), ("destination", end)):
             if node not in after:
                 place = origin.at(table, key, at)
-                raise unknown_name("trips at unknown node", node, after, place)
+                mistake(unknown_name("trips at unknown node", node, after, place))
+        if start not in after or end not in after:
+            continue
         if start not in reached:
             reached[start] = _reached(after, through, start)
         if end not in reached[start]:
-            raise DataError(
-                f"no route from {quoted(start)} to {quoted(end)}",
-                where=origin.at(table, key),
-                advice="add the missing arcs, or remove the trips of this pair",
+            mistake(
+                DataError(
+                    f"no route from {quoted(start)} to {quoted(end)}",
+                    where=origin.at(table, key),
+                    advice="add the missing arcs, or remove the trips of this pair",
+                )
             )
+            return  # where one is cut off, most are
 
 
 def _reached(after: dict[str, list[str]], through: dict[str, bool], start: str) -> set[str]:

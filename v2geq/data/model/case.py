@@ -56,7 +56,7 @@ def outages_of(given: Any, where: Where, advice: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class Case:
+class CaseData:
     """Everything a study needs: two networks, their coupling, players' data, scenarios.
 
     Attributes

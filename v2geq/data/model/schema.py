@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from v2geq.data.model.values import BASES, LARGEST, NAME_LENGTH, ValueSpec
-from v2geq.errors import DataError, quoted, unknown_name
+from v2geq.errors import DataError, did_you_mean, mistake, quoted, unknown_name
 
 TOLL_UNIT = "$/veh"
 """Unit of the tolls of a case."""
@@ -83,7 +85,7 @@ class TableSchema:
         Raises
         ------
         DataError
-            Not a frame, missing or unknown columns, values of the wrong type or out of range,
+            Not a frame, missing columns, values of the wrong type or out of range,
             repeated keys.
         """
         name = name or self.name
@@ -126,25 +128,9 @@ class TableSchema:
             raise DataError(
                 f"{quoted(frame)} is no table", where=name, advice=f"give a pandas frame of {names}"
             )
-        self.check_names(list(frame.columns), self.value_columns, name)
-        return frame
-
-    def check_names(self, names: list[Any], known: Sequence[str], where: str) -> None:
-        """Raise DataError unless `names` are columns among `known`, each once, none missing."""
-        for position, column in enumerate(names):
-            if not isinstance(column, str) or column not in known:
-                raise unknown_name("unknown column", column, known, where)
-            if column in names[:position]:
-                raise DataError(
-                    f"column {quoted(column)} appears twice", where=where, advice="remove one"
-                )
-        missing = [c for c in known if self.spec[c].required and c not in names]
-        if missing:
-            raise DataError(
-                f"missing column {', '.join(map(repr, missing))}",
-                where=where,
-                advice=f"the columns are {', '.join(known)}",
-            )
+        given = frame.columns.tolist()
+        extra = check_columns(given, self, self.value_columns, name)
+        return frame.drop(columns=extra) if extra else frame
 
     def _key(self, frame: pd.DataFrame, row: int) -> str:
         """Name of a row of a frame that may hold anything."""
@@ -156,6 +142,41 @@ class TableSchema:
         """Row and column in words, as `Origin.at` without files."""
         place = f"{name} {quoted(self._key(frame, row))}" if column else f"{name}, row {row + 1}"
         return f"{place}, column {column}" if column else place
+
+
+def check_columns(
+    given: Sequence[Any], schema: TableSchema, known: Sequence[str], where: str
+) -> list[Any]:
+    """Columns of a table that nobody knows, each with a warning.
+
+    Raises
+    ------
+    DataError
+        A column is missing or appears twice.
+    """
+    extra = [c for c in given if not isinstance(c, str) or c not in known]
+    missing = [c for c in known if schema.spec[c].required and c not in given]
+    for position, column in enumerate(given):
+        if column in given[:position]:
+            raise DataError(
+                f"column {quoted(column)} appears twice", where=where, advice="remove one"
+            )
+    if missing and extra:
+        raise unknown_name("unknown column", extra[0], known, where)
+    if missing:
+        words = [f"{c!r} ({u})" if (u := schema.spec[c].unit) else repr(c) for c in missing]
+        raise DataError(
+            f"missing column {', '.join(words)}",
+            where=where,
+            advice=f"the columns are {', '.join(known)}",
+        )
+    for column in extra:
+        warnings.warn(
+            f"{where}: column {quoted(column)} is not known and left out; "
+            + did_you_mean(str(column), known, f"the columns are {', '.join(known)}"),
+            stacklevel=4,
+        )
+    return extra
 
 
 def _admit_column(
@@ -184,9 +205,13 @@ def _admit_column(
         bad = {v for v in set(out) if not _is_plain(spec, v)}
         look = [i for i, v in enumerate(out) if v in bad] if bad else ()
     for row in look:
-        out[row] = spec.check(out[row], partial(where, row))
-        if spec.kind == "text":
-            _refuse_blank(spec, out[row], where(row))
+        try:
+            out[row] = spec.check(out[row], partial(where, row))
+            if spec.kind == "text":
+                _refuse_blank(spec, out[row], where(row))
+        except DataError as error:
+            mistake(error)
+            out[row] = spec.stand_in(out[row])
     return out
 
 
@@ -274,8 +299,8 @@ NODES = TableSchema(
     ("node",),
     (
         _text("node"),
-        _number("x", unknown=True),
-        _number("y", unknown=True),
+        _number("x", unknown=True, required=False, default=math.nan),
+        _number("y", unknown=True, required=False, default=math.nan),
         ValueSpec("through", "bool", required=False, default=True),
     ),
 )

@@ -100,6 +100,29 @@ class ValueSpec:
             )
         return value
 
+    @property
+    def range(self) -> str:
+        """Values it may take, in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        if self.kind == "bool":
+            return "true or false"
+        parts = []
+        if self.lower is not None:
+            parts.append(f"{'above' if self.strict else 'at least'} {self.lower:g}")
+        if self.upper is not None:
+            parts.append(f"at most {self.upper:g}")
+        return ", ".join(parts)
+
+    def stand_in(self, value: Any) -> Any:
+        """What stands for a value that cannot be used, so that other mistakes are found too."""
+        if self.kind == "float":
+            return math.nan
+        if self.kind == "text":
+            known = not self.choices or value in self.choices
+            return value if isinstance(value, str) and known else self.default or ""
+        return False if self.kind == "bool" else self.default or 0
+
 
 def setting(
     unit: str,

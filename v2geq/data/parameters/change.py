@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from v2geq.data.checks.case import check_case
 from v2geq.data.checks.door import checked_copy
-from v2geq.data.model.case import REACTIVE_SOURCE, Case, ScenarioData, outages_of
+from v2geq.data.model.case import REACTIVE_SOURCE, CaseData, ScenarioData, outages_of
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.origin import NO_ORIGIN, Origin
 from v2geq.data.model.schema import DESCRIPTIONS
@@ -19,12 +20,12 @@ from v2geq.data.model.values import Where, in_words, setting_specs
 from v2geq.data.parameters.form import parameter
 from v2geq.data.parameters.targets import TABLES, Target, find_target, table_frame
 from v2geq.data.trips import class_trips
-from v2geq.errors import DataError, quoted
+from v2geq.errors import DataError, collecting, mistake, mistakes, quoted
 
 _TRIP_FIELDS = ("trips_factor", "trips_of", "trips_spread")
 
 
-def with_parameters(case: Case, changes: Mapping[str, Any]) -> Case:
+def with_parameters(case: CaseData, changes: Mapping[str, Any]) -> CaseData:
     """Case with some parameters changed.
 
     Parameters
@@ -48,7 +49,7 @@ def with_parameters(case: Case, changes: Mapping[str, Any]) -> Case:
     return with_changes(admit_case(case), changes)
 
 
-def admit_case(case: Any) -> Case:
+def admit_case(case: Any) -> CaseData:
     """Checked copy of a case, whoever made it; its scenarios name parameters in full.
 
     The one way from a case to a problem or a file. Tables may have been edited in place since the
@@ -62,7 +63,7 @@ def admit_case(case: Any) -> Case:
     return with_full_names(checked_copy(case))
 
 
-def with_changes(case: Case, changes: Mapping[str, Any]) -> Case:
+def with_changes(case: CaseData, changes: Mapping[str, Any]) -> CaseData:
     """`with_parameters` of a case that has been checked."""
     if not isinstance(changes, Mapping):
         raise DataError(
@@ -76,7 +77,7 @@ def with_changes(case: Case, changes: Mapping[str, Any]) -> Case:
     return with_full_names(changed)
 
 
-def with_full_names(case: Case, origin: Origin = NO_ORIGIN) -> Case:
+def with_full_names(case: CaseData, origin: Origin = NO_ORIGIN) -> CaseData:
     """Case whose scenarios give their changed parameters by full name, checked."""
     scenarios = {
         name: replace(
@@ -89,7 +90,7 @@ def with_full_names(case: Case, origin: Origin = NO_ORIGIN) -> Case:
 
 
 def check_scenario_set(
-    case: Case, scenario: str, changes: Mapping[str, Any], where: str
+    case: CaseData, scenario: str, changes: Mapping[str, Any], where: str
 ) -> dict[str, Any]:
     """Full dotted names and checked values of a scenario's changed parameters.
 
@@ -99,27 +100,34 @@ def check_scenario_set(
         As `with_parameters`, and if a scenario changes a scenario.
     """
     plain: dict[str, Any] = {}
-    if not changes:
-        return plain
-    try:
-        for name, raw in changes.items():
-            if isinstance(name, str) and name.split(".")[0] == "scenario":
-                raise DataError(
-                    f"{quoted(name)} is a parameter of a scenario",
-                    advice="a scenario changes only the other parameters",
-                )
-            target = find_target(case, name)
-            plain[target.name] = _checked(case, target, raw, f"parameter {quoted(name)}")[0]
-        bare = replace(case.scenarios[scenario], set={})
-        with_changes(replace(case, scenarios={scenario: bare}), plain)
-    except DataError as error:
-        raise DataError(str(error), where=where) from None
+
+    def add(name: str, raw: Any) -> None:
+        if isinstance(name, str) and name.split(".")[0] == "scenario":
+            raise DataError(
+                f"{quoted(name)} is a parameter of a scenario",
+                advice="a scenario changes only the other parameters",
+            )
+        target = find_target(case, name)
+        plain[target.name] = _checked(case, target, raw, f"parameter {quoted(name)}")[0]
+
+    def together() -> None:
+        if plain and not mistakes():
+            bare = replace(case.scenarios[scenario], set={})
+            with collecting(False):
+                with_changes(replace(case, scenarios={scenario: bare}), plain)
+
+    steps: list[Callable[[], None]] = [partial(add, *change) for change in changes.items()]
+    for step in (*steps, together):
+        try:
+            step()
+        except DataError as error:
+            mistake(DataError(str(error), where=where))
     return plain
 
 
 def apply_changes(
-    case: Case, changes: Mapping[str, Any], where: Callable[[str], str]
-) -> tuple[Case, list[str]]:
+    case: CaseData, changes: Mapping[str, Any], where: Callable[[str], str]
+) -> tuple[CaseData, list[str]]:
     """Case with changed values, not yet checked as a whole, and the classes whose trips change."""
     touched: list[str] = []
     for name, raw in changes.items():
@@ -143,7 +151,7 @@ def apply_changes(
     return case, touched
 
 
-def _checked(case: Case, target: Target, raw: Any, where: Where) -> tuple[Any, tuple[str, str]]:
+def _checked(case: CaseData, target: Target, raw: Any, where: Where) -> tuple[Any, tuple[str, str]]:
     if target.kind == "scenario":
         return _checked_scenario(target, raw, where)
     if target.kind == "table":
@@ -182,7 +190,7 @@ def _checked_scenario(target: Target, raw: Any, where: Where) -> tuple[Any, tupl
     return sources, ("assumed", "")
 
 
-def _put(case: Case, target: Target, value: Any) -> Case:
+def _put(case: CaseData, target: Target, value: Any) -> CaseData:
     change: dict[str, Any] = {target.field: value}
     if target.kind == "section":
         attribute = SECTIONS[target.owner][0]
@@ -207,7 +215,7 @@ def _put(case: Case, target: Target, value: Any) -> Case:
     return replace(case, **change)
 
 
-def _trips(case: Case, name: str) -> pd.DataFrame:
+def _trips(case: CaseData, name: str) -> pd.DataFrame:
     if name not in case.trip_tables:
         raise DataError(
             f"the case has no trip table of class {quoted(name)}",

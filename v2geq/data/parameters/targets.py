@@ -7,16 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.model.case import Case
+from v2geq.data.model.case import CaseData, ScenarioData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TableSchema
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import setting_specs
-from v2geq.errors import DataError, did_you_mean, quoted, unknown_name
+from v2geq.data.parameters.meaning import MEANINGS, meant, words
+from v2geq.errors import DataError, closest, did_you_mean, listed, quoted, unknown_name
 
 _SCENARIO_FIELDS = ("load_factor", "outages", "reactive_sources", "set")
 
-# dotted prefix -> (Case attribute, attribute of it or '', schema); road.trips is left out: the
+# dotted prefix -> (case attribute, attribute of it or '', schema); road.trips is left out: the
 # drivers' trips come from their own tables
 TABLES: dict[str, tuple[str, str, TableSchema]] = {
     **{s.name: ("feeder", table, s) for table, s in FEEDER_TABLES.items()},
@@ -46,7 +47,7 @@ class Target:
         return f"{self.owner}.{self.field}"
 
 
-def value_of(case: Case, target: Target) -> Any:
+def value_of(case: CaseData, target: Target) -> Any:
     """Present value of what `target` points at."""
     if target.kind == "driver":
         return getattr(case.drivers[target.owner], target.field)
@@ -60,7 +61,7 @@ def value_of(case: Case, target: Target) -> Any:
     return getattr(getattr(case, SECTIONS[target.owner][0]), target.field)
 
 
-def find_target(case: Case, name: str, where: str = "") -> Target:
+def find_target(case: CaseData, name: str, where: str = "") -> Target:
     """Target of a parameter name.
 
     Raises
@@ -76,7 +77,7 @@ def find_target(case: Case, name: str, where: str = "") -> Target:
             return target
     head, _, rest = name.partition(".")
     if not rest:
-        found = [t for t in settings if t.field == name and _applies(case, t)]
+        found = [t for t in settings if t.field == name and applies(case, t)]
         if len(found) == 1:
             return found[0]
         if found:
@@ -93,23 +94,51 @@ def find_target(case: Case, name: str, where: str = "") -> Target:
                 continue
             if entry := _table_target(case, prefix, name[len(prefix) + 1 :], where):
                 return entry
-    raise unknown_name("unknown parameter", name, _known_names(case, settings), where)
+    known = _known_names(case, settings)
+    raise DataError(
+        f"unknown parameter {quoted(name)}", where=where, advice=_advice(case, name, known)
+    )
 
 
-def _known_names(case: Case, settings: list[Target]) -> list[str]:
-    """Names a mistyped parameter may stand for; columns of tables with their first row."""
-    applying = [t for t in settings if _applies(case, t)]
+def _advice(case: CaseData, name: str, known: dict[str, str]) -> str:
+    """What an unknown parameter may stand for: by spelling, else by meaning."""
+    groups = {
+        **dict.fromkeys(case.drivers, "drivers."),
+        **dict.fromkeys(case.scenarios, "scenario."),
+    }
+    groups |= dict.fromkeys([*SECTIONS, *TABLES], "")
+    for group, prefix in groups.items():
+        if words(name) == words(group) or words(name) == words(prefix + group):
+            inside = [k for k in known if k.startswith(f"{prefix}{group}.")]
+            return f"its parameters are {listed(inside, 4)}; vg.parameters(case) lists all"
+    near = closest(name, known, sure=True)
+    near = near or meant(name, [(k, text) for k, text in known.items() if text])[:3]
+    if near:
+        return f"did you mean {' or '.join(map(quoted, near))}?"
+    return did_you_mean(name, known)
+
+
+def _known_names(case: CaseData, settings: list[Target]) -> dict[str, str]:
+    """Names a mistyped parameter may stand for, with meaning; columns with their first row."""
+    applying = [t for t in settings if applies(case, t)]
     fields = [t.field for t in applying]
-    names = [field for field in dict.fromkeys(fields) if fields.count(field) == 1]
-    names += [t.name for t in applying]
-    names += [f"scenario.{s}.{field}" for s in case.scenarios for field in _SCENARIO_FIELDS]
+    names = {field: "" for field in dict.fromkeys(fields) if fields.count(field) == 1}
+    for t in applying:
+        cls: Any = DriverClass if t.kind == "driver" else SECTIONS[t.owner][1]
+        names[t.name] = str(cls.__dataclass_fields__[t.field].metadata["text"])
+    for scenario in case.scenarios:
+        for field in _SCENARIO_FIELDS:
+            text = ScenarioData.__dataclass_fields__[field].metadata["text"]
+            names[f"scenario.{scenario}.{field}"] = str(text)
     for prefix, (_, _, schema) in TABLES.items():
-        rows = table_frame(case, prefix).index
-        names += [f"{prefix}.{row}.{column}" for row in rows[:1] for column in schema.value_columns]
+        for row in table_frame(case, prefix).index[:1]:
+            names |= {
+                f"{prefix}.{row}.{c}": MEANINGS[f"{prefix}.{c}"] for c in schema.value_columns
+            }
     return names
 
 
-def _setting_targets(case: Case) -> list[Target]:
+def _setting_targets(case: CaseData) -> list[Target]:
     targets = [
         Target("section", section, name)
         for section, (_, cls) in SECTIONS.items()
@@ -122,7 +151,7 @@ def _setting_targets(case: Case) -> list[Target]:
     ]
 
 
-def _applies(case: Case, target: Target) -> bool:
+def applies(case: CaseData, target: Target) -> bool:
     """Whether a driver setting means anything for the class."""
     return not (
         target.kind == "driver"
@@ -131,7 +160,7 @@ def _applies(case: Case, target: Target) -> bool:
     )
 
 
-def _scenario_target(case: Case, rest: str, where: str) -> Target:
+def _scenario_target(case: CaseData, rest: str, where: str) -> Target:
     # scenario names hold no dots in practice, yet the longest match is the safe one
     for scenario in sorted(case.scenarios, key=len, reverse=True):
         if rest == scenario or rest.startswith(scenario + "."):
@@ -147,7 +176,7 @@ def _scenario_target(case: Case, rest: str, where: str) -> Target:
     raise unknown_name("unknown scenario", scenario, case.scenarios, where)
 
 
-def _table_target(case: Case, prefix: str, rest: str, where: str) -> Target | None:
+def _table_target(case: CaseData, prefix: str, rest: str, where: str) -> Target | None:
     key, dot, column = rest.rpartition(".")
     if not dot:
         return None
@@ -160,7 +189,7 @@ def _table_target(case: Case, prefix: str, rest: str, where: str) -> Target | No
     return Target("table", prefix, column, key)
 
 
-def table_frame(case: Case, prefix: str) -> pd.DataFrame:
+def table_frame(case: CaseData, prefix: str) -> pd.DataFrame:
     attribute, table, _ = TABLES[prefix]
     holder = getattr(case, attribute)
     frame: pd.DataFrame = getattr(holder, table) if table else holder

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from v2geq.arrays import BoolArray
-from v2geq.data.model.case import Case
+from v2geq.data.model.case import CaseData
 from v2geq.data.model.road import DELAY_NAMES, delay_text
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import setting_specs
@@ -14,7 +14,7 @@ from v2geq.data.parameters.targets import Target, find_target, table_frame
 from v2geq.errors import listed
 
 
-def unused(case: Case) -> list[str]:
+def unused(case: CaseData) -> list[str]:
     """Columns and settings with a value other than the usual that nothing uses, in words."""
     out = []
     for table, column, given in _columns(case):
@@ -33,7 +33,7 @@ def unused(case: Case) -> list[str]:
     return out
 
 
-def unused_changes(case: Case, scenario: str, names: Iterable[str]) -> list[str]:
+def unused_changes(case: CaseData, scenario: str, names: Iterable[str]) -> list[str]:
     """Of the parameters changed for a run of a scenario those that nothing uses, in words."""
     out = []
     for name in names:
@@ -46,7 +46,7 @@ def unused_changes(case: Case, scenario: str, names: Iterable[str]) -> list[str]
     return out
 
 
-def _columns(case: Case) -> Iterator[tuple[str, str, BoolArray]]:
+def _columns(case: CaseData) -> Iterator[tuple[str, str, BoolArray]]:
     """Table, column, and (row,) whether a value is given, of columns that may be without use."""
     arcs, generators, stations = case.road.arcs, case.generators, case.stations
     for column in ("bpr_b", "bpr_power", "conical_alpha"):
@@ -58,7 +58,7 @@ def _columns(case: Case) -> Iterator[tuple[str, str, BoolArray]]:
     yield "stations", "discharge_piles", own
 
 
-def why_unused(case: Case, target: Target) -> str:
+def why_unused(case: CaseData, target: Target) -> str:
     """Why no equation of the case uses what `target` points at; empty where one does."""
     owner, field = target.owner, target.field
     grid, market = case.feeder_settings, case.market
@@ -96,7 +96,7 @@ def why_unused(case: Case, target: Target) -> str:
     return why if applies else ""
 
 
-def _why_no_delay(case: Case, target: Target) -> str:
+def _why_no_delay(case: CaseData, target: Target) -> str:
     """Why the travel time of an arc does not hold a column."""
     if target.field not in ("bpr_b", "bpr_power", "conical_alpha"):
         return ""

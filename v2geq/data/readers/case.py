@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,24 +12,30 @@ from typing import Any
 import pandas as pd
 
 from v2geq.data.checks.case import check_case
-from v2geq.data.model.case import REACTIVE_SOURCE, Case, ScenarioData
+from v2geq.data.model.case import REACTIVE_SOURCE, CaseData, ScenarioData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.origin import Origin, TableOrigin
 from v2geq.data.model.schema import CASE_TABLES, TRIPS, with_provenance
 from v2geq.data.model.settings import SECTIONS
-from v2geq.data.model.values import setting_specs
+from v2geq.data.model.values import BASES, ValueSpec, setting_specs
 from v2geq.data.parameters.change import apply_changes, with_full_names
 from v2geq.data.parameters.form import Basis, flatten, parameter
 from v2geq.data.readers.feeder import read_feeder_with_origin
-from v2geq.data.readers.folders import available_cases, discreet, networks_folder
+from v2geq.data.readers.folders import (
+    available_cases,
+    discreet,
+    find_network,
+    known_networks,
+    networks_folder,
+)
 from v2geq.data.readers.road import read_road_with_origin, read_trips
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import TomlTable, read_toml
 from v2geq.data.trips import class_trips
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.errors import DataError, Unusable, did_you_mean, mistake, mistakes, part, quoted
 
 
-def load_case(name_or_path: str | Path) -> Case:
+def read_case(name_or_path: str | Path) -> CaseData:
     """Case of a folder with case.toml and its tables.
 
     Parameters
@@ -49,7 +56,7 @@ def load_case(name_or_path: str | Path) -> Case:
     """
     path = _case_file(name_or_path)
     with discreet(path, [path.parent]):
-        return _read_case(path)
+        return _read_folder(path)
 
 
 def _case_file(name_or_path: str | Path) -> Path:
@@ -91,7 +98,12 @@ class _Parts:
                 table.raw(name, None)
                 values[name], self.basis[dotted] = spec.default, ("assumed", "default")
                 continue
-            values[name], self.basis[dotted] = parameter(spec, table.raw(name), self.places[dotted])
+            try:
+                raw = table.raw(name)
+                values[name], self.basis[dotted] = parameter(spec, raw, self.places[dotted])
+            except DataError as error:
+                mistake(error)
+                values[name] = spec.stand_in(table.data.get(name))
         return values
 
     def settings(self, table: TomlTable, cls: type, prefix: str) -> Any:
@@ -108,35 +120,47 @@ class _Parts:
         self.places[name] = self.tables[name].path
 
 
-def _read_case(path: Path) -> Case:
+def _read_folder(path: Path) -> CaseData:
     top, folder, parts = read_toml(path), path.parent, _Parts()
     parts.places |= {name: str(path) for name in ("drivers", "scenario")}
     name, title = top.text("name", folder.name), top.text("title", "")
     source = top.text("source", "")
     networks = top.table("networks")
-    homes = [folder, *(_network(networks, key, folder) for key in ("feeder", "road"))]
-    feeder, feeder_origin = read_feeder_with_origin(homes[1])
-    road, road_origin = read_road_with_origin(homes[2])
+    homes = [folder]
+    loaded: dict[str, Any] = {}
+    origin = Origin()
+    for kind, read in (("feeder", read_feeder_with_origin), ("road", read_road_with_origin)):
+        with part():
+            homes.append(_network(networks, kind, folder))
+            loaded[kind], found = read(homes[-1])
+            origin |= found
     networks.finish()
-    loaded: dict[str, Any] = {
-        attribute: parts.settings(top.table(section, {}), cls, section)
-        for section, (attribute, cls) in SECTIONS.items()
-    }
+    for section, (attribute, cls) in SECTIONS.items():
+        with part():
+            loaded[attribute] = parts.settings(top.table(section, {}), cls, section)
     for table, schema in CASE_TABLES.items():
-        frame, parts.tables[table] = read_table(folder / f"{table}.csv", with_provenance(schema))
-        parts.rows(table, frame, table)
-        loaded[table] = frame[list(schema.value_columns)]
+        with part():
+            file = folder / f"{table}.csv"
+            frame, parts.tables[table] = read_table(file, with_provenance(schema))
+            parts.rows(table, frame, table)
+            loaded[table] = frame[list(schema.value_columns)]
     drivers, trip_tables = _drivers(top.table("drivers", {}), homes, parts)
     scenario_table = top.table("scenario", {})
-    scenarios = {key: _scenario(scenario_table, key, parts) for key in scenario_table.data}
+    scenarios = {}
+    for key in scenario_table.data:
+        scenarios[key] = ScenarioData()
+        with part():
+            scenarios[key] = _scenario(scenario_table, key, parts)
     changes = flatten(top.mapping("set", {}))
     places = {key: top.where("set") for key in changes}
+    told = top.table("basis", {})
+    parts.basis |= {name: _basis(told, name) for name in told.data}
     top.finish()
-    case = Case(
+    if len(loaded) < 2 + len(SECTIONS) + len(CASE_TABLES):
+        raise Unusable
+    case = CaseData(
         name=name,
         title=title,
-        feeder=feeder,
-        road=road,
         drivers=drivers,
         trips={},
         scenarios=scenarios,
@@ -146,25 +170,42 @@ def _read_case(path: Path) -> Case:
         file=str(path),
         **loaded,
     )
-    case, _ = apply_changes(case, changes, places.__getitem__)
-    origin = feeder_origin | road_origin | Origin(parts.tables, parts.places)
-    trips = {k: class_trips(case, k, origin.place(f"drivers.{k}.trips")) for k in case.drivers}
+    with part():
+        case, _ = apply_changes(case, changes, places.__getitem__)
+    origin |= Origin(parts.tables, parts.places)
+    trips = {}
+    for k, driver in case.drivers.items():
+        known = {k, driver.trips_of} & set(case.drivers) <= set(trip_tables)
+        if known and not math.isnan(driver.trips_factor):
+            with part():
+                trips[k] = class_trips(case, k, origin.place(f"drivers.{k}.trips"))
     case = replace(case, trips=trips)
     check_case(case, origin)
-    return with_full_names(case, origin)
+    case = with_full_names(case, origin)
+    if mistakes():
+        raise Unusable
+    return case
+
+
+def _basis(section: TomlTable, name: str) -> Basis:
+    """Basis of a value that has no form of its own, such as one of an arc."""
+    table = section.table(name)
+    basis = ValueSpec("basis", "text", choices=BASES).check(table.raw("basis"), table.where())
+    note = table.text("note", "")
+    table.finish()
+    return basis, note
 
 
 def _network(networks: TomlTable, key: str, folder: Path) -> Path:
     """Network folder named in case.toml: relative to the case, or the name of a shipped one."""
     name = networks.text(key)
-    for found in (folder / name, networks_folder() / name):
-        if os.path.isfile(found / f"{key}.toml"):
-            return found
-    known = sorted(p.parent.name for p in networks_folder().glob(f"*/{key}.toml"))
+    if found := find_network(key, name, folder):
+        return found
     raise networks.error(
         f"no {key} folder {quoted(name)}",
         key=key,
-        advice=f"give a path relative to the case, or a shipped one: {', '.join(known)}",
+        advice="give a path relative to the case, or a shipped one: "
+        + ", ".join(known_networks(key)),
     )
 
 
@@ -174,14 +215,18 @@ def _drivers(
     drivers: dict[str, DriverClass] = {}
     tables: dict[str, pd.DataFrame] = {}
     for name in section.data:
-        table = section.table(name)
-        driver = parts.settings(table, DriverClass, f"drivers.{name}")
-        frame, origin = read_trips(homes[0] / driver.trips, with_provenance(TRIPS), homes)
-        if driver.kind == "fv":
-            for setting in EV_SETTINGS:
-                parts.basis.pop(f"drivers.{name}.{setting}")
-        drivers[name], tables[name] = driver, frame[list(TRIPS.value_columns)]
-        parts.tables[f"trips.{name}"] = origin
+        with part():
+            table = section.table(name)
+            driver = parts.settings(table, DriverClass, f"drivers.{name}")
+            if driver.kind == "fv":
+                for setting in EV_SETTINGS:
+                    parts.basis.pop(f"drivers.{name}.{setting}", None)
+            drivers[name], before = driver, mistakes()
+            frame, origin = read_trips(homes[0] / driver.trips, with_provenance(TRIPS), homes)
+            if frame.empty and mistakes() > before:
+                continue
+            tables[name] = frame[list(TRIPS.value_columns)]
+            parts.tables[f"trips.{name}"] = origin
     return drivers, tables
 
 

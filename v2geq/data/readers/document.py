@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.model.case import Case, ScenarioData
+from v2geq.data.model.case import CaseData, ScenarioData
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.road import RoadNetwork
@@ -26,7 +26,7 @@ _NETWORKS: dict[str, tuple[type, dict[str, TableSchema]]] = {
 _TEXTS = ("name", "title", "source")
 
 
-def case_to_document(case: Case) -> dict[str, Any]:
+def case_to_document(case: CaseData) -> dict[str, Any]:
     """Case as a dictionary of plain JSON values; `case_from_document` restores it exactly.
 
     Raises
@@ -37,7 +37,7 @@ def case_to_document(case: Case) -> dict[str, Any]:
     return document_of(admit_case(case))
 
 
-def document_of(case: Case) -> dict[str, Any]:
+def document_of(case: CaseData) -> dict[str, Any]:
     """`case_to_document` of a case that has been checked."""
     return {
         "format": FORMAT,
@@ -76,7 +76,7 @@ def document_of(case: Case) -> dict[str, Any]:
     }
 
 
-def case_from_document(document: Mapping[str, Any]) -> Case:
+def case_from_document(document: Mapping[str, Any]) -> CaseData:
     """Case of a document written by `case_to_document`, checked like files.
 
     Raises
@@ -119,7 +119,7 @@ def case_from_document(document: Mapping[str, Any]) -> Case:
         holder = _mapping(document, part, "document")
         parts[part] = {str(k): _table(holder, k, TRIPS, f"{part}.{k}") for k in holder}
     # the door checks the values
-    return admit_case(Case(**parts, basis=_mapping(document, "basis", "document")))
+    return admit_case(CaseData(**parts, basis=_mapping(document, "basis", "document")))
 
 
 def _settings_to_document(settings: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from v2geq.data.model.schema import CAPACITORS, FEEDER_TABLES
 from v2geq.data.readers.folders import discreet
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import read_toml
+from v2geq.errors import Unusable, part
 from v2geq.files import as_path
 
 
@@ -45,7 +46,10 @@ def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
         if schema is CAPACITORS and not os.path.lexists(path):
             frames[table] = schema.frame({c.name: [] for c in schema.columns})
             continue
-        frames[table], origins[schema.name] = read_table(path, schema)
+        with part():
+            frames[table], origins[schema.name] = read_table(path, schema)
+    if len(frames) < len(FEEDER_TABLES):
+        raise Unusable
     feeder = Feeder(name=name, root=root, base_kv=base_kv, source=source, **frames)
     origin = Origin(origins, {f"feeder.{key}": head.where(key) for key in ("root", "base_kv")})
     check_feeder(feeder, origin)

@@ -11,11 +11,12 @@ import pandas as pd
 from v2geq.data.checks.road import check_road
 from v2geq.data.model.origin import Origin, TableOrigin
 from v2geq.data.model.road import RoadNetwork
-from v2geq.data.model.schema import ARCS, NODES, TRIPS, TableSchema
+from v2geq.data.model.schema import ARCS, NODES, ROAD_TABLES, TRIPS, TableSchema
 from v2geq.data.readers.folders import discreet
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import read_toml
 from v2geq.data.trips import travelling
+from v2geq.errors import Unusable, part
 from v2geq.files import as_path
 
 
@@ -47,13 +48,17 @@ def read_road_with_origin(folder: str | Path) -> tuple[RoadNetwork, Origin]:
                 f"toll_usd = {toll_usd:g}", key="toll_usd", advice="give a number >= 0"
             )
         head.finish()
-    nodes, node_origin = read_table(folder / "nodes.csv", NODES)
-    arcs, arc_origin = read_table(folder / "arcs.csv", ARCS)
-    arcs["toll"] *= toll_usd
-    origins = {NODES.name: node_origin, ARCS.name: arc_origin}
-    trips = TRIPS.frame({c.name: [] for c in TRIPS.columns})
+    frames, origins = {TRIPS.name: TRIPS.frame({c.name: [] for c in TRIPS.columns})}, {}
+    for table, schema in (("nodes", NODES), ("arcs", ARCS)):
+        with part():
+            frames[schema.name], origins[schema.name] = read_table(folder / f"{table}.csv", schema)
     if os.path.lexists(folder / "trips.csv"):
-        trips, origins[TRIPS.name] = read_trips(folder / "trips.csv")
+        with part():
+            frames[TRIPS.name], origins[TRIPS.name] = read_trips(folder / "trips.csv")
+    if len(frames) < len(ROAD_TABLES):
+        raise Unusable
+    nodes, arcs, trips = (frames[schema.name] for schema in ROAD_TABLES.values())
+    arcs["toll"] *= toll_usd
     road = RoadNetwork(name=name, nodes=nodes, arcs=arcs, trips=trips, source=source)
     origin = Origin(origins)
     check_road(road, origin)

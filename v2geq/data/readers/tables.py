@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 import pandas as pd
 
 from v2geq.data.model.origin import TableOrigin
-from v2geq.data.model.schema import MAY_BE_EMPTY, TableSchema, row_name
+from v2geq.data.model.schema import MAY_BE_EMPTY, TableSchema, check_columns, row_name
+from v2geq.data.model.values import ValueSpec
 from v2geq.data.readers.folders import discreet
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.errors import DataError, did_you_mean, mistake, part, quoted
 from v2geq.files import MOST_BYTES, read_bytes
 
 
@@ -70,7 +72,7 @@ def read_table(
     Raises
     ------
     DataError
-        Empty file, missing or unknown column, ragged row, value of the wrong type or out of range,
+        Empty file, missing column, ragged row, value of the wrong type or out of range,
         repeated key, or encoding other than UTF-8.
     """
     with discreet(path, homes or (path.parent,)):
@@ -89,35 +91,54 @@ def _read_table(path: Path, schema: TableSchema) -> tuple[pd.DataFrame, TableOri
         )
     header_line, header = first
     _check_header(header, schema, f"{path}, line {header_line}")
-    given = [schema.spec[name] for name in header]
-    values: dict[str, list[Any]] = {name: [] for name in header}
+    given = [schema.spec.get(name) for name in header]
+    values: dict[str, list[Any]] = {name: [] for name in header if name in schema.spec}
     lines: dict[str, int] = {}
     for line, row in rows:
-        if len(row) != len(header):
-            raise DataError(
-                f"{len(row)} values under {len(header)} columns",
-                where=f"{path}, line {line}",
-                advice="check for a missing or an extra comma",
-            )
-        for spec, cell in zip(given, row, strict=True):
-
-            def where(line: int = line, name: str = spec.name) -> str:
-                return f"{path}, line {line}, column {name}"
-
-            if not cell and spec.name not in MAY_BE_EMPTY:
-                raise DataError("the value is missing", where=where(), advice="fill the cell")
-            values[spec.name].append(spec.parse(cell, where))
-        key = row_name(values[name][-1] for name in schema.key)
-        if key in lines:
-            raise DataError(
-                f"{' and '.join(schema.key)} {quoted(key)} appears twice, "
-                f"first in line {lines[key]}",
-                where=f"{path}, line {line}",
-                advice="keep one of the rows, or rename one",
-            )
-        lines[key] = line
+        with part():
+            cells = _cells(row, given, f"{path}, line {line}")
+            key = row_name(cells[name] for name in schema.key)
+            if key in lines:
+                raise DataError(
+                    f"{' and '.join(schema.key)} {quoted(key)} appears twice, "
+                    f"first in line {lines[key]}",
+                    where=f"{path}, line {line}",
+                    advice="keep one of the rows, or rename one",
+                )
+            for name, value in cells.items():
+                values[name].append(value)
+            lines[key] = line
     schema.complete(values, len(lines))
     return schema.frame(values), TableOrigin(str(path), lines)
+
+
+def _cells(row: list[str], given: Sequence[ValueSpec | None], where: str) -> dict[str, Any]:
+    """Values of a row by column; columns without a spec are left out."""
+    if len(row) != len(given):
+        raise DataError(
+            f"{len(row)} values under {len(given)} columns",
+            where=where,
+            advice="check for a missing or an extra comma",
+        )
+    values: dict[str, Any] = {}
+    for spec, cell in zip(given, row, strict=True):
+        if spec is None:
+            continue
+
+        def place(name: str = spec.name) -> str:
+            return f"{where}, column {name}"
+
+        try:
+            if not cell and spec.unknown:
+                values[spec.name] = math.nan
+            elif not cell and spec.name not in MAY_BE_EMPTY:
+                raise DataError("the value is missing", where=place(), advice="fill the cell")
+            else:
+                values[spec.name] = spec.parse(cell, place)
+        except DataError as error:
+            mistake(error)
+            values[spec.name] = spec.stand_in(cell)
+    return values
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -146,4 +167,4 @@ def _check_header(header: list[str], schema: TableSchema, where: str) -> None:
             where=where,
             advice="separate the columns by commas",
         )
-    schema.check_names(header, [c.name for c in schema.columns], where)
+    check_columns(header, schema, [c.name for c in schema.columns], where)

@@ -10,7 +10,7 @@ from typing import Any
 
 from v2geq.data.model.values import ValueSpec
 from v2geq.data.readers.tables import read_text
-from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.errors import DataError, did_you_mean, mistake, quoted
 
 _REQUIRED: Any = object()
 _MOST_BYTES = 2**22  # settings, not tables: the parser is slow
@@ -133,9 +133,8 @@ class TomlTable:
         """Raise DataError if the table has a key that was never asked for."""
         for key in self.data:
             if key not in self._asked:
-                raise self.error(
-                    f"unknown key {quoted(key)}", key=key, advice=did_you_mean(key, self._asked)
-                )
+                advice = did_you_mean(key, self._asked)
+                mistake(self.error(f"unknown key {quoted(key)}", key=key, advice=advice))
 
     def _scalar(self, key: str, kind: str, default: Any) -> Any:
         value = self.raw(key, default)

@@ -1,0 +1,168 @@
+"""A case as the files of its folder: tables as CSV, the rest as TOML; readers read it back equal.
+
+Values keep every digit. Tables tell the basis of their rows where every row has one; what else has
+a basis is listed in the section [basis] of case.toml.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from v2geq.data.model.case import CaseData
+from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
+from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
+from v2geq.data.model.settings import SECTIONS
+from v2geq.data.model.values import ValueSpec, setting_specs
+
+MARK = "# written by v2geq: saving a case here again replaces it\n"
+"""First line of the case.toml of a saved case."""
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML; texts of JSON are texts of TOML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{toml_value(k)} = {toml_value(v)}" for k, v in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(toml_value(v) for v in value) + "]"
+    return repr(value)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table as CSV."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(v) for v in row])
+    return out.getvalue()
+
+
+def case_files(case: CaseData) -> dict[str, str]:
+    """Text of every file of a checked case, by path in its folder."""
+    feeder, road = case.feeder, case.road
+    files = {
+        "feeder/feeder.toml": _lines(
+            name=feeder.name, root=feeder.root, base_kv=feeder.base_kv, source=feeder.source
+        ),
+        "road/road.toml": _lines(name=road.name, source=road.source),
+    }
+    for folder, holder, tables in (("feeder", feeder, FEEDER_TABLES), ("road", road, ROAD_TABLES)):
+        for table, schema in tables.items():
+            files[f"{folder}/{table}.csv"] = _table(schema, getattr(holder, table))
+    basis = dict(case.basis)
+    for table, schema in CASE_TABLES.items():
+        files[f"{table}.csv"] = _table(schema, getattr(case, table), basis)
+    trips = _trip_files(case)
+    for name, file in trips.items():
+        files[file] = _table(TRIPS, case.trip_tables.get(name, case.trips[name]))
+    return {"case.toml": MARK + _case_toml(case, trips, basis), **files}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value != value else value  # nan: a number nobody knows
+
+
+def _table(
+    schema: TableSchema, frame: pd.DataFrame, basis: dict[str, tuple[str, str]] | None = None
+) -> str:
+    """Table as CSV; with the basis of its rows, taken out of `basis`, where all have one."""
+    names = [c.name for c in schema.columns]
+    keys = [frame.index.tolist()] if schema.indexed else []
+    columns = keys + [frame[name].tolist() for name in schema.value_columns]
+    labels = [f"{schema.name}.{key}" for key in frame.index]
+    told = [basis[k] for k in labels if k in basis] if basis else []
+    if basis and labels and len(told) == len(labels) and all(n == n.strip() for _, n in told):
+        names += ["basis", "note"]
+        columns += [[kind for kind, _ in told], [note for _, note in told]]
+        for k in labels:
+            del basis[k]
+    return csv_text(names, zip(*columns, strict=True))
+
+
+def _trip_files(case: CaseData) -> dict[str, str]:
+    """File of the trips of every class; told apart also where upper and lower case are one."""
+    files: dict[str, str] = {}
+    for name in case.drivers:
+        taken = {file.casefold() for file in files.values()}
+        tail = ""
+        while f"trips/{name}{tail}.csv".casefold() in taken:
+            tail += "_"
+        files[name] = f"trips/{name}{tail}.csv"
+    return files
+
+
+def _case_toml(case: CaseData, trips: Mapping[str, str], basis: dict[str, tuple[str, str]]) -> str:
+    """Text of case.toml; the basis of what it holds is taken out of `basis`."""
+    parts = [
+        _lines(name=case.name, title=case.title, source=case.source),
+        "[networks]\n" + _lines(feeder="feeder", road="road"),
+    ]
+    for section, (attribute, cls) in SECTIONS.items():
+        holder = getattr(case, attribute)
+        values = {k: getattr(holder, k) for k in setting_specs(cls)}
+        parts.append(_section([section], values, setting_specs(cls), basis))
+    for name, driver in case.drivers.items():
+        specs = setting_specs(DriverClass)
+        left = EV_SETTINGS if driver.kind == "fv" else ()
+        values = {k: getattr(driver, k) for k in specs if k not in left}
+        values["trips"] = trips[name]
+        if name not in case.trip_tables:
+            values |= {"trips_factor": 1.0, "trips_of": "", "trips_spread": False}
+        parts.append(_section(["drivers", name], values, specs, basis))
+    for name, scenario in case.scenarios.items():
+        path = ["scenario", name]
+        parts.append(
+            _section(path, {"load_factor": scenario.load_factor}, {}, basis)
+            + f"outages = {toml_value(scenario.outages)}\n"
+        )
+        sources = _section([*path, "reactive_sources"], scenario.reactive_sources, {}, basis)
+        parts += [sources] if scenario.reactive_sources else []
+        parts += [_section([*path, "set"], scenario.set, {}, {})] if scenario.set else []
+    if basis:
+        rest = {k: {"basis": kind, "note": note} for k, (kind, note) in basis.items()}
+        parts.append(_section(["basis"], rest, {}, {}))
+    return "\n".join(parts)
+
+
+def _lines(**values: Any) -> str:
+    return "".join(f"{key} = {toml_value(value)}\n" for key, value in values.items())
+
+
+def _section(
+    path: Sequence[str],
+    values: Mapping[str, Any],
+    specs: Mapping[str, ValueSpec],
+    basis: dict[str, tuple[str, str]],
+) -> str:
+    """Section of values; those with a basis in their form, and it is taken out of `basis`."""
+    lines = [
+        "[" + ".".join(p if p.isidentifier() and p.isascii() else toml_value(p) for p in path) + "]"
+    ]
+    for key, value in values.items():
+        kind, note = basis.pop(".".join([*path, key]), ("", ""))
+        spec = specs.get(key)
+        left_out = (kind, note) == ("assumed", "default") and spec and not spec.required
+        if left_out and spec and value == spec.default:
+            continue
+        if kind and (kind, note) != ("assumed", ""):
+            form = {"value": value, "basis": kind, "note": note}
+            if spec and spec.unit:
+                form = {"value": value, "unit": spec.unit, "basis": kind, "note": note}
+            inside = ", ".join(f"{k} = {toml_value(v)}" for k, v in form.items())
+            lines.append(f"{toml_value(key)} = {{ {inside} }}")
+        else:
+            lines.append(f"{toml_value(key)} = {toml_value(value)}")
+    return "\n".join(lines) + "\n"
