@@ -65,7 +65,7 @@ def main() -> None:
                 stats = {k: int(v) for k, v in r.stats.items() if k != "seconds"}
                 warm = f"({stats['warm_projections']})"
                 print(
-                    f"{head}  {goal:<13}{r.status.word:<9}{r.iterations:>5}"
+                    f"{head}  {goal:<13}{r.status:<9}{r.iterations:>5}"
                     f"{stats['projections']:>5}{warm:>7}{stats['clarabel_iterations']:>6}"
                     f"{r.residual:>10.1e}{seconds:>7.2f}{seconds / peer:>7.1f}"
                 )
@@ -79,7 +79,7 @@ def main() -> None:
                     1,
                 )
                 print(
-                    f"{head}  bounds: {scheme}, {r.status.word} after {r.iterations}, "
+                    f"{head}  bounds: {scheme}, {r.status} after {r.iterations}, "
                     f"residual {r.residual:.1e}, {seconds:.2f} s"
                 )
 

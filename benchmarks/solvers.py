@@ -162,7 +162,7 @@ def large(title: str, coupled: Coupled) -> None:
     result = interior_point(mcp)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
     print(
-        f"{title}: {mcp.n} unknowns, {mcp.J(mcp.start).nnz} nonzeros, {result.status.word}, "
+        f"{title}: {mcp.n} unknowns, {mcp.J(mcp.start).nnz} nonzeros, {result.status}, "
         f"residual {result.residual:.0e}, {result.iterations} iterations, "
         f"{result.stats['seconds']:.2f} s, peak {memory:.0f} MB"
     )

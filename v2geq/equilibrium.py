@@ -17,7 +17,6 @@ from v2geq.results.store import load_point, write
 from v2geq.results.summary import FIGURES, summarise
 from v2geq.results.uniqueness import INTERVAL, UNKNOWN, where_used
 from v2geq.show import card
-from v2geq.solvers import solver
 from v2geq.solvers.protocol import Options, Status
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def solve(
     v2g: bool = True,
     method: str = "auto",
     parameters: Mapping[str, Any] | None = None,
-    options: Options | None = None,
+    options: Options | Mapping[str, Any] | None = None,
     players: Sequence[Player] = (),
     start: Equilibrium | None = None,
     check: bool = True,
@@ -56,7 +55,8 @@ def solve(
     parameters
         Parameters to change, by name, for example ``{"voll": 5.0}``.
     options
-        Tolerance and limits of the solver.
+        Tolerance and limits of the solver and what it takes besides, by name, for example
+        ``{"tolerance": 1e-9}``; see `v2geq.solvers.with_options`.
     players
         Players of your own: functions that take the scenario and return a `Program`.
     start
@@ -76,10 +76,8 @@ def solve(
     ConvergenceError
         With `check`, where the solver did not reach its tolerance.
     """
-    solver(method)
-    for name, given, kind in (("start", start, Point), ("options", options, Options)):
-        if given is not None and not isinstance(given, kind):
-            raise DataError(f"{name} = {quoted(given)} is no {kind.__name__}")
+    if start is not None and not isinstance(start, Point):
+        raise DataError(f"start = {quoted(start)} is no Point")
     resolved, own = set_up(case, scenario, v2g=v2g, changes=parameters, players=players)
     solution, result = solve_market(
         resolved,
@@ -96,7 +94,7 @@ def solve(
     return Equilibrium(
         coupled=solution.coupled,
         z=solution.z,
-        status=solution.status.word,
+        status=solution.status,
         log=solution.log,
         seconds=solution.seconds,
         rounds=solution.rounds,

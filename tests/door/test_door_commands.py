@@ -15,7 +15,7 @@ from door import Answer, SmallCase, left_over
 
 import v2geq
 from v2geq import equilibrium
-from v2geq.cli.options import changes
+from v2geq.cli.options import named_values
 from v2geq.data.readers.folders import available_cases
 from v2geq.errors import ConvergenceError
 from v2geq.solvers.protocol import MCPResult, Status
@@ -163,13 +163,13 @@ def test_a_reader_that_stops_early_is_no_error(saved: Path) -> None:
     ],
 )
 def test_values_of_settings(text: str, value: Any) -> None:
-    got = changes([f"name={text}"])["name"]
+    got = named_values([f"name={text}"], "--set", "voll=5")["name"]
     assert got == value
     assert type(got) is type(value)
 
 
 def test_an_equals_sign_in_a_value() -> None:
-    assert changes([" name = a=b "]) == {"name": "a=b"}
+    assert named_values([" name = a=b "], "--set", "voll=5") == {"name": "a=b"}
 
 
 # ---------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from v2geq.cli.options import V2G, AllOD, CaseName, SavedFile, ScenarioName, changes
+from v2geq.cli.options import V2G, AllOD, CaseName, SavedFile, ScenarioName, named_values
 from v2geq.cli.printing import print_equilibrium, say
 from v2geq.errors import DataError
 from v2geq.files import check_result
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def solve(
     case: CaseName,
-    scenario: ScenarioName,
+    scenario: ScenarioName = None,
     v2g: V2G = True,
     method: Annotated[str, typer.Option(metavar="M", help="Solver.")] = "auto",
     out: Annotated[
@@ -30,13 +30,20 @@ def solve(
             "--set", metavar="NAME=VALUE", help="Change a parameter, as voll=5; may be repeated."
         ),
     ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Option of the solver, as tolerance=1e-9; may be repeated."
+        ),
+    ] = None,
     all_od: AllOD = False,
     uniqueness: Annotated[
         bool, typer.Option("--uniqueness/--no-uniqueness", help="Tell which prices are unique.")
     ] = True,
 ) -> None:
     """Solve one scenario, print its figures and certificate."""
-    own = changes(set_ or [])
+    own = named_values(set_ or [], "--set", "voll=5")
+    options = named_values(option or [], "--option", "tolerance=1e-9")
     from v2geq.data.edit.case import load_case
     from v2geq.data.trips import spread_trips
     from v2geq.equilibrium import solve as solve_case
@@ -52,11 +59,12 @@ def solve(
             v2g=v2g,
             method=method,
             parameters=own,
+            options=options,
             uniqueness=uniqueness,
             progress=say,
         )
     except DataError as error:
-        raise error.at(f"{given.where}: scenario {scenario!r}") from None
+        raise error.at(given.where + (f": scenario {scenario!r}" if scenario else "")) from None
     if out is not None:
         eq.save(out)
         say(f"saved to {out}")
@@ -86,8 +94,8 @@ def certify(file: SavedFile) -> None:
 
 def export(
     case: CaseName,
-    scenario: ScenarioName,
     out: Annotated[Path, typer.Option(metavar="F.gms", help="GAMS file to write.")],
+    scenario: ScenarioName = None,
     v2g: V2G = True,
 ) -> None:
     """Write the problem of a scenario, on the paths of its solution, as a GAMS model for PATH."""

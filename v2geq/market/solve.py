@@ -8,8 +8,9 @@ paths, add those that would be cheaper. A round that adds none is the last.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from v2geq.arrays import FloatArray
 from v2geq.convex.relaxation import least_relaxation
@@ -20,7 +21,7 @@ from v2geq.market.lifting import lifted, settle
 from v2geq.market.own import NOBODY, Own
 from v2geq.market.prices import canonical, check_names
 from v2geq.scenario import Scenario
-from v2geq.solvers import scaling, solver
+from v2geq.solvers import scaling, with_options
 from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status
 from v2geq.trips.generation import seeded
 from v2geq.trips.traffic import Traffic, traffic
@@ -56,7 +57,7 @@ def solve_market(
     scenario: Scenario,
     *,
     method: str = "auto",
-    options: Options | None = None,
+    options: Options | Mapping[str, Any] | None = None,
     own: Own = NOBODY,
     start: tuple[Coupled, FloatArray] | None = None,
     progress: Callable[[str], None] | None = None,
@@ -75,7 +76,8 @@ def solve_market(
     DataError
         Limits that no state of the market can keep.
     """
-    solve_mcp, options = solver(method), options or Options()
+    solve_mcp, limits = with_options(method, options)
+    limits = limits or Options()
     begin = time.perf_counter()
     exact = scenario.case.paths.method == "exact"
     roads = traffic(scenario)
@@ -91,10 +93,10 @@ def solve_market(
     rounds = 0
     while True:
         rounds += 1
-        result = _solve_visibly(coupled, near, solve_mcp, options, log)
+        result = _solve_visibly(coupled, near, solve_mcp, limits, log)
         z = canonical(coupled, result.z)
         if progress:
-            progress(f"round {rounds}: {result.status.word}, residual {result.residual:.1e}")
+            progress(f"round {rounds}: {result.status}, residual {result.residual:.1e}")
         if result.status is Status.INTERRUPTED or not exact:
             break
         roads = _more_paths(coupled, z, result)
@@ -171,7 +173,7 @@ def failure(coupled: Coupled, result: MCPResult) -> str:
     scenario = coupled.scenario
     text = (
         f"scenario {scenario.name!r} {'with' if scenario.v2g else 'without'} V2G did not converge: "
-        f"{result.status.value}; scaled natural residual {result.residual:.2e}, worst at "
+        f"{result.status.message}; scaled natural residual {result.residual:.2e}, worst at "
         f"{result.worst}, after {result.iterations} iterations"
     )
     if result.diverging:

@@ -34,7 +34,7 @@ class Point:
     ----------
     coupled : players and the joint problem
     z : strategies and multipliers, in the problem's order
-    status : 'solved', or how the solver gave up
+    status : how the solver ended
     log : the solver's iterations; seconds : build, solve; rounds : of column generation
     edited : what a file states that does not follow from its strategies
     tells_uniqueness : whether `uniqueness` was asked for
@@ -42,7 +42,7 @@ class Point:
 
     coupled: Coupled
     z: FloatArray
-    status: str
+    status: Status
     log: list[Iteration] = field(repr=False)
     seconds: dict[str, float]
     rounds: int = 1
@@ -97,7 +97,7 @@ class Point:
     def _judged(self) -> tuple[Certificate, Accounts]:
         certificate, book = certify(self.coupled, self.z)
         extra = list(self.edited)
-        if self.status != Status.SOLVED.word:
+        if not self.status.ok:
             extra.append(f"the solver's status is {self.status}")
         case = f"{self.original.name}, contents {fingerprint(self.original)}"
         if self.coupled.own.programs:

@@ -63,7 +63,7 @@ class Saved:
     scenario: str
     v2g: bool
     changes: dict[str, Any]
-    status: str
+    status: Status
     z: dict[str, FloatArray]
     paths: dict[str, dict[str, np.ndarray]]
     log: list[Iteration]
@@ -95,7 +95,7 @@ def write(path: Path, eq: Point) -> None:
         "scenario": scenario.name,
         "v2g": int(scenario.v2g),
         "changes": json.dumps(dict(scenario.changes), default=_plain),
-        "status": eq.status,
+        "status": str(eq.status),
         "case": json.dumps(case_to_document(eq.original)),
         "log": json.dumps([asdict(entry) for entry in eq.log]),
         "seconds": json.dumps({**eq.seconds, "rounds": eq.rounds}),
@@ -140,7 +140,8 @@ def read(path: Path) -> Saved:
     parts = {name: _json(texts, name, where) for name in ("case", "changes", "log", "seconds")}
     if not isinstance(attrs.get("v2g"), (int, np.integer)) or attrs["v2g"] not in (0, 1):
         raise _damaged("v2g", where)
-    if texts["status"] not in {status.word for status in Status}:
+    status = {str(s): s for s in Status}.get(texts["status"])
+    if status is None:
         raise _damaged("status", where)
     try:
         log = [_iteration(entry) for entry in parts["log"]]
@@ -179,7 +180,6 @@ def read(path: Path) -> Saved:
     tables = data.drop_vars(internal)
     tables.attrs = {"edited": edited}
     told, scenario, v2g = "uniqueness" in attrs, texts["scenario"], bool(attrs["v2g"])
-    status = texts["status"]
     return Saved(
         case, scenario, v2g, changes, status, z, paths, log, seconds, tables, players, told
     )

@@ -9,13 +9,16 @@ strategies where it is given an assembled problem, onto the box otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from functools import partial
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.errors import ConvergenceError, DataError, did_you_mean, quoted
+from v2geq.errors import ConvergenceError, DataError, did_you_mean, quoted, unknown_name
 from v2geq.mcp.checks import real_numbers
 from v2geq.mcp.problem import Problem, scaled_residual
 from v2geq.solvers.automatic import automatic
@@ -44,6 +47,7 @@ __all__ = [
     "semismooth_newton",
     "solve_mcp",
     "solver",
+    "with_options",
     "worst_rows",
 ]
 
@@ -67,6 +71,40 @@ def solver(method: str) -> Solver:
     return METHODS[method]
 
 
+def with_options(
+    method: str, options: Options | Mapping[str, Any] | None
+) -> tuple[Solver, Options | None]:
+    """The solver called `method` with options of its own, and the limits that all solvers know.
+
+    Parameters
+    ----------
+    options
+        `Options`, or values by name: those of `Options` and the keywords of the method itself, for
+        example ``{"tolerance": 1e-9, "correction": "tseng"}`` of "extragradient".
+
+    Raises
+    ------
+    DataError
+        Unknown names, with those there are.
+    """
+    run = solver(method)
+    if options is None or isinstance(options, Options):
+        return run, options
+    if not isinstance(options, Mapping):
+        raise DataError(
+            f"options = {quoted(options)} is neither Options nor a table of names and values",
+            advice='write {"tolerance": 1e-9}',
+        )
+    limits = {f.name for f in fields(Options) if f.name != "warm"}
+    own = {k for k, p in signature(run).parameters.items() if p.kind is Parameter.KEYWORD_ONLY}
+    for name in options:
+        if name not in limits | own:
+            place = f"options of method {method!r}"
+            raise unknown_name("unknown option", name, sorted(limits | own), place)
+    bound = partial(run, **{k: v for k, v in options.items() if k in own})
+    return bound, Options(**{k: v for k, v in options.items() if k in limits})
+
+
 def solve_mcp(
     F: Callable[[FloatArray], Any] | Problem,
     J: Callable[[FloatArray], Any] | None = None,
@@ -75,7 +113,7 @@ def solve_mcp(
     z0: Any = None,
     *,
     method: str = "auto",
-    options: Options | None = None,
+    options: Options | Mapping[str, Any] | None = None,
     names: Sequence[str] | None = None,
     on_failure: str = "return",
     check_derivatives: bool = False,
@@ -96,7 +134,7 @@ def solve_mcp(
     method
         One of `METHODS`.
     options
-        Tolerance, limits, callback.
+        Tolerance, limits, callback, and what the method takes, see `with_options`.
     names
         Names of the n entries, for messages.
     on_failure
@@ -119,7 +157,7 @@ def solve_mcp(
     ConvergenceError
         With ``on_failure="raise"``, where the problem was not solved.
     """
-    run = solver(method)
+    run, options = with_options(method, options)
     if on_failure not in ("return", "raise"):
         raise DataError(f"on_failure = {on_failure!r}; choose 'return' or 'raise'")
     if callable(F):
@@ -148,7 +186,7 @@ def solve_mcp(
         result = run(problem, start, options)
     if on_failure == "raise" and not result.status.ok:
         raise ConvergenceError(
-            f"{result.status.value}; scaled natural residual {result.residual:.2e}, worst at "
+            f"{result.status.message}; scaled natural residual {result.residual:.2e}, worst at "
             f"{result.worst}"
         )
     return result

@@ -245,9 +245,18 @@ def polyhedral_extragradient(
 
 
 def projection_method(
-    problem: Problem, start: FloatArray | None = None, options: Options | None = None
+    problem: Problem,
+    start: FloatArray | None = None,
+    options: Options | None = None,
+    *,
+    correction: str = "korpelevich",
+    finish: bool = True,
+    scheme: str = "korpelevich",
 ) -> MCPResult:
     """Projections onto joint strategies where the problem has them, else onto its box.
+
+    `correction` and `finish` are of the former, see `polyhedral_extragradient`; `scheme` is of the
+    latter, see `extragradient`.
 
     Raises
     ------
@@ -255,8 +264,10 @@ def projection_method(
         Where an assembled problem is no variational inequality over strategies.
     """
     if isinstance(problem, MCP):
-        return polyhedral_extragradient(problem, start, options)
-    return extragradient(problem, start, options)
+        return polyhedral_extragradient(
+            problem, start, options, correction=correction, finish=finish
+        )
+    return extragradient(problem, start, options, scheme=scheme)
 
 
 def solve_variational(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 import numpy as np
 
@@ -14,28 +14,38 @@ from v2geq.errors import DataError
 from v2geq.mcp.problem import Problem, scaled_residual
 
 
-class Status(Enum):
-    """How a run ended; the value is the message for people."""
+class Status(StrEnum):
+    """How a run ended: a word for tables and files, and a message for people."""
 
-    SOLVED = "solved"
-    STALLED = "stalled: no further progress"
-    ITERATION_LIMIT = "iteration limit reached; raise max_iterations or loosen the tolerance"
-    TIME_LIMIT = "time limit reached; raise time_limit_s or loosen the tolerance"
-    DIVERGED = "diverged: the iterates grow without bound"
-    INFEASIBLE_STATIONARY = (
-        "stuck where the residual is locally smallest and not zero; try another start"
+    SOLVED = "solved", "solved"
+    STALLED = "stalled", "stalled: no further progress"
+    ITERATION_LIMIT = (
+        "iteration_limit",
+        "iteration limit reached; raise max_iterations or loosen the tolerance",
     )
-    DOMAIN_ERROR = "F or its Jacobian is not finite at an iterate; check bounds and start"
-    INTERRUPTED = "interrupted; the best point met is returned"
+    TIME_LIMIT = "time_limit", "time limit reached; raise time_limit_s or loosen the tolerance"
+    DIVERGED = "diverged", "diverged: the iterates grow without bound"
+    INFEASIBLE_STATIONARY = (
+        "infeasible_stationary",
+        "stuck where the residual is locally smallest and not zero; try another start",
+    )
+    DOMAIN_ERROR = (
+        "domain_error",
+        "F or its Jacobian is not finite at an iterate; check bounds and start",
+    )
+    INTERRUPTED = "interrupted", "interrupted; the best point met is returned"
+
+    message: str
+
+    def __new__(cls, word: str, message: str) -> Status:
+        status = str.__new__(cls, word)
+        status._value_ = word
+        status.message = message
+        return status
 
     @property
     def ok(self) -> bool:
         return self is Status.SOLVED
-
-    @property
-    def word(self) -> str:
-        """Short name, for tables and files."""
-        return self.name.lower()
 
 
 @dataclass(frozen=True)
