@@ -356,7 +356,6 @@ def test_files_that_are_not_there(
     [
         ["slove"],
         ["solve"],
-        ["solve", "x"],
         ["solve", "x", "--scenario"],
         ["solve", "x", "--scenario", "base", "--jobs", "2"],
         ["study", "--jobs", "0"],
