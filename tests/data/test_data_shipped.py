@@ -8,6 +8,7 @@ import warnings
 from collections import defaultdict
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from v2geq.data.edit.case import Case, load_case
@@ -16,6 +17,7 @@ from v2geq.data.readers import folders
 from v2geq.data.readers.feeder import read_feeder
 from v2geq.data.readers.folders import available_cases, networks_folder
 from v2geq.data.readers.road import read_road
+from v2geq.data.readers.tntp import read_tntp
 from v2geq.errors import DataError
 
 CASES = ["ieee123_sioux_falls", "ieee123_sioux_falls_binding", "ieee123_sioux_falls_reference"]
@@ -197,3 +199,21 @@ def test_sioux_falls_equals_the_raw_files():
                 trips[origin, node] = float(value)
     pairs = zip(road.trips["origin"], road.trips["destination"], strict=True)
     assert dict(zip(pairs, road.trips["trips_veh_h"], strict=True)) == trips
+
+
+def test_anaheim_counts_and_totals():
+    road = read_road(networks_folder() / "anaheim")
+    assert (len(road.nodes), len(road.arcs), len(road.trips)) == (416, 914, 1406)
+    assert road.trips["trips_veh_h"].sum() == pytest.approx(104_694.40, abs=1e-6)
+    assert list(road.nodes.index[~road.nodes["through"]]) == [str(k) for k in range(1, 39)]
+    assert road.nodes[["x", "y"]].isna().all(axis=None)
+
+
+@needs_raw
+def test_anaheim_equals_the_raw_files():
+    folder = RAW / "tntp" / "Anaheim"
+    road, _ = read_tntp(folder / "Anaheim_net.tntp", folder / "Anaheim_trips.tntp")
+    shipped = read_road(networks_folder() / "anaheim")
+    pd.testing.assert_frame_equal(shipped.arcs, road.arcs, rtol=1e-12)
+    pd.testing.assert_frame_equal(shipped.trips, road.trips, check_exact=True)
+    pd.testing.assert_frame_equal(shipped.nodes, road.nodes)

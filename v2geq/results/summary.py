@@ -68,7 +68,7 @@ _FIGURES = (
     SummaryFigure(
         "status",
         "'solved', or how the solver gave up",
-        lambda eq: eq.status,
+        lambda eq: str(eq.status),
         heading=("", "status"),
     ),
     # evidence
