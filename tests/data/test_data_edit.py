@@ -227,3 +227,16 @@ def test_names_and_notes_of_every_kind_are_read_back(case, tmp_path):
         .with_class("x=1 [y]", like="ev", trips=1e-7)
     )
     assert fingerprint(read_back(edited, tmp_path / "odd")) == fingerprint(edited)
+
+
+def test_another_road_and_feeder_with_everything_moved():
+    """Nothing stays by the chance that a name is on both networks."""
+    case = vg.load_case("ieee123_sioux_falls").without_station("s8", "s11", "s12")
+    places = dict(zip(case.stations.index, ("117", "74", "253", "411", "338"), strict=True))
+    pairs = PAIRS.assign(destination=["20", "13"])
+    moved = case.with_road("anaheim", stations=places, trips={"ev": pairs})
+    assert moved.stations["road_node"].to_dict() == places
+    assert moved.trips["fv"]["trips_veh_h"].sum() == pytest.approx(
+        case.drivers["fv"].trips_factor * 104_694.4
+    )
+    assert moved.trips["ev"]["trips_veh_h"].tolist() == [30.0, 20.0]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from cases import make_case
 
 import v2geq as vg
 
@@ -108,6 +109,21 @@ WRONG = {
     "road object": (lambda c: c.with_road(c.feeder), ["<Feeder>", "RoadNetwork"]),
     "road station": (lambda c: c.with_road(c.road, stations={"s55": 1}), ["'s55'", "'s5'"]),
     "road class": (lambda c: c.with_road(c.road, trips={"evs": PAIRS}), ["'evs'", "'ev'"]),
+    "other road": (lambda c: c.with_road("anaheim"), ["stations: 's5', 's8'", "of the old network"]),
+    "other trips": (
+        lambda c: c.without_station(*c.stations.index).with_road("anaheim"),
+        ["trips: 'ev'", "{'ev': a trip table, ...}"],
+    ),
+    "other feeder": (
+        lambda c: c.with_feeder(make_case().feeder, stations={"s5": "a"}),
+        ["stations: 's8', 's11'", "of the old network"],
+    ),
+    "other feeder's outages": (
+        lambda c: c.without_station(*c.stations.index)
+        .without_generator(*c.generators.index)
+        .with_feeder(make_case().feeder),
+        ["scenario 'island' has outages", "without_scenario('island')"],
+    ),
     "feeder name": (lambda c: c.with_feeder("ieee12"), ["'ieee12'", "'ieee123'"]),
     "feeder bus": (lambda c: c.with_feeder("ieee123", stations={"s5": "7x"}), ["'s5'", "'7x'"]),
     "feeder list": (lambda c: c.with_feeder("ieee123", stations=["s5"]), ["stations = ['s5']"]),

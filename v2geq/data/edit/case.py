@@ -216,10 +216,11 @@ class Case(CaseData):
         road
             Road network.
         stations
-            Node of every station that is to stand at another one, by station.
+            Node of every station that is to stand at another one, by station; of all stations
+            where the names of the nodes are not those of the old road.
         trips
             Trip tables by class; a class that took the trips of the old road takes those of the
-            new one.
+            new one. Needed of all others where the names of the nodes differ.
         """
         return _changed(with_road, self, as_road(road), stations, trips)
 
@@ -232,7 +233,8 @@ class Case(CaseData):
     ) -> Case:
         """Case on another feeder, given as in `build`; buses of stations and generators by name.
 
-        Scenarios with outages or reactive sources of the old feeder are to be changed first.
+        Needed of all of them where the names of the buses differ. Scenarios with outages or
+        reactive sources of the old feeder are to be taken out first.
         """
         return _changed(with_feeder, self, as_feeder(feeder), stations, generators)
 

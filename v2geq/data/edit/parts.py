@@ -121,6 +121,9 @@ def without_scenarios(case: CaseData, names: tuple[Any, ...]) -> CaseData:
 def with_road(case: CaseData, road: RoadNetwork, stations: Any, trips: Any) -> CaseData:
     """Case on another road network, its stations at other nodes, its classes with other trips."""
     follow = [k for k, t in case.trip_tables.items() if t.equals(case.road.trips)]
+    if _other_names(case.road, road, "nodes"):
+        _all_moved("stations", case.stations.index, stations, "its node")
+        _all_moved("trips", [k for k in case.drivers if k not in follow], trips, "a trip table")
     case = replace(case, road=priced_road(road), basis=_basis_without(case, ["road."]))
     case = _moved(case, "stations", "road_node", stations)
     tables = {**dict.fromkeys(follow, road.trips), **_names(trips, "trips", "ev", "frame")}
@@ -138,6 +141,16 @@ def with_road(case: CaseData, road: RoadNetwork, stations: Any, trips: Any) -> C
 def with_feeder(case: CaseData, feeder: Feeder, stations: Any, generators: Any) -> CaseData:
     """Case on another feeder, its stations and generators at other buses."""
     tables = FEEDER_TABLES.values()
+    if _other_names(case.feeder, feeder, "buses"):
+        _all_moved("stations", case.stations.index, stations, "its bus")
+        _all_moved("generators", case.generators.index, generators, "its bus")
+        for name, scenario in case.scenarios.items():
+            if scenario.outages or scenario.reactive_sources:
+                raise DataError(
+                    f"scenario {quoted(name)} has outages or reactive sources of the old feeder",
+                    advice=f"take it out before, as in case.without_scenario({name!r}), and add it "
+                    "anew",
+                )
     case = replace(case, feeder=feeder, basis=_basis_without(case, [f"{t.name}." for t in tables]))
     case = _moved(case, "stations", "bus", stations)
     return _moved(case, "generators", "bus", generators)
@@ -215,6 +228,25 @@ def _moved(case: CaseData, table: str, column: str, places: Any) -> CaseData:
     for name, place in _names(places, table, "s1", "its new place").items():
         frame.loc[known(name, frame.index, table[:-1]), column] = label(place)
     return replace(case, **{table: frame})
+
+
+def _other_names(old: Any, new: Any, table: str) -> bool:
+    """Whether a network has other nodes or buses, so that names of the old one mean nothing."""
+    frame = getattr(new, table, None)
+    return isinstance(frame, pd.DataFrame) and set(frame.index) != set(getattr(old, table).index)
+
+
+def _all_moved(argument: str, names: Iterable[Any], given: Any, value: str) -> None:
+    """Raise DataError unless all that was on the old network has its place on the new one."""
+    missing = [name for name in names if name not in _names(given, argument, "s1", value)]
+    if missing:
+        raise DataError(
+            f"{', '.join(map(quoted, missing))} {'is' if len(missing) == 1 else 'are'} of the old "
+            f"network, whose names differ from the new one's",
+            where=argument,
+            advice=f"write {argument}={{{missing[0]!r}: {value}, ...}}, or take out what is not to "
+            "move before",
+        )
 
 
 def _names(given: Any, argument: str, name: str, value: str) -> dict[Any, Any]:
