@@ -14,9 +14,9 @@ from v2geq.market.own import Player, set_up
 from v2geq.market.solve import failure, solve_market
 from v2geq.results.point import Point
 from v2geq.results.store import load_point, write
-from v2geq.results.summary import FIGURES, summarise
+from v2geq.results.summary import FIGURES, Summary, summarise
 from v2geq.results.uniqueness import INTERVAL, UNKNOWN, where_used
-from v2geq.show import card
+from v2geq.show import LongList, card
 from v2geq.solvers.protocol import Options, Status
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def solve(
         coupled=solution.coupled,
         z=solution.z,
         status=solution.status,
-        log=solution.log,
+        log=LongList(solution.log),
         seconds=solution.seconds,
         rounds=solution.rounds,
         tells_uniqueness=bool(uniqueness),
@@ -119,8 +119,11 @@ class Equilibrium(Point):
     """A point with its pictures, explanations and sensitivities; see `v2geq.results.point`."""
 
     @cached_property
-    def summary(self) -> dict[str, Any]:
-        """The figures of one row of a study's table; see `v2geq.results.summary.FIGURES`."""
+    def summary(self) -> Summary:
+        """The figures of one row of a study's table; see `v2geq.results.summary.FIGURES`.
+
+        A dictionary that shows units and meanings.
+        """
         return summarise(self)
 
     def save(self, path: str | Path) -> None:

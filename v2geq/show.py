@@ -1,10 +1,20 @@
-"""Small HTML cards for notebooks, and the log on a terminal."""
+"""Short texts and small HTML cards of objects, and the log on a terminal."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import fields
 from html import escape
+from typing import Any, TypeVar
+
+from v2geq.errors import one_line, quoted
+
+T = TypeVar("T")
+_LONGEST = 600
+"""Characters of an object's short text."""
+_FEW = 4
+"""LongList of a collection that are written out."""
 
 
 def card(
@@ -22,6 +32,40 @@ def card(
     )
     tail = f"<p>{escape(note)}</p>" if note else ""
     return f"<div><b>{escape(title)}</b>{mark}<table>{cells}</table>{tail}</div>"
+
+
+def brief(x: Any) -> str:
+    """One line for an object of many fields: arrays, tables and collections by their size.
+
+    For ``__repr__ = brief`` in the body of a dataclass or named tuple.
+    """
+    names = getattr(x, "_fields", None) or [f.name for f in fields(x) if f.repr]
+    parts = ", ".join(f"{name}={_short(getattr(x, name))}" for name in names)
+    return one_line(f"{type(x).__name__}({parts})", _LONGEST)
+
+
+class ByName(dict[str, T]):
+    """Arrays and the like by name; shown by their sizes."""
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{name!r}: {_short(value)}" for name, value in self.items())
+        return one_line(f"{{{parts}}}", _LONGEST)
+
+
+class LongList(list[T]):
+    """A long list; shown by its length and its last entry."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} entries, the last: {self[-1]!r}>" if self else "<no entries>"
+
+
+def _short(value: Any) -> str:
+    shape = getattr(value, "shape", ())
+    if shape:
+        return f"<{' x '.join(map(str, shape))}>"
+    if isinstance(value, (Mapping, list, tuple, frozenset)) and len(value) > _FEW:
+        return f"<{len(value)} entries>"
+    return quoted(value)
 
 
 def log_to_stderr() -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from v2geq.errors import DataError, did_you_mean
+from v2geq.errors import DataError, did_you_mean, one_line
 from v2geq.market.sites import energy_sold
 from v2geq.results.point import Point
+from v2geq.show import card
 from v2geq.trips.costs import path_costs, path_terms
 from v2geq.trips.paths import Path
 from v2geq.trips.traffic import Traffic
@@ -42,10 +43,11 @@ class Explanation:
     def __str__(self) -> str:
         return f"{self.text}\n{self.table.to_string()}"
 
-    def _repr_html_(self) -> str:
-        from html import escape
+    def __repr__(self) -> str:
+        return f"<Explanation: {one_line(self.text, 200)}>"
 
-        return f"<p>{escape(self.text)}</p>{self.table.to_html()}"
+    def _repr_html_(self) -> str:
+        return card("explanation", {}, note=self.text) + self.table.to_html()
 
 
 def explain(

@@ -19,7 +19,7 @@ from v2geq.market.coupling import Coupled
 from v2geq.mcp.problem import scaled_residual
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Certificate(Verdict):
     """Recomputed evidence that a point is an equilibrium.
 

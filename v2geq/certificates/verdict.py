@@ -99,6 +99,10 @@ class Verdict:
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
+    def __repr__(self) -> str:
+        told = f"holds, {len(self.figures)} figures" if self.holds else f"FAILS, {self.failures[0]}"
+        return f"<{type(self).__name__}: {told}>"
+
     def _repr_html_(self) -> str:
         rows = {figure.name: str(figure) for figure in self.figures}
         return card("certificate", rows, note="; ".join(self.failures), good=self.holds)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from v2geq.arrays import FloatArray
+from v2geq.show import brief
 from v2geq.trips.costs import TIME_TERMS, path_terms
 from v2geq.trips.generation import price_all
 from v2geq.trips.traffic import Traffic
@@ -38,6 +39,8 @@ class Wardrop:
     worst: str
     gains: dict[str, float]
     time_costs: dict[str, float]
+
+    __repr__ = brief
 
 
 def wardrop(traffic: Traffic, values: Mapping[str, FloatArray], *, exact: bool) -> Wardrop:

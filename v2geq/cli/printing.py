@@ -118,9 +118,8 @@ def print_equilibrium(eq: Equilibrium) -> None:
         print(f"  {'prices':<20}  {told or 'of no equilibrium'}")
     ranges = eq.path_flows
     print("\nranges over path flows of equal cost: value [min, max]")
-    print(f"  station_visit_share   {ranges.visit_share}")
-    print(f"  discharge_share       {ranges.discharge_share}")
-    print(f"  discharge_od_pairs    {ranges.discharge_od_pairs}")
+    for figure, ends in ranges.ranges.items():
+        print(f"  {figure:<20}  {ends}")
     if not ranges.complete:
         print("  too many cheapest paths to list: the ranges may be wider")
     columns = {k: c for k, c in STATION_COLUMNS.items() if k in eq.data}

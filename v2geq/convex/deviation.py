@@ -11,6 +11,7 @@ from v2geq.arrays import FloatArray
 from v2geq.convex.quadratic import program_rows, quadratic_program
 from v2geq.errors import DataError
 from v2geq.mcp.program import Program
+from v2geq.show import brief
 
 MAX_ROUNDS = 30
 MAX_HALVINGS = 20
@@ -22,6 +23,8 @@ class Deviation:
 
     profit: float
     values: dict[str, FloatArray]
+
+    __repr__ = brief
 
 
 def best_deviation(

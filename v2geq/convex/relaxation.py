@@ -11,6 +11,7 @@ from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import ConvergenceError
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.block import find_block
+from v2geq.show import brief
 
 NEGLIGIBLE = 1e-7
 """Scaled relaxation, relative to the limit, that counts as none."""
@@ -33,6 +34,8 @@ class Relaxation:
     meaning: str
     amount: float
     unit: str
+
+    __repr__ = brief
 
     def __str__(self) -> str:
         return f"{self.name} by {self.amount:.4g} {self.unit} ({self.meaning})"

@@ -19,6 +19,7 @@ from v2geq.grid.ratings import BINDING, Box, rating
 from v2geq.labelled import Labelled, placed, whole
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
+from v2geq.show import brief
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,8 @@ class LinDistFlow:
     network: Network
     power_scale: float
     price_scale: float
+
+    __repr__ = brief
 
     @property
     def rating(self) -> Box:

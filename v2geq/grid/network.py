@@ -12,6 +12,7 @@ from v2geq.data.model.case import CaseData, ScenarioData
 from v2geq.data.model.settings import FeederSettings, SubstationSettings
 from v2geq.errors import DataError, listed, quoted
 from v2geq.grid.topology import Topology, energised
+from v2geq.show import brief
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Network(Topology):
     limits: FeederSettings
     substation: SubstationSettings
     base_kv: float
+
+    __repr__ = brief
 
     def check(self, where: str) -> None:
         """Raise DataError where no operation can serve reactive load or keep voltage limits."""

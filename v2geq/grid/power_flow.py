@@ -10,6 +10,7 @@ from v2geq.grid.network import Network
 from v2geq.labelled import Labelled
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
+from v2geq.show import brief
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,9 @@ class Violations(NamedTuple):
     voltage_pu: float
     rating_kva: float
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 class Binding(NamedTuple):
     """Names of lines whose rating binds and of buses, but the root, at a limit of voltage."""
@@ -31,6 +35,9 @@ class Binding(NamedTuple):
     lines: tuple[str, ...]
     lowest: tuple[str, ...]
     highest: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 class PowerFlow(Protocol):

@@ -14,6 +14,7 @@ from v2geq.arrays import BoolArray, FloatArray
 from v2geq.data.model.settings import FeederSettings
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
+from v2geq.show import brief
 
 BINDING = 1e-6
 """Distance (pu, share of a rating or of the price scale) at which a limit counts as binding."""
@@ -34,6 +35,8 @@ class Box:
 
     kva: FloatArray
     sides: int = 0
+
+    __repr__ = brief
 
     @property
     def bound(self) -> FloatArray:

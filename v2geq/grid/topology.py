@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model.case import CaseData
+from v2geq.show import brief
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Lines:
     rating_kva: FloatArray
     ratio: FloatArray
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True)
 class Topology:
@@ -45,6 +48,8 @@ class Topology:
     dead_buses: tuple[str, ...]
     island: IntArray
     lines: Lines
+
+    __repr__ = brief
 
     @property
     def bus_position(self) -> dict[str, int]:

@@ -15,6 +15,7 @@ from v2geq.market.coupling import Coupled
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import CournotRevenue, SeparableCost, Variable
 from v2geq.players.lse import inverse_demand, responsive_sales
+from v2geq.show import card
 from v2geq.trips.costs import TRANSFERS, class_costs
 
 TERMS = ("generation", "TSO purchase", "lost load")
@@ -37,6 +38,17 @@ class Accounts:
     social_cost: pd.Series
     identity_gap: float
     turnover: pd.Series
+
+    def __repr__(self) -> str:
+        return (
+            f"<Accounts of {len(self.turnover)} players: "
+            f"social cost {self.social_cost.sum():,.2f} $/h>"
+        )
+
+    def _repr_html_(self) -> str:
+        profit = {name: f"{amount:,.2f} $/h" for name, amount in self.profit.items()}
+        cost = f"social cost {self.social_cost.sum():,.2f} $/h"
+        return card("profit", {str(name): text for name, text in profit.items()}, note=cost)
 
     @property
     def profit(self) -> pd.Series:

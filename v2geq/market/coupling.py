@@ -46,6 +46,9 @@ class Coupled:
     own: Own
     stated: tuple[Sequence[Program], Sequence[Program]]
 
+    def __repr__(self) -> str:
+        return f"<Market of {self.scenario!r}: {len(self.programs)} players, {self.mcp.n} unknowns>"
+
     def over(self, traffic: Traffic) -> Coupled:
         """The same market whose drivers choose from other paths."""
         return _joined(

@@ -28,6 +28,7 @@ from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import CournotRevenue
 from v2geq.scenario import Scenario, check_supply, resolve
+from v2geq.show import brief
 
 WITHIN_GRID = ("tso_price", "wheeling_price", SITE)
 """Markets whose energy others move: what is sold there would get lost."""
@@ -46,6 +47,8 @@ class Charge:
     market: str
     pattern: str
     factor: Any
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class Own:
     programs: tuple[Program, ...] = ()
     charges: tuple[Charge, ...] = ()
     functions: tuple[Player, ...] = ()
+
+    __repr__ = brief
 
     @property
     def markets(self) -> list[Market]:

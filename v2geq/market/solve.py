@@ -21,6 +21,7 @@ from v2geq.market.lifting import lifted, settle
 from v2geq.market.own import NOBODY, Own
 from v2geq.market.prices import canonical, check_names
 from v2geq.scenario import Scenario
+from v2geq.show import brief
 from v2geq.solvers import scaling, with_options
 from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status
 from v2geq.trips.generation import seeded
@@ -51,6 +52,8 @@ class Solution:
     log: list[Iteration]
     seconds: dict[str, float]
     rounds: int
+
+    __repr__ = brief
 
 
 def solve_market(

@@ -87,6 +87,11 @@ class MCP:
         )
         self._assemble()
 
+    def __repr__(self) -> str:
+        return (
+            f"<MCP of {len(self.programs)} players: {self.n} unknowns in {len(self.blocks)} blocks>"
+        )
+
     def __getitem__(self, name: str) -> Block:
         if name not in self._block:
             raise DataError(

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any
 
 from v2geq.errors import DataError, quoted
+from v2geq.show import brief
 
 Label = tuple[str, ...]
 
@@ -60,6 +61,8 @@ class Block:
     start: int
     stop: int
     meaning: str = ""
+
+    __repr__ = brief
 
     def __len__(self) -> int:
         return self.stop - self.start

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
+from v2geq.show import brief
 
 
 class Curve(Protocol):
@@ -51,6 +52,8 @@ class Formula:
     value: str
     first: str = ""
 
+    __repr__ = brief
+
 
 class Written(Curve, Protocol):
     """A curve that can be written out; `n` is the number of its entries."""
@@ -65,6 +68,8 @@ class Quadratic:
 
     linear: FloatArray
     quadratic: FloatArray
+
+    __repr__ = brief
 
     def value(self, x: FloatArray) -> FloatArray:
         return (self.linear + self.quadratic * x) * x
@@ -88,6 +93,8 @@ class Linear:
 
     intercept: FloatArray
     slope: FloatArray
+
+    __repr__ = brief
 
     def value(self, x: FloatArray) -> FloatArray:
         return self.intercept - self.slope * x
@@ -113,6 +120,8 @@ class Part:
     curve: Curve
     size: int
     kept: IntArray
+
+    __repr__ = brief
 
     def _at(self, what: str, x: FloatArray) -> FloatArray:
         whole = np.zeros(self.size)

@@ -11,6 +11,7 @@ from v2geq.arrays import FloatArray
 from v2geq.errors import DataError, quoted
 from v2geq.mcp.block import Label, as_dims, as_labels, paired_unit
 from v2geq.mcp.checks import positive, unique_labels, vector
+from v2geq.show import brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,8 @@ class Market:
     start: float | FloatArray = 0.0
     pinned: Sequence[int] = ()
     meaning: str = ""
+
+    __repr__ = brief
 
     def __post_init__(self) -> None:
         what = f"market {self.name!r}"

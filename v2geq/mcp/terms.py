@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from v2geq.arrays import FloatArray
 from v2geq.mcp.block import Label
 from v2geq.mcp.curves import Curve
+from v2geq.show import brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,8 @@ class Variable(Stated):
     reach: FloatArray
     meaning: str
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Constraint(Stated):
@@ -72,6 +75,8 @@ class Constraint(Stated):
     weights: Mapping[Variable, float]
     meaning: str
     rivals: Mapping[str, Any] = field(default_factory=dict)
+
+    __repr__ = brief
 
     def right_side(self, values: Mapping[str, FloatArray]) -> FloatArray:
         """What the player's own terms must meet, given its rivals' strategies (by key)."""
@@ -99,6 +104,8 @@ class _Nonlinear:
 class SeparableCost(_Nonlinear):
     """Convex cost ``sum_i curve_i(x_i)`` of one variable block."""
 
+    __repr__ = brief
+
     def value(self, x: FloatArray, others: FloatArray) -> float:
         return float(self.curve.value(x).sum())
 
@@ -116,6 +123,8 @@ class CournotRevenue(_Nonlinear):
 
     `rivals` are keys of the rivals' variable blocks, with the same labels; `others` is their sum.
     """
+
+    __repr__ = brief
 
     def value(self, x: FloatArray, others: FloatArray) -> float:
         return -float((self.curve.value(x + others) * x).sum())
@@ -141,6 +150,8 @@ class Product:
     rival: str
     matrix: Any
 
+    __repr__ = brief
+
     def price(self, values: Mapping[str, FloatArray]) -> FloatArray:
         """Cost of one more unit of x at the rival's strategy, $/h."""
         price: FloatArray = self.matrix @ values[self.rival]
@@ -156,6 +167,8 @@ class Offer:
     constant: Any
     at: tuple[Label, ...] | None
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Sales:
@@ -164,6 +177,8 @@ class Sales:
     market: str
     terms: Mapping[Variable, sp.csr_array]
     constant: FloatArray
+
+    __repr__ = brief
 
     def quantity(self, values: Mapping[str, FloatArray]) -> FloatArray:
         """Net sales by label of the market at strategies `values` (by key)."""

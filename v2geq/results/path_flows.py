@@ -18,6 +18,7 @@ from v2geq.convex.quadratic import Rows, quadratic_program
 from v2geq.convex.relaxation import ENDINGS
 from v2geq.errors import ConvergenceError
 from v2geq.market.coupling import Coupled
+from v2geq.show import ByName, card
 from v2geq.trips.costs import path_costs
 from v2geq.trips.generation import all_cheapest
 
@@ -61,6 +62,24 @@ class PathFlows:
     discharge_share: Range
     discharge_od_pairs: Range
 
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """What depends on the choice of path flows, by its name in a summary."""
+        return {
+            "station_visit_share": self.visit_share,
+            "discharge_share": self.discharge_share,
+            "discharge_od_pairs": self.discharge_od_pairs,
+        }
+
+    def __repr__(self) -> str:
+        paths = sum(map(len, self.least_squares.values()))
+        ranges = "; ".join(f"{name} {value}" for name, value in self.ranges.items())
+        return f"<PathFlows on {paths:,} paths: {ranges}>"
+
+    def _repr_html_(self) -> str:
+        note = "" if self.complete else "too many cheapest paths to list: ranges may be wider"
+        return card("value [min, max] over path flows of equal cost", self.ranges, note=note)
+
 
 def path_flows(coupled: Coupled, values: Mapping[str, FloatArray]) -> PathFlows:
     """Ranges over all path flows with the same arc flows, station flows and energies.
@@ -100,7 +119,7 @@ def path_flows(coupled: Coupled, values: Mapping[str, FloatArray]) -> PathFlows:
         value = float(np.clip(weights @ best, low, high))
         return Range(value / trips, low / trips, high / trips)
 
-    least_squares = {}
+    least_squares: dict[str, FloatArray] = ByName()
     for name, kept in keep.items():
         full = np.zeros(len(traffic.paths[name]))
         full[kept] = best[parts[name]]
@@ -125,7 +144,7 @@ def with_cheapest_paths(
     """
     traffic = coupled.traffic
     if coupled.scenario.case.paths.method != "exact":
-        return coupled, dict(values), True
+        return coupled, ByName(values), True
     found = all_cheapest(traffic, traffic.conditions(values), traffic.trip_costs(values, TIED))
     wide = traffic.with_paths({name: paths or () for name, paths in found.items()})
     more = {}
@@ -133,7 +152,7 @@ def with_cheapest_paths(
         flow = traffic.path_flow(values, name)
         more[traffic.flow_key(name)] = np.pad(flow, (0, len(paths) - len(flow)))
     complete = all(p is not None for p in found.values())
-    return replace(coupled, traffic=wide), {**values, **more}, complete
+    return replace(coupled, traffic=wide), ByName({**values, **more}), complete
 
 
 def _polytope(

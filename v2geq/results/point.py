@@ -19,6 +19,7 @@ from v2geq.results.uniqueness import notes_on
 from v2geq.results.uniqueness import uniqueness as uniqueness_table
 from v2geq.results.warnings import warnings_of
 from v2geq.scenario import Scenario
+from v2geq.show import ByName
 from v2geq.solvers.protocol import Iteration, Status
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Point:
     @cached_property
     def values(self) -> dict[str, FloatArray]:
         """Strategies, multipliers and prices by block name."""
-        return self.coupled.mcp.split(self.z)
+        return ByName(self.coupled.mcp.split(self.z))
 
     @cached_property
     def data(self) -> xr.Dataset:

@@ -21,6 +21,7 @@ import scipy.sparse as sp
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.terms import CournotRevenue, SeparableCost
+from v2geq.show import brief
 
 TIGHT = 1e-7
 """Scaled distance from a bound up to which an entry may be at it."""
@@ -50,6 +51,8 @@ class Polytope:
     slack: FloatArray
     low: FloatArray
     high: FloatArray
+
+    __repr__ = brief
 
     def moves(self) -> FloatArray:
         """Random moves within the equations alone, (DIRECTIONS, entry).

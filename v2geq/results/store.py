@@ -28,6 +28,7 @@ from v2geq.market.own import own_to_document, set_up
 from v2geq.market.prices import check_names
 from v2geq.results.tables import tables
 from v2geq.results.vet import MOST_UNFOLDED, opens
+from v2geq.show import LongList, brief
 from v2geq.solvers.protocol import Iteration, Status
 from v2geq.trips.restore import restored, unusable
 from v2geq.trips.traffic import traffic
@@ -71,6 +72,8 @@ class Saved:
     tables: xr.Dataset
     players: Any
     tells_uniqueness: bool
+
+    __repr__ = brief
 
 
 def write(path: Path, eq: Point) -> None:
@@ -144,7 +147,7 @@ def read(path: Path) -> Saved:
     if status is None:
         raise _damaged("status", where)
     try:
-        log = [_iteration(entry) for entry in parts["log"]]
+        log = LongList(_iteration(entry) for entry in parts["log"])
         changes = {str(name): value for name, value in parts["changes"].items()}
         seconds = {str(name): _finite(value) for name, value in parts["seconds"].items()}
     except (TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from v2geq.show import card
+
 if TYPE_CHECKING:
+    import pandas as pd
+
     from v2geq.arrays import FloatArray
     from v2geq.results.point import Point
 
@@ -150,6 +154,46 @@ FIGURES: Mapping[str, SummaryFigure] = {f.name: f for f in _FIGURES}
 """The figures of every summary, by name, in the order of its row."""
 
 
-def summarise(eq: Point) -> dict[str, Any]:
+def with_units(row: Mapping[str, Any], figures: Mapping[str, SummaryFigure]) -> dict[str, str]:
+    """Values of a row with their units, by name."""
+    return {
+        name: f"{value:.6g} {figures[name].unit}".rstrip() if _is_number(value) else str(value)
+        for name, value in row.items()
+    }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+class Summary(dict[str, Any]):
+    """The figures of a point by name, in the order of `FIGURES`; shown with units and meanings."""
+
+    def __repr__(self) -> str:
+        width = max(map(len, self), default=0)
+        return "\n".join(f"{k:<{width}}  {v}" for k, v in with_units(self, FIGURES).items())
+
+    def _repr_html_(self) -> str:
+        rows = {k: f"{v}: {FIGURES[k].meaning}" for k, v in with_units(self, FIGURES).items()}
+        return card("summary", rows)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Columns figure, value, text (of what is no number), unit, meaning."""
+        import pandas as pd
+
+        rows = [
+            (
+                name,
+                float("nan") if isinstance(value, str) else float(value),
+                value if isinstance(value, str) else "",
+                FIGURES[name].unit,
+                FIGURES[name].meaning,
+            )
+            for name, value in self.items()
+        ]
+        return pd.DataFrame(rows, columns=["figure", "value", "text", "unit", "meaning"])
+
+
+def summarise(eq: Point) -> Summary:
     """All figures of a point, by name."""
-    return {name: figure.of(eq) for name, figure in FIGURES.items()}
+    return Summary((name, figure.of(eq)) for name, figure in FIGURES.items())

@@ -32,6 +32,7 @@ from v2geq.results.polytope import (
     strategies,
 )
 from v2geq.results.tables import handed_out, labels_of, tables
+from v2geq.show import brief
 from v2geq.trips.generation import price_all
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class LinearResult:
     parts: Mapping[str, sp.csr_array]
     start: FloatArray
     scale: float
+
+    __repr__ = brief
 
     @staticmethod
     def of(coupled: Coupled, result: Labelled) -> LinearResult | None:

@@ -14,6 +14,7 @@ from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model.values import NAME_LENGTH, ValueSpec
 from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.roads.graph import Graph
+from v2geq.show import brief
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,8 @@ class UserClass:
     distance_cost: float = 0.0
     toll_share: float = 1.0
     pce: float = 1.0
+
+    __repr__ = brief
 
     def fixed_minutes(self, road: RoadNetwork, name: str) -> FloatArray:
         """(arc,) cost that no flow changes, min.
@@ -109,6 +112,8 @@ class Demand:
     destination: IntArray
     trips: FloatArray
     intrazonal: Mapping[str, float]
+
+    __repr__ = brief
 
 
 def gather_demand(graph: Graph, classes: Mapping[str, UserClass]) -> Demand:

@@ -26,6 +26,7 @@ from v2geq.data.checks.delay import check_delays
 from v2geq.data.model.road import DELAY_NAMES, RoadNetwork, delay_texts
 from v2geq.mcp import parse as language
 from v2geq.mcp.curves import Formula
+from v2geq.show import brief
 
 if TYPE_CHECKING:
     from v2geq.roads.kernels.delay import DelayArrays
@@ -107,6 +108,8 @@ class TravelTime:
     delay: DelayArrays
     texts: tuple[str, ...]
     weight: float = 1.0
+
+    __repr__ = brief
 
     @classmethod
     def from_road(cls, road: RoadNetwork) -> TravelTime:

@@ -48,6 +48,9 @@ class Graph:
     free_flow_h: FloatArray
     through: BoolArray
 
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self.nodes)} nodes and {len(self.arcs)} arcs>"
+
     @classmethod
     def from_road(cls, road: RoadNetwork) -> Graph:
         """Arrays of `road`.

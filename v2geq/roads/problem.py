@@ -14,6 +14,7 @@ from v2geq.errors import DataError
 from v2geq.roads.classes import Demand, UserClass, gather_demand
 from v2geq.roads.delay import delay_arrays
 from v2geq.roads.graph import Graph
+from v2geq.show import brief
 
 if TYPE_CHECKING:
     from v2geq.data.model.road import RoadNetwork
@@ -39,6 +40,8 @@ class AssignmentProblem:
     trips: Trips
     delay: DelayArrays
     state: State
+
+    __repr__ = brief
 
     @classmethod
     def build(cls, road: RoadNetwork, classes: Mapping[str, UserClass]) -> AssignmentProblem:

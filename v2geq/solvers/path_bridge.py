@@ -52,7 +52,7 @@ STATUS = {
 """Status of a run whose point is not within the tolerance, by PATH's verdict."""
 
 
-@dataclass
+@dataclass(repr=False)
 class PathResult(MCPResult):
     """A result with PATH's own words.
 

@@ -19,6 +19,7 @@ import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.mcp.problem import Problem
+from v2geq.show import brief
 from v2geq.solvers.functions import FunctionProblem
 
 PROBES = 3
@@ -47,6 +48,8 @@ class Presolved:
     _partners: IntArray
     _rows: IntArray
     _entries: FloatArray
+
+    __repr__ = brief
 
     def restore(self, y: FloatArray) -> FloatArray:
         """Point of the original problem, (n,), for a point of the reduced one."""

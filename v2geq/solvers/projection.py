@@ -17,6 +17,7 @@ from v2geq.arrays import FloatArray, IntArray
 from v2geq.convex.quadratic import clarabel_settings, stacked
 from v2geq.errors import ConvergenceError
 from v2geq.mcp.problem import Problem, scaled_residual
+from v2geq.show import brief
 from v2geq.solvers.linear import PatternLU, equilibrate
 from v2geq.solvers.protocol import one_per_block
 from v2geq.solvers.variational import VariationalInequality
@@ -167,6 +168,8 @@ class Projection:
     equal: FloatArray
     least: FloatArray
     residual: float
+
+    __repr__ = brief
 
 
 class Projector:

@@ -12,6 +12,7 @@ import numpy as np
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.errors import DataError
 from v2geq.mcp.problem import Problem, scaled_residual
+from v2geq.show import LongList, card
 
 
 class Status(StrEnum):
@@ -116,6 +117,22 @@ class MCPResult:
     def iterations(self) -> int:
         return len(self.log)
 
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}: {self.status.word}, residual {self.residual:.1e} of "
+            f"{len(self.z)} unknowns, {self.iterations} iterations>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "status": self.status.word,
+            "unknowns": f"{len(self.z)}",
+            "residual": f"{self.residual:.2e}, worst {self.worst}",
+            "iterations": f"{self.iterations}",
+            **{name: f"{value:.6g}" for name, value in self.stats.items()},
+        }
+        return card("solver's result", rows, note=", ".join(self.diverging), good=self.status.ok)
+
 
 class Record:
     """Log, limits and the best point of a run that begins at `z`."""
@@ -125,7 +142,7 @@ class Record:
     ) -> None:
         self.problem, self.options = problem, options
         self.begin = time.perf_counter() if begin is None else begin
-        self.log: list[Iteration] = []
+        self.log: list[Iteration] = LongList()
         self.best, self.best_residual = z, np.inf
         self.stats: dict[str, float] = {}
 

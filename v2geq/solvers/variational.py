@@ -19,6 +19,7 @@ from v2geq.convex.quadratic import Rows
 from v2geq.errors import DataError
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.problem import Problem
+from v2geq.show import brief
 
 SKEW_TOLERANCE = 1e-9
 ADVICE = "use method 'interior_point'"
@@ -56,6 +57,8 @@ class VariationalInequality:
     _entries: IntArray
     _indices: IntArray
     _indptr: IntArray
+
+    __repr__ = brief
 
     @property
     def n(self) -> int:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from v2geq.data.parameters.change import with_parameters
-from v2geq.errors import ConvergenceError, DataError
+from v2geq.errors import ConvergenceError, DataError, one_line
 from v2geq.files import check_writable
-from v2geq.paper.facts import facts
+from v2geq.paper.facts import PAPER_FIGURES, facts
+from v2geq.results.summary import with_units
+from v2geq.show import card
 from v2geq.studies.plan import Run, Study
 
 
@@ -29,6 +31,13 @@ class Outcome:
     social_cost: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     several: Sequence[Mapping[str, Any]] = ()
+
+    def __repr__(self) -> str:
+        return f"<Outcome of {self.run.name}: {one_line(self.problem or 'certified', 200)}>"
+
+    def _repr_html_(self) -> str:
+        rows = with_units(self.row, PAPER_FIGURES)
+        return card(f"run {self.run.name}", rows, note=self.problem, good=self.ok)
 
     @property
     def ok(self) -> bool:

@@ -17,6 +17,7 @@ from v2geq.data.trips import spread_trips
 from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.paper.facts import ARXIV, PAPER_FIGURES
 from v2geq.results.summary import FIGURES, SummaryFigure
+from v2geq.show import card
 
 DEFAULT_STUDY = "ieee123_sioux_falls"
 PAPERS = (ARXIV,)
@@ -49,6 +50,15 @@ class Study:
     case: Case
     runs: tuple[Run, ...]
     paper: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Study of {self.case.name}: {len(self.runs)} runs>"
+
+    def _repr_html_(self) -> str:
+        rows = {
+            run.name: ", ".join(f"{k} = {v}" for k, v in run.changes.items()) for run in self.runs
+        }
+        return card(f"study of {self.case.name}", rows)
 
     @property
     def figures(self) -> Mapping[str, SummaryFigure]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from v2geq.arrays import FloatArray
+from v2geq.show import brief
 from v2geq.trips.traffic import Traffic, TripConditions
 
 PATH_TERMS = (
@@ -48,6 +49,8 @@ class Rates:
     charger_power: FloatArray
     degradation: float
     energy_value: float
+
+    __repr__ = brief
 
     @property
     def per_charge(self) -> FloatArray:

@@ -16,6 +16,7 @@ from v2geq.roads.assign import user_equilibrium
 from v2geq.roads.classes import UserClass
 from v2geq.roads.result import UserEquilibrium
 from v2geq.scenario import Scenario
+from v2geq.show import brief
 from v2geq.trips.battery import DISCHARGE, EnergyRules
 from v2geq.trips.costs import Rates, rates
 from v2geq.trips.fronts import LegFronts
@@ -38,6 +39,8 @@ class Cheapest:
 
     cost: dict[str, FloatArray]
     paths: dict[str, list[Path]]
+
+    __repr__ = brief
 
 
 def price_all(

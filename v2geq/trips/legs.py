@@ -46,6 +46,9 @@ class LegSet:
         """Return the number of legs."""
         return len(self._legs)
 
+    def __repr__(self) -> str:
+        return f"<LegSet: {len(self)} legs, {len(self._plans)} plans of {len(self.pairs)} OD pairs>"
+
     @property
     def plans(self) -> list[tuple[int, ...]]:
         """(plan,) positions of its legs in travel order."""

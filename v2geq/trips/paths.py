@@ -161,6 +161,9 @@ class PathSet:
         """Return the number of paths."""
         return len(self.paths)
 
+    def __repr__(self) -> str:
+        return f"<PathSet: {len(self)} paths of {self.od_count} OD pairs>"
+
     def __getitem__(self, position: int) -> Path:
         """Return the path in this column."""
         return self.paths[position]

@@ -8,6 +8,7 @@ import numpy as np
 
 from v2geq.arrays import FloatArray
 from v2geq.mcp.curves import Formula
+from v2geq.show import brief
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class QueueTime:
     piles: FloatArray
     smoothing: float
     weight: float = 1.0
+
+    __repr__ = brief
 
     def time(self, n: FloatArray) -> FloatArray:
         """Waiting time in h."""

@@ -10,6 +10,7 @@ import numpy as np
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError
 from v2geq.roads.graph import Graph, no_route, shortest_tree
+from v2geq.show import brief
 from v2geq.trips.battery import EnergyRules
 
 
@@ -30,6 +31,8 @@ class Reach:
     stops: IntArray
     need_kwh: FloatArray
     usable: BoolArray
+
+    __repr__ = brief
 
 
 def reach(

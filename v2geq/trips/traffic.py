@@ -19,6 +19,7 @@ from v2geq.labelled import Labelled, eye, whole
 from v2geq.roads.delay import TravelTime
 from v2geq.roads.graph import Graph
 from v2geq.scenario import Scenario
+from v2geq.show import ByName, brief
 from v2geq.trips.battery import EnergyRules
 from v2geq.trips.enumeration import enumerate_paths, enumerate_routes
 from v2geq.trips.fronts import FrontCache
@@ -42,6 +43,8 @@ class TripConditions:
     queue_flow: FloatArray
     charge_price: FloatArray
     discharge_price: FloatArray | None
+
+    __repr__ = brief
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,13 @@ class Traffic:
     sellers: frozenset[str]
     legs: Mapping[str, LegSet] = field(default_factory=dict)
     fronts: FrontCache = field(default_factory=FrontCache, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        classes = ", ".join(
+            f"{name} {self.demand[name].sum():,.0f} veh/h on {len(paths):,} paths"
+            for name, paths in self.paths.items()
+        )
+        return f"<Traffic on {len(self.graph.arcs)} arcs: {classes}>"
 
     @property
     def electric(self) -> list[str]:
@@ -310,7 +320,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
     may_sell = {name: kind.kind == "ev" and kind.v2g for name, kind in case.drivers.items()}
     sellers = frozenset(name for name, may in may_sell.items() if may and scenario.v2g)
     listed = first_paths and case.paths.method != "exact"
-    demand: dict[str, FloatArray] = {}
+    demand: dict[str, FloatArray] = ByName()
     pairs: dict[str, IntArray] = {}
     paths: dict[str, PathSet] = {}
     legs: dict[str, LegSet] = {}

@@ -15,6 +15,7 @@ from v2geq.arrays import FloatArray, IntArray
 from v2geq.kernels.compiled import compiled, floats, inlined, inner, ints, longer, reverse
 from v2geq.roads.kernels.delay import DelayArrays, fourth_power, retime, time_and_slope
 from v2geq.roads.kernels.trees import Star, first_tree, next_tree
+from v2geq.show import brief
 
 PATHS, ARCS, DROPPED_PATHS, DROPPED_ARCS = 0, 1, 2, 3  # entries of Pool.used
 NEW_PATH = 1e-13
@@ -32,6 +33,9 @@ class Roads(NamedTuple):
     fixed: FloatArray
     pce: FloatArray
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 class Trips(NamedTuple):
     """Demand by group: OD pairs start[g] .. start[g + 1] - 1 leave source[g] in kind[g]'s class."""
@@ -41,6 +45,9 @@ class Trips(NamedTuple):
     kind: IntArray
     destination: IntArray
     demand: FloatArray
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 class Pool(NamedTuple):
@@ -60,6 +67,9 @@ class Pool(NamedTuple):
     arc: NDArray[np.int32]
     used: IntArray
 
+    def __repr__(self) -> str:
+        return brief(self)
+
 
 class State(NamedTuple):
     """Flow, time and slope of every arc, and scratch.
@@ -75,6 +85,9 @@ class State(NamedTuple):
     mark: NDArray[np.int8]
     changed: NDArray[np.int32]
     sign: FloatArray
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 def load_paths(roads: Roads, trips: Trips, pool: Pool, arc_flow: FloatArray) -> None:

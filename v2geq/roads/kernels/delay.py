@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.kernels.compiled import compiled, inlined
+from v2geq.show import brief
 
 # kinds of delay functions
 BPR, CONICAL, EXPRESSION = range(3)
@@ -48,6 +49,9 @@ class DelayArrays(NamedTuple):
     end: IntArray
     code: IntArray
     operand: FloatArray
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 @inlined

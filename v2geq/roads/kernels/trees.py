@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.kernels.compiled import compiled, ints, set_all
+from v2geq.show import brief
 
 
 class Star(NamedTuple):
@@ -27,6 +28,9 @@ class Star(NamedTuple):
     head: IntArray
     arc: IntArray
     through: BoolArray
+
+    def __repr__(self) -> str:
+        return brief(self)
 
 
 @compiled
