@@ -12,7 +12,9 @@ from v2geq.errors import ConvergenceError, DataError, quoted
 from v2geq.files import as_path
 from v2geq.market.own import Player, set_up
 from v2geq.market.solve import failure, solve_market
+from v2geq.results.latex import summary_latex
 from v2geq.results.point import Point
+from v2geq.results.sheets import write_sheets
 from v2geq.results.store import load_point, write
 from v2geq.results.summary import FIGURES, Summary, summarise
 from v2geq.results.uniqueness import INTERVAL, UNKNOWN, where_used
@@ -129,6 +131,31 @@ class Equilibrium(Point):
     def save(self, path: str | Path) -> None:
         """Write a NetCDF file with case, strategies, paths and results, loss-free."""
         write(as_path(path), self)
+
+    def to_tables(self, folder: str | Path, format: str = "csv") -> list[Path]:
+        """Write every result as tables to a new or empty folder; return the files.
+
+        One row per bus, station, arc, path, account and so on, units in the headings; `columns` has
+        unit and meaning of every column.
+
+        Parameters
+        ----------
+        folder
+            Made if need be.
+        format
+            'csv', or 'parquet' (extra `parquet`).
+        """
+        return write_sheets(self, folder, format)
+
+    def to_latex(self, *others: Equilibrium, names: Sequence[str] | None = None) -> str:
+        """Write the summary as a LaTeX table (package booktabs), with others beside it.
+
+        Parameters
+        ----------
+        names
+            Headings, by default scenario, with or without V2G.
+        """
+        return summary_latex([eq.summary for eq in (self, *others)], FIGURES, names)
 
     @cached_property
     def plot(self) -> Plots:

@@ -298,6 +298,7 @@ def test_a_read_only_folder_to_work_in(small: SmallCase, tmp_path: Path) -> None
         "table",
         "table/base_no_v2g.nc",
         "table/summary.csv",
+        "table/summary.tex",
         "table/uniqueness.csv",
     ]
 

@@ -57,7 +57,7 @@ def test_table_and_files(small: SmallCase, run: Callable[..., Answer]) -> None:
     names = ["base_no_v2g", "base_v2g", "stress_no_v2g", "stress_v2g"]
     assert left_over(out) == [
         *("base_no_v2g.nc", "base_v2g.nc", "social_cost.csv"),
-        *("stress_no_v2g.nc", "stress_v2g.nc", "summary.csv", "uniqueness.csv"),
+        *("stress_no_v2g.nc", "stress_v2g.nc", "summary.csv", "summary.tex", "uniqueness.csv"),
     ]
     # progress and notes apart from the table; each note once
     for name in names:
@@ -158,7 +158,7 @@ def test_a_run_with_bad_input_among_others(
     assert (base["status"], island["status"]) == ("solved", "bad_input")
     assert list(island) == COLUMNS
     assert {island[c] for c in COLUMNS[3:]} == {"nan"}
-    assert left_over(out) == ["base_v2g.nc", "summary.csv", "uniqueness.csv"]
+    assert left_over(out) == ["base_v2g.nc", "summary.csv", "summary.tex", "uniqueness.csv"]
     for words in ("island_v2g failed:", "case.toml: scenario 'island'", "470 kvar", "state a"):
         assert words in answer.err
     assert "1 of 2 runs certified" in answer.err
@@ -206,7 +206,7 @@ def test_every_kind_of_failure_is_told(
     assert [r["status"] for r in rows(out)] == ["solved", status]
     assert "island_v2g failed: " in answer.err
     assert said in answer.err
-    assert left_over(out) == ["base_v2g.nc", "summary.csv", "uniqueness.csv"]
+    assert left_over(out) == ["base_v2g.nc", "summary.csv", "summary.tex", "uniqueness.csv"]
 
 
 def test_an_uncertified_run_fails(
@@ -267,7 +267,13 @@ def test_a_process_that_dies(
     assert answer.code == 1
     assert [r["status"] for r in rows(out)] == ["crashed", "solved"]
     assert "stress_v2g failed: its process died" in answer.err
-    assert left_over(out) == ["base_v2g.nc", "stress_v2g.nc.part", "summary.csv", "uniqueness.csv"]
+    assert left_over(out) == [
+        "base_v2g.nc",
+        "stress_v2g.nc.part",
+        "summary.csv",
+        "summary.tex",
+        "uniqueness.csv",
+    ]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -307,7 +313,7 @@ def test_variants(small: SmallCase, run: Callable[..., Answer]) -> None:
         (row,) = rows(out / variant)
         assert list(row) == COLUMNS
         assert row["status"] == status
-        files = ["base_v2g.nc"] * (status == "solved") + ["summary.csv"]
+        files = ["base_v2g.nc"] * (status == "solved") + ["summary.csv", "summary.tex"]
         files += ["uniqueness.csv"] * (not variant)  # one table for all variants
         assert sorted(f.name for f in (out / variant).glob("*.*")) == files
     # each error names the place of its own variant

@@ -249,7 +249,7 @@ def test_a_full_disk_does_not_stop_a_study(small: SmallCase, jobs: int) -> None:
         outcomes = run_study(read_study(small.folder), out, jobs=jobs)
     assert [o.row["status"] for o in outcomes] == ["not_saved"] * 2
     assert all("solved but not saved" in o.problem for o in outcomes)
-    assert left_over(out) == ["summary.csv", "uniqueness.csv"]
+    assert left_over(out) == ["summary.csv", "summary.tex", "uniqueness.csv"]
     with full_after(100), pytest.raises(DataError, match=r"summary\.csv: cannot be written"):
         run_study(read_study(small.folder), out, jobs=jobs)
     assert left_over(out) == []
@@ -332,10 +332,10 @@ def test_a_smaller_study_into_an_old_folder(
     answer = run("study", small.folder, "--out", out, "--jobs", "1")
     assert answer.code == 0, answer.err
     assert sorted(p.name for p in out.glob("*.*")) == sorted(
-        [*mine, "base_v2g.nc", "summary.csv", "uniqueness.csv"]
+        [*mine, "base_v2g.nc", "summary.csv", "summary.tex", "uniqueness.csv"]
     )
     assert all((out / name).read_bytes() == content for name, content in mine.items())
-    assert len(left_over(out / "dear")) == 5
+    assert len(left_over(out / "dear")) == 6
     assert f"note: {out / 'dear'} holds runs that are not of this study" in answer.err
 
 

@@ -126,6 +126,7 @@ for command in (
     roads.validate,
     markets.certify,
     markets.show,
+    markets.tables,
     markets.export,
     equations.equations,
     cases.cases,

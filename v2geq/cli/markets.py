@@ -82,6 +82,20 @@ def show(file: SavedFile) -> None:
     _end(eq)
 
 
+def tables(
+    file: SavedFile,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New or empty folder.")],
+    form: Annotated[str, typer.Option("--format", metavar="F", help="csv or parquet.")] = "csv",
+) -> None:
+    """Write all results of a saved equilibrium as tables, units in the headings."""
+    from v2geq.equilibrium import load
+
+    eq = load(file)
+    files = eq.to_tables(out, form)
+    say(f"{len(files)} tables in {out}, their columns told in {files[0].name}")
+    _end(eq)
+
+
 def certify(file: SavedFile) -> None:
     """Recompute the certificate of a saved equilibrium; exit 0 only if it holds."""
     from v2geq.equilibrium import load

@@ -157,12 +157,13 @@ FIGURES: Mapping[str, SummaryFigure] = {f.name: f for f in _FIGURES}
 def with_units(row: Mapping[str, Any], figures: Mapping[str, SummaryFigure]) -> dict[str, str]:
     """Values of a row with their units, by name."""
     return {
-        name: f"{value:.6g} {figures[name].unit}".rstrip() if _is_number(value) else str(value)
+        name: f"{value:.6g} {figures[name].unit}".rstrip() if is_number(value) else str(value)
         for name, value in row.items()
     }
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a figure's value is a number, and no text or choice."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

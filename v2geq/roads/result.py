@@ -73,6 +73,9 @@ class SelectLink:
     od: pd.DataFrame
     flow: pd.Series
 
+    def __repr__(self) -> str:
+        return f"<SelectLink: {self.trips:,.1f} veh/h of {len(self.od)} OD pairs>"
+
 
 @dataclass(frozen=True, eq=False)
 class UserEquilibrium:

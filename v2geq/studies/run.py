@@ -19,7 +19,7 @@ from v2geq.files import (
 from v2geq.studies.outcome import Outcome
 from v2geq.studies.plan import Run, Study
 from v2geq.studies.processes import cores, outcomes
-from v2geq.studies.tables import COMPARISONS, SUMMARY, tables_of
+from v2geq.studies.tables import COMPARISONS, SUMMARIES, SUMMARY, tables_of
 
 
 def run_study(
@@ -30,6 +30,8 @@ def run_study(
     progress: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
     """Solve all runs; write OUT/summary.csv, one .nc file per run and tables that compare runs.
+
+    OUT/summary.tex has the figures as a LaTeX table (package booktabs), a column per run.
 
     Runs of a variant and their table go to a folder of its name below. OUT/uniqueness.csv lists
     prices that are not unique; OUT/social_cost.csv the change of the social cost by V2G, by term,
@@ -76,7 +78,7 @@ def run_study(
 
 def _clear(study: Study, folder: Path) -> None:
     """Remove what an earlier study left: nothing old may pass for a result of this one."""
-    tables = [folder / v / SUMMARY for v in study.variants]
+    tables = [folder / v / name for v in study.variants for name in SUMMARIES]
     tables += [folder / name for name in COMPARISONS]
     for table in tables:
         check_writable(table)

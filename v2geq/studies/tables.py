@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from v2geq.paper.claims import SCENARIOS, Claim, check_claims
+from v2geq.results.latex import summary_latex
 from v2geq.studies.outcome import Outcome
 from v2geq.studies.plan import Study
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SUMMARY = "summary.csv"
+SUMMARIES = SUMMARY, LATEX = ("summary.csv", "summary.tex")
+"""Tables of the runs of a study, or of a variant in it."""
 COMPARISONS = CLAIMS, SOCIAL_COST, UNIQUENESS = ("claims.csv", "social_cost.csv", "uniqueness.csv")
 """Tables of a study beside those of its runs."""
 
@@ -34,6 +36,7 @@ def tables_of(study: Study, outcomes: Sequence[Outcome], folder: Path) -> dict[P
     for variant in study.variants:
         rows = [{"status": "failed", **o.row} for o in outcomes if o.run.variant == variant]
         tables[folder / variant / SUMMARY] = _csv(list(study.figures), rows)
+        tables[folder / variant / LATEX] = summary_latex(rows, study.figures).encode()
     tables[folder / UNIQUENESS] = _csv(PRICE_COLUMNS, [r for o in outcomes for r in o.several])
     return tables
 

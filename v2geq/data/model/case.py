@@ -24,7 +24,7 @@ from v2geq.data.model.settings import (
 )
 from v2geq.data.model.values import NAME_LENGTH, ValueSpec, Where, in_words, setting
 from v2geq.errors import DataError, quoted
-from v2geq.show import card
+from v2geq.show import ByName, card
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,10 @@ class CaseData:
     source: str = ""
     trip_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     file: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("drivers", "trips", "scenarios", "basis", "trip_tables"):
+            object.__setattr__(self, name, ByName(getattr(self, name)))
 
     def __repr__(self) -> str:
         return (

@@ -31,3 +31,9 @@ class Feeder:
     loads: pd.DataFrame
     capacitors: pd.DataFrame
     source: str = ""
+
+    def __repr__(self) -> str:
+        return (
+            f"<Feeder {self.name}: {len(self.buses)} buses, {len(self.branches)} branches, "
+            f"{self.loads['load_kw'].sum():,.0f} kW of load>"
+        )

@@ -46,6 +46,12 @@ class RoadNetwork:
     source: str = ""
     toll_unit: str = TOLL_UNIT
 
+    def __repr__(self) -> str:
+        return (
+            f"<RoadNetwork {self.name}: {len(self.nodes)} nodes, {len(self.arcs)} arcs, "
+            f"{self.trips['trips_veh_h'].sum():,.0f} veh/h>"
+        )
+
     def with_arcs(self, changes: Mapping[str, Mapping[str, Any]]) -> RoadNetwork:
         """The network with some columns of some arcs changed, as {"6-8": {"toll": 2.0}}.
 
