@@ -303,6 +303,25 @@ def test_a_read_only_folder_to_work_in(small: SmallCase, tmp_path: Path) -> None
     ]
 
 
+def test_tables_of_a_saved_equilibrium(
+    saved: Path, tmp_path: Path, run: Callable[..., Answer]
+) -> None:
+    answer = run("tables", saved, "--out", tmp_path / "out")
+    assert answer.code == 0, answer.err
+    assert "their columns told in columns.csv" in answer.err
+    found = left_over(tmp_path / "out")
+    assert {"buses.csv", "columns.csv", "paths_ev.csv", "summary.csv"} <= set(found)
+    again = run("tables", saved, "--out", tmp_path / "out", "--format", "parquet")
+    assert again.code == 2
+    assert "is not empty; give a new or empty folder" in again.err
+    assert left_over(tmp_path / "out") == found
+    assert run("tables", saved, "--out", tmp_path / "p", "--format", "parquet").code == 0
+    assert "buses.parquet" in left_over(tmp_path / "p")
+    wrong = run("tables", saved, "--out", tmp_path / "x", "--format", "xls")
+    assert wrong.code == 2
+    assert "no format 'xls'" in wrong.err
+
+
 def test_export_writes_a_gams_model(small: SmallCase, run: Callable[..., Answer]) -> None:
     out = small.root / "base.gms"
     answer = run("export", small.folder, "--scenario", "base", "--out", out)

@@ -8,7 +8,7 @@ import pytest
 from cases import make_case, make_road
 
 import v2geq as vg
-from v2geq.results.latex import escaped, summary_latex, words
+from v2geq.results.latex import escaped, figure_words, summary_latex
 from v2geq.results.summary import FIGURES, SummaryFigure, is_number
 
 
@@ -54,7 +54,7 @@ def test_a_table_has_every_number_with_its_unit(
     heads, *rows = body(eq.to_latex(other))
     assert [h.strip() for h in heads] == ["", "unit", "base, with V2G", "base, without V2G"]
     numbers = [f for f in FIGURES.values() if is_number(eq.summary[f.name])]
-    assert sorted(r[0].strip() for r in rows) == sorted(words(f.name) for f in numbers)
+    assert sorted(r[0].strip() for r in rows) == sorted(figure_words(f.name) for f in numbers)
     named = {r[0].strip(): r for r in rows}
     assert named["Social cost"][1].strip() == r"\$/h"
     # evidence is last
@@ -98,9 +98,9 @@ def test_evidence_keeps_small_numbers_and_a_missing_figure_is_a_dash() -> None:
 
 
 def test_names_become_words() -> None:
-    assert words("tso_import_kw") == "TSO import"
-    assert words("discharge_od_pairs") == "Discharge OD pairs"
-    assert words("solve_seconds") == "Solve time"
+    assert figure_words("tso_import_kw") == "TSO import"
+    assert figure_words("discharge_od_pairs") == "Discharge OD pairs"
+    assert figure_words("solve_seconds") == "Solve time"
 
 
 def test_what_latex_obeys_is_written_out() -> None:

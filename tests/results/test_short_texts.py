@@ -66,7 +66,7 @@ def held(size: str) -> Mapping[str, Any]:
         "summary": eq.summary,
         "explanation of a trip": eq.explain(od=(1, 20)),
         "explanation of a price": eq.explain(bus="76"),
-        "sensitivity": eq.sensitivity(of="dlmp", to="load_kw"),
+        "sensitivity": eq.sensitivity(of="dlmp", to="voll"),
         "assignment": vg.assign(case.road, case.road.trips),
         "roads of an arc": vg.assign(case.road, case.road.trips).select_link("1-2"),
         "user class": vg.UserClass(case.road.trips),

@@ -59,7 +59,7 @@ def summary_latex(
     parts = [
         [
             [
-                escaped(words(figure.name)),
+                escaped(figure_words(figure.name)),
                 escaped(figure.unit),
                 *(_number(row.get(name, float("nan")), figure.evidence) for row in rows),
             ]
@@ -80,7 +80,7 @@ def escaped(text: str) -> str:
     return " ".join(text.split()).translate(_ESCAPED)
 
 
-def words(name: str) -> str:
+def figure_words(name: str) -> str:
     """Name of a figure in words, without its unit: 'tso_import_kw' is 'TSO import'."""
     first, _, last = name.rpartition("_")
     parts = (first if last in _ENDINGS else name).split("_")

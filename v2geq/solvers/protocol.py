@@ -119,13 +119,13 @@ class MCPResult:
 
     def __repr__(self) -> str:
         return (
-            f"<{type(self).__name__}: {self.status.word}, residual {self.residual:.1e} of "
+            f"<{type(self).__name__}: {self.status}, residual {self.residual:.1e} of "
             f"{len(self.z)} unknowns, {self.iterations} iterations>"
         )
 
     def _repr_html_(self) -> str:
         rows = {
-            "status": self.status.word,
+            "status": self.status,
             "unknowns": f"{len(self.z)}",
             "residual": f"{self.residual:.2e}, worst {self.worst}",
             "iterations": f"{self.iterations}",
