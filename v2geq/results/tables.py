@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.labelled import Labelled, whole
 from v2geq.market.coupling import Coupled
 from v2geq.market.prices import built_in_results
@@ -36,15 +36,18 @@ def tables(coupled: Coupled, values: Mapping[str, FloatArray]) -> xr.Dataset:
     import xarray as xr
 
     coords = coordinates(coupled)
-    # what is out of service is listed with NaN
-    service = {**coords, "bus": list(coupled.scenario.buses)}
     data: dict[str, Any] = {}
     results = [_by_own_labels(r, coords) for r in handed_out(coupled, values)]
     for name, labels in _own_coordinates(results, coords).items():
         coords[name] = labels
+    named = {name for result in results for name in result.dims}
+    place = {name: {str(x): i for i, x in enumerate(coords[name])} for name in named}
+    # what is out of service is listed with NaN
+    service = {**coords, "bus": coupled.scenario.buses}
+    alive = {name: np.array([at[str(x)] for x in service[name]], int) for name, at in place.items()}
     for result in results:
-        dims, whole = _spread(result, coords, service)
-        data[result.name] = (dims, whole, {"unit": result.unit, "long_name": result.meaning})
+        unit = {"unit": result.unit, "long_name": result.meaning}
+        data[result.name] = (result.dims, _spread(result, place, alive), unit)
     return xr.Dataset(data, coords=coords)
 
 
@@ -124,26 +127,23 @@ def _own_coordinates(results: Sequence[Labelled], known: Collection[str]) -> dic
 
 
 def _spread(
-    result: Labelled, coords: Mapping[str, Any], service: Mapping[str, Any]
-) -> tuple[tuple[str, ...], Any]:
-    """Dimensions and values over whole coordinates."""
+    result: Labelled, place: Mapping[str, Mapping[str, int]], alive: Mapping[str, IntArray]
+) -> Any:
+    """Values over whole coordinates, by positions of all labels and of those in service."""
     values, labels = np.asarray(result.values), result.labels
     if not result.dims:
-        return (), values.item()
+        return values.item()
     if labels is None and "bus" not in result.dims:
-        return result.dims, values
+        return values
+    at = [place[name] for name in result.dims]
+    whole = np.full([len(p) for p in at], np.nan if values.dtype.kind == "f" else 0)
     if labels is None:
-        labels = tuple((bus,) for bus in service["bus"])
-    place = [{str(n): i for i, n in enumerate(coords[d])} for d in result.dims]
-    whole = np.full([len(p) for p in place], np.nan if values.dtype.kind == "f" else 0)
-    alive = [
-        [p[str(n)] for n in service.get(d, coords[d])]
-        for p, d in zip(place, result.dims, strict=True)
-    ]
-    whole[np.ix_(*alive)] = result.fill
+        whole[alive["bus"]] = values
+        return whole
+    whole[np.ix_(*(alive[name] for name in result.dims))] = result.fill
     for label, value in zip(labels, values.tolist(), strict=True):
-        whole[tuple(p[n] for p, n in zip(place, label, strict=True))] = value
-    return result.dims, whole
+        whole[tuple(p[n] for p, n in zip(at, label, strict=True))] = value
+    return whole
 
 
 def path_table(traffic: Traffic, values: Mapping[str, FloatArray], name: str) -> pd.DataFrame:
