@@ -311,12 +311,10 @@ def test_tables_of_a_saved_equilibrium(
     assert "their columns told in columns.csv" in answer.err
     found = left_over(tmp_path / "out")
     assert {"buses.csv", "columns.csv", "paths_ev.csv", "summary.csv"} <= set(found)
-    again = run("tables", saved, "--out", tmp_path / "out", "--format", "parquet")
+    again = run("tables", saved, "--out", tmp_path / "out")
     assert again.code == 2
     assert "is not empty; give a new or empty folder" in again.err
     assert left_over(tmp_path / "out") == found
-    assert run("tables", saved, "--out", tmp_path / "p", "--format", "parquet").code == 0
-    assert "buses.parquet" in left_over(tmp_path / "p")
     wrong = run("tables", saved, "--out", tmp_path / "x", "--format", "xls")
     assert wrong.code == 2
     assert "no format 'xls'" in wrong.err
