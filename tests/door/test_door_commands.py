@@ -18,6 +18,7 @@ from v2geq import equilibrium
 from v2geq.cli.options import named_values
 from v2geq.data.readers.folders import available_cases
 from v2geq.errors import ConvergenceError
+from v2geq.solvers import METHODS
 from v2geq.solvers.protocol import MCPResult, Status
 
 pytestmark = pytest.mark.slow
@@ -188,7 +189,7 @@ def stalled(monkeypatch: pytest.MonkeyPatch) -> None:
             worst="market.tau",
         )
 
-    monkeypatch.setattr("v2geq.market.solve.solver", lambda name: give_up)
+    monkeypatch.setitem(METHODS, "auto", give_up)
 
 
 @pytest.mark.usefixtures("stalled")
