@@ -14,7 +14,7 @@ T = TypeVar("T")
 _LONGEST = 600
 """Characters of an object's short text."""
 _FEW = 4
-"""LongList of a collection that are written out."""
+"""Entries of a collection that are written out."""
 
 
 def card(
