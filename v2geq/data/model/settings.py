@@ -47,8 +47,7 @@ class RoadSettings:
 
     capacity_factor: float = setting(
         "",
-        "factor on the capacity of every arc, as trips_factor on trips: of a daily table the share "
-        "of an hour",
+        "factor on the capacity of every arc; with trips_factor it reads a table of a day per hour",
         default=1.0,
         lower=0.0,
         strict=True,
