@@ -37,6 +37,7 @@ def by_differences(eq: Equilibrium, of: str, name: str, value: float, step: floa
         ("cost_ev", "generators.g66.max_kw", 250.0, 0.1),
         ("cost_ev", "drivers.ev.value_of_time", 12.0, 0.001),
         ("cost_ev", "feeder.root_voltage", 1.0, 1e-6),
+        ("flow_veh_h", "road.capacity_factor", 0.1, 1e-6),
     ],
 )
 def test_derivative_equals_the_difference(

@@ -47,6 +47,7 @@ def test_round_trip_of_a_changed_case(reference):
             "feeder.loads.48.load_kw": 1 / 3,
             "scenario.stress.set": {"voll": 3, "paths.method": "exact"},
             "drivers.fv.trips_factor": 1.1,
+            "road.capacity_factor": 0.3,
         },
     )
     again = Case.of(case_from_document(json.loads(json.dumps(case_to_document(case)))))

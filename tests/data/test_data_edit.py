@@ -63,6 +63,7 @@ EDITS = {
         {"drivers.ev.trips_factor": 2, "feeder.loads.48.load_kw": 3, "road.arcs.6-8.toll": 1},
         voll=5,
     ),
+    "capacities": lambda c: c.with_parameters({"road.capacity_factor": 0.3}),
     "no coordinates": lambda c: c.with_road(no_coordinates(c.road)),
     "road": lambda c: c.with_road("sioux_falls", stations={"s5": 9}, trips={"ev": PAIRS}),
     "feeder": lambda c: c.with_feeder("ieee123", stations={"s5": 13}, generators={"g13": 20}),
@@ -134,6 +135,17 @@ def test_trips_of_a_class(case):
     assert found == pytest.approx({"half": ev / 2, "whole": ev, "own": 50.0, "road": road / 10})
     assert made["own"].drivers["taxi"].battery == case.drivers["ev"].battery
     assert made["half"].basis["drivers.taxi.battery"] == case.basis["drivers.ev.battery"]
+
+
+def test_factors_on_the_road_stay_on_another(case):
+    told = {"value": 0.2, "basis": "cited", "note": "a count"}
+    low = case.with_parameters({"road.capacity_factor": told, "road.arcs.6-8.toll": 1})
+    other = low.with_road("sioux_falls")
+    assert other.road_settings.capacity_factor == 0.2
+    assert other.basis["road.capacity_factor"] == ("cited", "a count")
+    assert "road.arcs.6-8" in low.basis and "road.arcs.6-8" not in other.basis
+    built = vg.Case.build(feeder="ieee123", road="sioux_falls")
+    assert built.traffic_road is built.road
 
 
 def test_changes_are_solved(case):

@@ -40,6 +40,8 @@ from v2geq.errors import DataError
         ("feeder.loads.48.load_kw", 9.0, lambda c: c.feeder.loads.loc["48", "load_kw"]),
         ("feeder.capacitors.c83.kvar", 9.0, lambda c: c.feeder.capacitors.loc["c83", "kvar"]),
         ("road.arcs.1-2.capacity_veh_h", 9.0, lambda c: c.road.arcs.loc["1-2", "capacity_veh_h"]),
+        ("road.capacity_factor", 0.2, lambda c: c.road_settings.capacity_factor),
+        ("capacity_factor", 0.2, lambda c: c.road_settings.capacity_factor),
     ],
 )
 def test_change(reference, name, value, get):
@@ -79,6 +81,31 @@ def test_trips_follow_factor_and_pairs(reference):
     )
     assert back.trips["fv"].equals(reference.trips["fv"])
     assert reference.trips["fv"]["trips_veh_h"].sum() == 12 * 12100.0
+
+
+def test_capacities_follow_their_factor_and_the_table_stays(reference):
+    assert reference.traffic_road is reference.road
+    less = with_parameters(reference, {"road.capacity_factor": 0.25})
+    assert less.road.arcs.equals(reference.road.arcs)
+    arcs = less.traffic_road.arcs
+    assert arcs["capacity_veh_h"].equals(0.25 * reference.road.arcs["capacity_veh_h"])
+    rest = arcs.columns.drop("capacity_veh_h")
+    assert arcs[rest].equals(reference.road.arcs[rest])
+    one = with_parameters(less, {"road.arcs.1-2.capacity_veh_h": 400.0})
+    assert one.traffic_road.arcs.loc["1-2", "capacity_veh_h"] == 100.0
+    for wrong in (0.0, -1.0, np.nan):
+        with pytest.raises(DataError, match=r"road\.capacity_factor.*capacity_factor"):
+            with_parameters(reference, {"road.capacity_factor": wrong})
+
+
+def test_a_delay_is_checked_at_the_capacities_it_meets(reference):
+    """A time that falls from 5,000 veh/h on, which ten times a capacity reach or do not."""
+    arc = {"road.arcs.1-2.delay": "20 + 0.01*x - 1e-6*x**2", "road.arcs.1-2.capacity_veh_h": 1e3}
+    with pytest.raises(DataError, match="'1-2' falls"):
+        with_parameters(reference, arc)
+    low = with_parameters(reference, {**arc, "road.capacity_factor": 0.1})
+    with pytest.raises(DataError, match="'1-2' falls"):
+        with_parameters(low, {"road.capacity_factor": 1.0})
 
 
 def test_trips_spread_over_all_pairs(reference):

@@ -146,6 +146,14 @@ def test_check_tells_what_is_in_a_case(run, mine: Path) -> None:
     ]
 
 
+def test_check_tells_a_factor_on_capacities(run, mine: Path) -> None:
+    file = mine / "case.toml"
+    text = file.read_text(encoding="utf-8")
+    assert "capacities" not in run("check", mine).out
+    file.write_text(text.replace("capacity_factor = 1.0", "capacity_factor = 0.5"), "utf-8")
+    assert "14 arcs, 590.0 km; capacities times 0.5" in run("check", mine).out
+
+
 def test_check_tables_are_aligned(run, mine: Path) -> None:
     lines = run("check", mine).out.splitlines()
     at = lines.index("scenario island")

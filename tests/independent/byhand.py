@@ -292,7 +292,7 @@ class Trips:
         self.charge = charge if len(s) and first_ev else cp.Constant(none)
         self.discharge = discharge if len(s) and first_ev else cp.Constant(none)
         self.x_expression, self.n_expression = arcs, stops
-        cap = road["capacity_veh_h"].to_numpy()
+        cap = capacities(f.case)
         # flow over capacity
         self._expanded = [_Expansion(len(road))] if expand else []
         self.ratio = self._expanded[0].x if expand else cp.Variable(len(road))
@@ -363,7 +363,7 @@ class Trips:
         """Put the equilibrium's path flows in; path lists are those of the equilibrium."""
         for name, flow in self.flow.items():
             put(flow, eq.values[f"drivers.flow_{name}"])
-        cap = self.f.case.road.arcs["capacity_veh_h"].to_numpy()
+        cap = capacities(self.f.case)
         self.ratio.value = self.x_expression.value / cap
         if self.waits:
             self.n.value = self.n_expression.value
@@ -417,6 +417,11 @@ def stops_of(eq: Equilibrium) -> np.ndarray:
     if "charge_stops_veh_h" not in eq.data:
         return eq.stops_veh_h.to_numpy()
     return np.concatenate([eq.charge_stops_veh_h, eq.discharge_stops_veh_h])
+
+
+def capacities(case: Case) -> np.ndarray:
+    """(arc,) capacities the vehicles of a case meet, veh/h: a share of those of its table."""
+    return case.road_settings.capacity_factor * case.road.arcs["capacity_veh_h"].to_numpy()
 
 
 def paid_tolls(f: Facts, kind) -> np.ndarray:
@@ -723,7 +728,8 @@ def potential_value(eq_values, mcp, f: Facts, paths) -> float:
             n += d["stop"] @ flow
             phi += omega * float(d["plug"] @ flow) + kind.energy_value * float(d["used"] @ flow)
             phi += kind.degradation * float((d["discharge"] @ flow).sum())
-    cap, b, e = (road[c].to_numpy() for c in ("capacity_veh_h", "bpr_b", "bpr_power"))
+    cap = capacities(case)
+    b, e = (road[c].to_numpy() for c in ("bpr_b", "bpr_power"))
     t0 = road["free_flow_min"].to_numpy() / 60
     phi += omega * float((t0 * (x + b * cap * (x / cap) ** (e + 1) / (e + 1))).sum())
 

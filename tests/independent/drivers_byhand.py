@@ -219,10 +219,8 @@ def check_wardrop(eq: vg.Equilibrium) -> None:
     x = np.maximum(eq.flow_veh_h.to_numpy(), 0.0)
     arcs = case.road.arcs
     hours = arcs["free_flow_min"].to_numpy() / 60
-    hours = hours * (
-        1 + arcs["bpr_b"].to_numpy() * (x / arcs["capacity_veh_h"]) ** arcs["bpr_power"].to_numpy()
-    )
-    hours = hours.to_numpy()
+    ratio = x / byhand.capacities(case)
+    hours = hours * (1 + arcs["bpr_b"].to_numpy() * ratio ** arcs["bpr_power"].to_numpy())
     base, slope, piles, eps = byhand.queues(byhand.facts(case, "base", eq.scenario.v2g))
     z = byhand.stops_of(eq) - piles
     wait = base + slope * (z + np.sqrt(z**2 + eps**2)) / 2

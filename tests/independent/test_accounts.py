@@ -23,7 +23,7 @@ def own_costs(eq: vg.Equilibrium, name: str) -> np.ndarray:
         x += o["arc"] @ eq.values[f"drivers.flow_{other}"]
         n += o["stop"] @ eq.values[f"drivers.flow_{other}"]
     arcs = eq.original.road.arcs
-    ratio = x / arcs["capacity_veh_h"].to_numpy()
+    ratio = x / byhand.capacities(eq.original)
     power, b = arcs["bpr_power"].to_numpy(), arcs["bpr_b"].to_numpy()
     hours = arcs["free_flow_min"].to_numpy() / 60 * (1 + b * ratio**power)
     base, slope, piles, eps = byhand.queues(f)

@@ -44,8 +44,7 @@ def compare(eq: vg.Equilibrium, scenario: str, v2g: bool, *, rel: float = 1e-6) 
 
     dlmp = eq.dlmp.sel(bus=names).to_numpy()
     close(program.dlmp[loaded] / dlmp, 1.0, 1.0, "dlmp")
-    arcs = eq.original.road.arcs
-    flow = program.trips.ratio.value * arcs["capacity_veh_h"].to_numpy()
+    flow = program.trips.ratio.value * byhand.capacities(eq.original)
     close(flow, eq.flow_veh_h, float(eq.flow_veh_h.max()), "arc flow")
     if len(f.stations) and program.trips.waits:
         stops = byhand.stops_of(eq)

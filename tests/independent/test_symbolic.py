@@ -209,9 +209,9 @@ def rows_by_hand(case, v2g: bool, mcp, paths, inverse_demand=price_of, cost_of=N
     stop_rows = {(s,): one("drivers.station_flow", s) for s in stations}
     charge, discharge = dict.fromkeys(stations, 0), dict.fromkeys(stations, 0)
     lagrangian = sp.Integer(0)
-    for a, row in arcs.iterrows():
+    for (a, row), cap in zip(arcs.iterrows(), byhand.capacities(case), strict=True):
         v = one("drivers.arc_flow", a)
-        n, cap = int(row["bpr_power"]), row["capacity_veh_h"]
+        n = int(row["bpr_power"])
         hours = v + row["bpr_b"] * cap * (v / cap) ** (n + 1) / (n + 1)
         lagrangian += omega * row["free_flow_min"] / 60 * hours
     z = sp.Symbol("z", real=True)

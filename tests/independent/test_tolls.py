@@ -113,7 +113,7 @@ def test_toll_on_the_shipped_case_empties_the_road() -> None:
     assert float(eq.flow_veh_h.sel(arc="6-8")) == pytest.approx(0.0, abs=1e-6)
     some = solve(case, parameters={"road.arcs.6-8.toll": 5.0})
     flow = float(some.flow_veh_h.sel(arc="6-8"))
-    assert flow > 1000.0
+    assert flow > 100.0
     assert some.accounts.profit["roads"] == pytest.approx(5.0 * flow, rel=1e-9)
     assert "toll_usd" in some.explain(od=(1, 20)).table
 

@@ -8,7 +8,7 @@ from time import process_time
 import numpy as np
 import pytest
 import sympy
-from cases import make_road
+from cases import fuel_only, make_road
 from scipy.integrate import quad
 
 import v2geq as vg
@@ -144,6 +144,18 @@ def test_an_expression_of_the_bpr_function_is_the_bpr_function(power):
         assert getattr(written, what)(flow) == pytest.approx(
             getattr(built_in, what)(flow), rel=1e-12
         )
+
+
+@pytest.mark.parametrize("delay", ["bpr", "conical", "t0*(1 + b*(x/c)**p)"])
+def test_times_depend_on_flow_over_capacity(delay):
+    """A tenth of trips and capacities alike: the same times, a tenth of their integral."""
+    case = fuel_only(road=road_of(delay), capacity_factor=0.1)
+    day, hour = (TravelTime.from_road(r) for r in (case.road, case.traffic_road))
+    assert hour.capacity == pytest.approx(0.1 * day.capacity, rel=1e-15)
+    for ratio in RATIOS:
+        flow = ratio * day.capacity
+        assert hour.time(0.1 * flow) == pytest.approx(day.time(flow), rel=1e-12)
+        assert hour.value(0.1 * flow) == pytest.approx(0.1 * day.value(flow), rel=1e-12)
 
 
 def test_a_mix_of_kinds_in_hours():

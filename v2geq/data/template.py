@@ -29,6 +29,7 @@ _SETTINGS: Mapping[str, Mapping[str, Any]] = {
         "regulators": True,
         "capacitors": "switchable",
     },
+    "road": {},
     "substation": {
         "price": 0.10,
         "import_max": 1200.0,

@@ -271,7 +271,7 @@ class _View:
             "about 0, -6, -6 %",
             f"{_percent(change, 2)}; without travel time {_percent(bare, 1)}",
             _word(met, direction),
-            "travel time of fuel vehicles dwarfs every other term; see the change in $ by term",
+            "travel time of fuel vehicles is most of the cost; see the change in $ by term",
         )
 
     def sources_of_saving(self) -> Claim:

@@ -158,7 +158,7 @@ def _read(path: str | Path) -> tuple[CaseData, Study | None]:
 
 
 def _describe(report: Report, case: CaseData, plan: Study | None) -> None:
-    feeder, road = case.feeder, case.road
+    feeder, road, factor = case.feeder, case.road, case.road_settings.capacity_factor
     kinds = Counter(feeder.branches["kind"])
     opened = int(feeder.branches["normally_open"].sum())
     branches = ", ".join(
@@ -191,7 +191,8 @@ def _describe(report: Report, case: CaseData, plan: Study | None) -> None:
             "road",
             f"{_many(len(road.nodes), 'node')}, {_many(len(road.arcs), 'arc')}, "
             f"{road.arcs['length_km'].sum():,.1f} km"
-            + (f"; {closed} nodes let no route pass" if closed else ""),
+            + (f"; {closed} nodes let no route pass" if closed else "")
+            + (f"; capacities times {factor:g}" if factor != 1.0 else ""),
         ),
         *([("tolls", tolls)] if (tolls := _tolls(case)) else []),
         (

@@ -184,7 +184,7 @@ def seeded(scenario: Scenario, traffic: Traffic) -> Traffic:
         name: UserClass(case.trips[name], value_of_time=kind.value_of_time)
         for name, kind in traffic.classes.items()
     }
-    roads = user_equilibrium(case.road, users, SEED_GAP, check=False)
+    roads = user_equilibrium(case.traffic_road, users, SEED_GAP, check=False)
     traffic = traffic.with_paths(
         {
             name: _routes(roads, name, traffic.od_pairs[name])

@@ -313,7 +313,8 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
         An OD pair without any energy-feasible path.
     """
     case = scenario.case
-    graph = Graph.from_road(case.road)
+    road = case.traffic_road
+    graph = Graph.from_road(road)
     where = {n: i for i, n in enumerate(graph.nodes)}
     station_node = np.array([where[n] for n in scenario.stations["road_node"]], dtype=np.int64)
     names = list(scenario.stations.index)
@@ -366,8 +367,8 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
         stations["charger_power_kw"].to_numpy(dtype=float),
         np.stack([one, one + (twice - 1) * len(names)]),
         queues,
-        TravelTime.from_road(case.road),
-        arc_tolls(case.road),
+        TravelTime.from_road(road),
+        arc_tolls(road),
         QueueTime(
             by_queue("base_wait_h", "base_wait_h"),
             by_queue("queue_slope_h", "queue_slope_h"),

@@ -32,8 +32,12 @@ def check_case(case: CaseData, origin: Origin = NO_ORIGIN, checked: CaseData | N
     if checked is None or case.feeder is not checked.feeder:
         check_feeder(case.feeder, origin)
     before = mistakes()
-    if checked is None or case.road is not checked.road:
-        check_road(case.road, origin)
+    if (
+        checked is None
+        or case.road is not checked.road
+        or case.road_settings != checked.road_settings
+    ):
+        check_road(case.traffic_road, origin)
         with part():
             arc_tolls(case.road, origin)
     sound = mistakes() == before

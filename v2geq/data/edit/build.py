@@ -38,6 +38,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
         "regulators": True,
         "capacitors": "fixed",
     },
+    "road": {},
     "substation": {
         "price": 0.08,
         "import_max": 1e5,

@@ -79,6 +79,8 @@ class Case(CaseData):
         road
             `RoadNetwork`, what `read_tntp` returns, folder or name of a shipped one
             ('sioux_falls'), or its parts by name: nodes, arcs, trips. Nodes need no coordinates.
+            Its numbers are taken as they are, per hour; `road.capacity_factor` and the classes'
+            `trips_factor` are for tables of a day.
         stations, generators
             Frame, or columns by name: ``{"s1": {"road_node": 5, "bus": 7, ...}}``; none if left
             out. The column `lse` of generators is needed where there are several.
@@ -220,7 +222,8 @@ class Case(CaseData):
             where the names of the nodes are not those of the old road.
         trips
             Trip tables by class; a class that took the trips of the old road takes those of the
-            new one. Needed of all others where the names of the nodes differ.
+            new one. Needed of all others where the names of the nodes differ. The factors on trips
+            and capacities stay.
         """
         return _changed(with_road, self, as_road(road), stations, trips)
 

@@ -14,7 +14,7 @@ from v2geq.data.model.case import CaseData, ScenarioData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.road import RoadNetwork
-from v2geq.data.model.schema import FEEDER_TABLES, TOLL_UNIT, TRIPS
+from v2geq.data.model.schema import FEEDER_TABLES, ROAD_TABLES, TOLL_UNIT, TRIPS
 from v2geq.data.model.values import ValueSpec, setting_specs
 from v2geq.data.trips import class_trips, travelling
 from v2geq.errors import DataError, did_you_mean, quoted, unknown_name
@@ -124,16 +124,17 @@ def with_road(case: CaseData, road: RoadNetwork, stations: Any, trips: Any) -> C
     if _other_names(case.road, road, "nodes"):
         _all_moved("stations", case.stations.index, stations, "its node")
         _all_moved("trips", [k for k in case.drivers if k not in follow], trips, "a trip table")
-    case = replace(case, road=priced_road(road), basis=_basis_without(case, ["road."]))
+    tables = [f"{t.name}." for t in ROAD_TABLES.values()]
+    case = replace(case, road=priced_road(road), basis=_basis_without(case, tables))
     case = _moved(case, "stations", "road_node", stations)
-    tables = {**dict.fromkeys(follow, road.trips), **_names(trips, "trips", "ev", "frame")}
-    for name, table in tables.items():
+    given = {**dict.fromkeys(follow, road.trips), **_names(trips, "trips", "ev", "frame")}
+    for name, table in given.items():
         known(name, case.drivers, "driver class")
         case = replace(case, trip_tables={**case.trip_tables, name: trip_frame(table, name)})
     found = {
         name: class_trips(case, name) if name in case.trip_tables else case.trips[name]
         for name in case.drivers
-        if name in tables or case.drivers[name].trips_spread or case.drivers[name].trips_of
+        if name in given or case.drivers[name].trips_spread or case.drivers[name].trips_of
     }
     return replace(case, trips={**case.trips, **found})
 

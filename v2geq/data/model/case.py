@@ -7,7 +7,7 @@ its unit in its attribute table (`setting`). Nothing here knows of players or so
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -19,6 +19,7 @@ from v2geq.data.model.settings import (
     FeederSettings,
     MarketSettings,
     PathSettings,
+    RoadSettings,
     StationSettings,
     SubstationSettings,
 )
@@ -61,6 +62,7 @@ class CaseData:
 
     Attributes
     ----------
+    road : the road network as read; its vehicles meet `traffic_road`
     stations : index station; columns road_node, bus, charge_max_kw, discharge_max_kw, piles,
         base_wait_h, queue_slope_h (h per veh/h), charger_power_kw (vehicles plug in at the smaller
         of this and their own power), discharge_piles (used where queues are by direction)
@@ -89,6 +91,7 @@ class CaseData:
     trips: Mapping[str, pd.DataFrame]
     scenarios: Mapping[str, ScenarioData]
     feeder_settings: FeederSettings
+    road_settings: RoadSettings
     substation: SubstationSettings
     market: MarketSettings
     station_settings: StationSettings
@@ -126,6 +129,15 @@ class CaseData:
             "parameters": ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items())),
         }
         return card(self.title or self.name, rows)
+
+    @property
+    def traffic_road(self) -> RoadNetwork:
+        """The road network with `road.capacity_factor` applied, to go with `trips`."""
+        factor = self.road_settings.capacity_factor
+        if factor == 1.0:
+            return self.road
+        capacity = factor * self.road.arcs["capacity_veh_h"]
+        return replace(self.road, arcs=self.road.arcs.assign(capacity_veh_h=capacity))
 
     @property
     def where(self) -> str:

@@ -42,6 +42,19 @@ class SubstationSettings:
 
 
 @dataclass(frozen=True)
+class RoadSettings:
+    """How the road's table is read."""
+
+    capacity_factor: float = setting(
+        "",
+        "factor on the capacity of every arc; with trips_factor it reads a table of a day per hour",
+        default=1.0,
+        lower=0.0,
+        strict=True,
+    )
+
+
+@dataclass(frozen=True)
 class MarketSettings:
     """Household demand and the value of lost load."""
 
@@ -115,6 +128,7 @@ class PathSettings:
 SECTIONS: Mapping[str, tuple[str, type]] = {
     # section of case.toml -> (attribute of Case, attribute table)
     "feeder": ("feeder_settings", FeederSettings),
+    "road": ("road_settings", RoadSettings),
     "substation": ("substation", SubstationSettings),
     "market": ("market", MarketSettings),
     "stations": ("station_settings", StationSettings),
