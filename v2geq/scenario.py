@@ -114,11 +114,13 @@ class Scenario:
     def price_scale(self) -> float:
         """The least of what energy is known to cost, $/kWh: a price that is off by it is wrong.
 
-        Purchase from the TSO, the reference price where demand responds to it, the value of lost
-        load; at least `LEAST_PRICE`.
+        Purchase from the TSO, sale to it, the reference price where demand responds to it, the
+        value of lost load; at least `LEAST_PRICE`.
         """
-        market = self.case.market
-        known = [market.voll, self.case.substation.price]
+        market, substation = self.case.market, self.case.substation
+        known = [market.voll, substation.price]
+        if substation.export_max:
+            known.append(substation.feed_in_price)
         if self.responsive_kw.any():
             known.append(market.reference_price)
         return max(min(p for p in known if p > 0.0), LEAST_PRICE)

@@ -23,6 +23,7 @@ PROBLEMS = {
     "charging, no V2G": lambda: problem(charging_case(), v2g=False).coupled.mcp,
     "expressions": lambda: problem(curved_case(), check=False).coupled.mcp,
     "queues by direction": lambda: problem(fleet(queue="direction")).coupled.mcp,
+    "sale to the TSO": lambda: problem(make_case(import_min=-50.0, feed_in_price=0.05)).coupled.mcp,
     "power market": lambda: problem(fuel_only()).coupled.mcp,
     "odd labels": odd_labels,
     "own players": lambda: problem(make_case(), players=own_players()).coupled.mcp,

@@ -134,6 +134,9 @@ class Grid:
         self.p, self.q = variable(m), variable(m)
         self.v = cp.Variable(n)
         self.import_kw, self.import_kvar = variable(), variable()
+        self.tso_cost = s.price * self.import_kw
+        if s.import_min < 0:
+            self.tso_cost = cp.maximum(self.tso_cost, s.feed_in_price * self.import_kw)
         self.source = variable(n)
         start, end = f.place(f.lines["from_bus"]), f.place(f.lines["to_bus"])
         root = np.array([b == f.root for b in f.buses], dtype=float)
@@ -204,7 +207,7 @@ class Retailer:
         self.gen = variable(len(self.own))
         self.to_station = variable(s, nonneg=True)
         self.from_station = variable(s, nonneg=True)
-        self.m = variable(nonneg=True)
+        self.m = variable(nonneg=f.case.substation.import_min >= 0)
         sold = f.place([f.buses[i] for i in self.has]) @ self.q
         made = f.place(self.own["bus"]) @ self.gen
         station = f.place(f.stations["bus"]) @ (self.to_station - self.from_station)
@@ -559,7 +562,7 @@ def dso_problem(f: Facts, price) -> Direct:
     """model.md, 3."""
     grid = Grid(f)
     profit = price["fee"] @ grid.withdrawal
-    profit = profit + (price["tau"] - f.case.substation.price) * grid.import_kw
+    profit = profit + price["tau"] * grid.import_kw - grid.tso_cost
     return Direct(profit, grid.constraints, parts={"grid": grid})
 
 
@@ -634,9 +637,7 @@ class Potential:
         for k in everyone:
             benefit = benefit - cp.sum(cp.multiply(first.b, cp.square(k.q))) / 2
         self.power_cost = (
-            sum(k.generation_cost + k.lost for k in everyone)
-            + case.substation.price * self.grid.import_kw
-            - benefit
+            sum(k.generation_cost + k.lost for k in everyone) + self.grid.tso_cost - benefit
         )
         self.value = self.power_cost + self.trips.time_and_money
         self.problem = cp.Problem(cp.Minimize(self.value / UNIT), rules)
@@ -688,6 +689,8 @@ def potential_value(eq_values, mcp, f: Facts, paths) -> float:
     case, market = f.case, f.case.market
     total: dict[str, float] = {}
     phi = case.substation.price * float(eq_values["dso.p_tso"][0])
+    if "dso.p_feed" in eq_values:
+        phi -= case.substation.feed_in_price * float(eq_values["dso.p_feed"][0])
     squares: dict[str, float] = {}
     for k in case.lses.index:
         for (bus,), q in zip(

@@ -224,14 +224,22 @@ def _energy_text(eq: Point) -> str:
     values, scenario = eq.values, eq.scenario
     small = SMALL * scenario.power_scale
     imported = eq.coupled.grid.import_kw(values)
-    limit = scenario.case.substation.import_max
+    substation = scenario.case.substation
+    tau = float(eq.data["tso_price"])
+    if imported < -small:
+        full = ", its limit," if imported < small - substation.export_max else ""
+        return (
+            f"The load serving entities sell {-imported:.0f} kW{full} to the transmission system "
+            f"at {tau:.4f} $/kWh."
+        )
     buying = [
         str(k) for k in eq.data["lse"].to_numpy() if float(eq.data["import_kw"].sel(lse=k)) > small
     ]
     if not buying:
         return "No load serving entity buys from the transmission system."
-    tau = float(eq.data["tso_price"])
-    full = ", its limit" if imported > limit - small else ""
+    if imported < small:
+        return f"The load serving entities trade with each other alone, at {tau:.4f} $/kWh."
+    full = ", its limit" if imported > substation.import_max - small else ""
     return (
         f"{', '.join(buying)} buy{'s' if len(buying) == 1 else ''} {imported:.0f} kW{full} from "
         f"the transmission system at {tau:.4f} $/kWh."

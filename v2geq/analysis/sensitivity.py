@@ -220,11 +220,17 @@ def _derivative(eq: Point, base: _Base, of: str, name: str) -> FloatArray:
 
 
 def _moved(eq: Point, name: str, value: float, step: float) -> tuple[float, Coupled]:
-    """The problem with a parameter moved by a step, or where it is if it may go no further."""
+    """The problem with a parameter moved by a step, or where it is if it may go no further.
+
+    It may not where the case refuses, or where the problem would have other variables or rows.
+    """
     try:
-        return step, _changed(eq, name, value + step)
+        changed = _changed(eq, name, value + step)
     except DataError:
-        return 0.0, _changed(eq, name, value)
+        changed = None
+    if changed is not None and changed.mcp.n == eq.coupled.mcp.n:
+        return step, changed
+    return 0.0, _changed(eq, name, value)
 
 
 def _difference(a: FloatArray, b: FloatArray) -> FloatArray:

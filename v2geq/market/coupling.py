@@ -83,6 +83,7 @@ def power_reach(scenario: Scenario, traffic: Traffic) -> float:
         + traffic.energy_reach
         + supply["min_kw"]
         + max(substation.import_min, 0.0)
+        + min(substation.export_max, supply["max_kw"])
     )
     return float(use + min(supply["max_kw"] + substation.import_max, use))
 

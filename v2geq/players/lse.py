@@ -152,7 +152,15 @@ def lse(
         meaning="generation (gen)",
     )
     to_station = p.variable("to_station", **trade, meaning="sold to the CNO at a station (h+)")
-    bought = p.variable("import", **kw, reach=power_reach, meaning="bought via the TSO (m)")
+    # below zero it is sold: others of the feeder, or the TSO, take it
+    sells = case.substation.export_max > 0.0
+    bought = p.variable(
+        "import",
+        **kw,
+        lower=-np.inf if sells else 0.0,
+        reach=power_reach,
+        meaning="bought via the TSO (m)",
+    )
 
     if len(at_demand):
         rivals = [f"{player_name(k)}.sales" for k in case.lses.index if k != name]

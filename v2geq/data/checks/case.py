@@ -106,6 +106,15 @@ def _check_settings(case: CaseData, origin: Origin) -> None:
                     advice="swap them",
                 )
             )
+    if substation.export_max and substation.feed_in_price > substation.price:
+        mistake(
+            DataError(
+                f"feed_in_price = {substation.feed_in_price:g} $/kWh is above "
+                f"price = {substation.price:g} $/kWh: to buy and sell at once would pay",
+                where=origin.place("substation.feed_in_price"),
+                advice="give at most the price, or import_min = 0 for no sale to the TSO",
+            )
+        )
     if case.paths.form == "legs" and case.paths.method != "exact":
         mistake(
             DataError(

@@ -83,6 +83,10 @@ def why_unused(case: CaseData, target: Target) -> str:
             f"feeder.line_rating is {grid.line_rating!r}",
         ),
         "feeder.capacitors.kvar": (grid.capacitors == "none", "feeder.capacitors is 'none'"),
+        "substation.feed_in_price": (
+            not case.substation.export_max,
+            "substation.import_min is not below 0",
+        ),
         "market.demand_range": (linear, "inverse_demand is 'linear'"),
         "market.elasticity": (not linear, "inverse_demand is an expression"),
         "paths.base_routes_ev": (exact, "paths.method is 'exact'"),
