@@ -541,6 +541,17 @@ def fleet_energy(f: Facts) -> float:
     )
 
 
+def running_cost(f: Facts, c, d) -> Any:
+    """Costs of running stations, given as squares: "a*p + b*p**2", $/h."""
+    total: Any = 0
+    for column, trade in (("charge_cost", c), ("discharge_cost", d)):
+        for k, text in enumerate(f.stations[column]):
+            if text:
+                linear, square = (float(part.split("*p")[0]) for part in text.split(" + "))
+                total = total + linear * trade[k] + square * cp.square(trade[k])
+    return total
+
+
 def cno_problem(f: Facts, price) -> Direct:
     """model.md, 1."""
     s = len(f.stations)
@@ -555,6 +566,7 @@ def cno_problem(f: Facts, price) -> Direct:
     if not f.v2g:
         rules.append(d == 0)
     profit = (price["rho_c"] - price["pi_c"]) @ c - (price["rho_d"] - price["pi_d"]) @ d
+    profit = profit - running_cost(f, c, d)
     return Direct(profit, rules, parts={"charge": c, "discharge": d})
 
 
@@ -637,7 +649,10 @@ class Potential:
         for k in everyone:
             benefit = benefit - cp.sum(cp.multiply(first.b, cp.square(k.q))) / 2
         self.power_cost = (
-            sum(k.generation_cost + k.lost for k in everyone) + self.grid.tso_cost - benefit
+            sum(k.generation_cost + k.lost for k in everyone)
+            + self.grid.tso_cost
+            + running_cost(f, self.c, self.d)
+            - benefit
         )
         self.value = self.power_cost + self.trips.time_and_money
         self.problem = cp.Problem(cp.Minimize(self.value / UNIT), rules)
@@ -689,6 +704,9 @@ def potential_value(eq_values, mcp, f: Facts, paths) -> float:
     case, market = f.case, f.case.market
     total: dict[str, float] = {}
     phi = case.substation.price * float(eq_values["dso.p_tso"][0])
+    bought = eq_values.get("cno.discharge", np.zeros(len(f.stations)))
+    spent = running_cost(f, eq_values["cno.charge"], bought)
+    phi += float(getattr(spent, "value", spent))
     if "dso.p_feed" in eq_values:
         phi -= case.substation.feed_in_price * float(eq_values["dso.p_feed"][0])
     squares: dict[str, float] = {}

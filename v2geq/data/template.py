@@ -142,7 +142,8 @@ _WORDS = {
     "as `delay` says: 'conical' or minutes as an expression in x (flow), t0, c, b, p, l. `toll` is "
     "paid by every vehicle.",
     "stations": "Charging stations, each at a road node and a bus; `discharge_piles` count where "
-    "the setting `queue` is 'direction'.",
+    "the setting `queue` is 'direction'. The operator's costs, `charge_cost` of what it sells to "
+    "vehicles and `discharge_cost` of what it buys from them, are expressions in p (kW).",
     "lses": "Load serving entities; the portions of the firm load sum to 1.",
     "generators": "Generators; cost = cost_linear * g + cost_quadratic * g^2, or the expression "
     "`cost` in g (kW).",

@@ -1,14 +1,24 @@
 """Charging network operator (CNO): trades energy between load serving entities and vehicles.
 
-model.md, 1: maximise (rho+ - pi+) c+ - (rho- - pi-) c- within the stations' net limits.
+model.md, 1: maximise (rho+ - pi+) c+ - (rho- - pi-) c- - costs within the stations' net limits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from v2geq.arrays import FloatArray
+from v2geq.mcp.curves import Joined, Quadratic, Written
+from v2geq.mcp.expression import Expression
 from v2geq.mcp.program import Program
+from v2geq.mcp.terms import Variable
 from v2geq.scenario import Scenario
+
+CNO = "cno"
+"""Player who runs the stations."""
 
 
 def cno(scenario: Scenario, energy_reach: float) -> Program:
@@ -25,7 +35,7 @@ def cno(scenario: Scenario, energy_reach: float) -> Program:
     `net_upper`, `net_lower`: Cmin <= c+ - c- <= Cmax with multipliers nu_up, nu_lo >= 0 ($/kWh).
     Sells `charge` at the charging price and, with V2G, resells `discharge`.
     """
-    p = Program("cno", scenario, title="Charging network operator")
+    p = Program(CNO, scenario, title="Charging network operator")
     limits, price, n = scenario.stations, scenario.price_scale, len(scenario.stations)
     shape: dict[str, Any] = {
         "dims": "station",
@@ -36,11 +46,13 @@ def cno(scenario: Scenario, energy_reach: float) -> Program:
     }
     trade: dict[str, Any] = {**shape, "row_scale": price, "reach": energy_reach}
     charge = p.variable("charge", **trade, meaning="energy sold to vehicles (c+)")
+    _add_cost(p, charge, scenario, "charge_cost", energy_reach)
     net = {charge: 1.0}
     p.sell("charge_price", charge, n)
     p.sell("purchase_price", {charge: -1.0}, n)
     if scenario.v2g:
         discharge = p.variable("discharge", **trade, meaning="energy bought from vehicles (c-)")
+        _add_cost(p, discharge, scenario, "discharge_cost", energy_reach)
         net[discharge] = -1.0
         p.sell("discharge_price", {discharge: -1.0}, n)
         p.sell("resale_price", discharge, n)
@@ -61,3 +73,36 @@ def cno(scenario: Scenario, energy_reach: float) -> Program:
         meaning="net withdrawal of a station at least Cmin (nu_lo)",
     )
     return p
+
+
+def _add_cost(p: Program, trade: Variable, scenario: Scenario, column: str, most: float) -> None:
+    """What the stations' formulas in `column` say that trade of up to `most` kW costs."""
+    texts = scenario.stations[column]
+    if (texts == "").all():
+        return
+    curves: list[tuple[slice, Written]] = []
+    for k, (name, text) in enumerate(texts.items()):
+        curve: Written = Quadratic(np.zeros(1), np.zeros(1))
+        if text:
+            where = f"{scenario.case.where}: station {name!r}, {column}"
+            curve = Expression.parse(text, variable="p", parameters={}, where=where)
+            curve.check_convex(0.0, most)
+        curves.append((slice(k, k + 1), curve))
+    p.separable_cost(trade, Joined(curves), term="station operation")
+
+
+def price_parts(program: Program, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """What the operator's costs and limits add to the prices of vehicles, by station, $/kWh.
+
+    'charge' and 'discharge' are the costs of one more kW sold and bought, 'limits' is nu_up -
+    nu_lo: rho+ = pi+ + charge + limits and rho- = pi- - discharge + limits where vehicles trade.
+    """
+    limits = values[f"{program.player}.net_upper"] - values[f"{program.player}.net_lower"]
+    parts = {"limits": limits}
+    for name in ("charge", "discharge"):
+        parts[name] = np.zeros(len(limits))
+        for term in program.nonlinear:
+            if term.variable.name == name:
+                x = values[term.variable.key]
+                parts[name] = parts[name] + term.gradient(x, np.zeros(len(x)))
+    return parts

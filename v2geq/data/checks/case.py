@@ -187,6 +187,14 @@ def _check_formulas(case: CaseData, origin: Origin) -> None:
             with part():
                 cost = Expression.parse(text, variable="g", parameters={}, where=where)
                 cost.check_convex(low, high)
+    most = case.vehicle_kw if math.isfinite(case.vehicle_kw) else 0.0
+    for column in ("charge_cost", "discharge_cost"):
+        for key, text in zip(case.stations.index, case.stations[column], strict=True):
+            if text:
+                where = f"{origin.at('stations', key, column)}: station {key!r}"
+                with part():
+                    cost = Expression.parse(text, variable="p", parameters={}, where=where)
+                    cost.check_convex(0.0, most)
     if case.market.inverse_demand != "linear":
         name = "market.inverse_demand"
         where = f"{origin.place(name)}: {name}" if name in origin.settings else name

@@ -47,6 +47,8 @@ MEANINGS: Mapping[str, str] = {
     "stations.queue_slope_h": "rise of the wait with the vehicles above the piles",
     "stations.charger_power_kw": "power of the charger; vehicles take it, or their own if smaller",
     "stations.discharge_piles": "points for vehicles that sell, where queues are by direction",
+    "stations.charge_cost": "operator's cost of selling p (kW) to vehicles, an expression in p",
+    "stations.discharge_cost": "operator's cost of buying p (kW) from vehicles, an expression in p",
     "lses.portion": "share of every bus's firm load; they sum to one",
     "generators.lse": "load serving entity it belongs to",
     "generators.bus": "bus of the generator",
