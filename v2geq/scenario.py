@@ -26,6 +26,10 @@ LEAST_PRICE = 1e-4
 """$/kWh; prices are never measured by less, as the rest of the market costs a thousand times it."""
 
 
+PLANTS = ("pv_kw", "store_charge_kw", "store_discharge_kw")
+"""Columns of stations that are the most their own plants can make, take and give, kW."""
+
+
 class Period(NamedTuple):
     """A stretch of time with one state of the market."""
 
@@ -101,6 +105,13 @@ class Scenario:
         """Mean load of energised buses with load, at load factor one, kW (data, not solution)."""
         loads = self.case.feeder.loads["load_kw"].reindex(list(self.buses)).to_numpy(dtype=float)
         return float(loads[loads > 0].mean()) if (loads > 0).any() else 1.0
+
+    @cached_property
+    def plants(self) -> list[str]:
+        """Energised buses at which a station has a plant of its own: PV or a store."""
+        own = self.stations[list(PLANTS)].to_numpy(dtype=float).any(axis=1)
+        at = set(self.stations["bus"].to_numpy()[own])
+        return [bus for bus in self.buses if bus in at]
 
     def station_scale(self, energy_reach: float) -> float:
         """Power per station if all vehicles charged, kW, at most `power_scale`.
@@ -253,9 +264,9 @@ def check_supply(scenario: Scenario, extra_kw: FloatArray | None = None) -> None
     at = scenario.bus_position
     for _, g in scenario.generators.iterrows():
         supply[at[g["bus"]]] += g["max_kw"]
-    if scenario.v2g:
-        for _, s in scenario.stations.iterrows():
-            supply[at[s["bus"]]] += s["discharge_max_kw"]
+    for _, s in scenario.stations.iterrows():
+        supply[at[s["bus"]]] += s["pv_kw"] + s["store_discharge_kw"]
+        supply[at[s["bus"]]] += s["discharge_max_kw"] if scenario.v2g else 0.0
     for number in range(1, int(scenario.island.max()) + 1):
         here = scenario.island == number
         if load[here].sum() > 0 and supply[here].sum() <= 0:

@@ -370,5 +370,14 @@ def _explain_station(eq: Point, name: str) -> Explanation:
             text += f", its limits are worth {parts['limits']:.4f} $/kWh"
         texts.append(text)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("side").round(9)
+    for result, has in (
+        ("pv_kw", "its PV makes"),
+        ("store_charge_kw", "its store takes"),
+        ("store_discharge_kw", "its store gives"),
+    ):
+        most = float(scenario.stations[result][name])
+        if most and result in data:
+            now = float(data[result].sel(station=name))
+            texts.append(f"{has} {now:.0f} of {most:.0f} kW")
     where = str(scenario.stations.loc[name, "bus"])
     return Explanation(f"Station {name} at bus {where}: {'. Also, '.join(texts)}.", table)

@@ -65,7 +65,8 @@ class CaseData:
         base_wait_h, queue_slope_h (h per veh/h), charger_power_kw (vehicles plug in at the smaller
         of this and their own power), discharge_piles (used where queues are by direction),
         charge_cost, discharge_cost (expressions in p, the power sold to and bought from vehicles,
-        or '')
+        or ''), and those of the station's own PV and store: pv_kw, store_charge_kw,
+        store_discharge_kw, store_value ($/kWh), store_efficiency (of a round trip)
     lses : index lse; column portion (of every bus's firm load; sums to one)
     generators : index generator; columns lse, bus, min_kw, max_kw, cost_linear ($/kWh),
         cost_quadratic ($/kW2h; cost = linear g + quadratic g^2), cost (expression in g, or ''),

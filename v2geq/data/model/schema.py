@@ -344,6 +344,11 @@ STATIONS = TableSchema(
         _positive("discharge_piles", required=False, default_of="piles"),
         ValueSpec("charge_cost", "text", required=False, default=""),
         ValueSpec("discharge_cost", "text", required=False, default=""),
+        _not_negative("pv_kw", "kW", required=False, default=0.0),
+        _not_negative("store_charge_kw", "kW", required=False, default=0.0),
+        _not_negative("store_discharge_kw", "kW", required=False, default=0.0),
+        _not_negative("store_value", "$/kWh", required=False, default=0.0),
+        _number("store_efficiency", lower=0.0, strict=True, upper=1.0, required=False, default=1.0),
     ),
 )
 LSES = TableSchema(

@@ -56,6 +56,8 @@ def _columns(case: CaseData) -> Iterator[tuple[str, str, BoolArray]]:
         yield "generators", column, generators[column].to_numpy(dtype=float) != 0.0
     own = stations["discharge_piles"].to_numpy() != stations["piles"].to_numpy()
     yield "stations", "discharge_piles", own
+    yield "stations", "store_value", stations["store_value"].to_numpy(dtype=float) != 0.0
+    yield "stations", "store_efficiency", stations["store_efficiency"].to_numpy(dtype=float) != 1.0
 
 
 def why_unused(case: CaseData, target: Target) -> str:
@@ -70,6 +72,10 @@ def why_unused(case: CaseData, target: Target) -> str:
     if owner == "generators":
         formula = str(case.generators.loc[target.key, "cost"])
         return f"the cost is {formula}" if formula and field.startswith("cost_") else ""
+    if owner == "stations" and field in ("store_value", "store_efficiency"):
+        uses = ["store_charge_kw"] + ["store_discharge_kw"] * (field == "store_value")
+        used = case.stations.loc[target.key, uses].to_numpy(dtype=float).any()
+        return "" if used else f"{' and '.join(uses)} {'are' if uses[1:] else 'is'} zero"
     if owner == "feeder.branches":
         if case.feeder.branches.loc[target.key, "normally_open"] and field != "normally_open":
             return "the branch is open"
