@@ -9,6 +9,7 @@ import numpy as np
 
 from v2geq.arrays import FloatArray
 from v2geq.show import brief
+from v2geq.trips.battery import Wear, wear_of
 from v2geq.trips.traffic import Traffic, TripConditions
 
 PATH_TERMS = (
@@ -38,7 +39,7 @@ class Rates:
     charge_wait_h, discharge_wait_h : waiting before charging and before discharging, zero or more
     charge_price, discharge_price : rho+ and rho-, $/kWh; None for no V2G
     charger_power : Pbar, kW, positive; inf where plugging in takes no time
-    degradation : kdeg, $ per kWh discharged
+    degradation : kdeg, $ per kWh discharged; wear : of a discharge by depth, beside that
     """
 
     value_of_time: float
@@ -49,6 +50,7 @@ class Rates:
     charger_power: FloatArray
     degradation: float
     energy_value: float
+    wear: Wear | None = None
 
     __repr__ = brief
 
@@ -69,7 +71,7 @@ class Rates:
 
     @property
     def per_kwh_discharged(self) -> FloatArray:
-        """Wear and time at the plug of a kWh less what it earns, $/kWh; with V2G only."""
+        """Degradation and time at the plug of a kWh less what it earns, $/kWh; with V2G only."""
         assert self.discharge_price is not None
         return self.degradation + self.value_of_time / self.charger_power - self.discharge_price
 
@@ -87,6 +89,7 @@ def rates(traffic: Traffic, name: str, conditions: TripConditions) -> Rates:
         traffic.charger_power(name),
         kind.degradation,
         kind.energy_value,
+        wear_of(kind),
     )
 
 
@@ -99,6 +102,10 @@ def constant_terms(traffic: Traffic, name: str) -> dict[str, FloatArray]:
     if kind.kind == "ev":
         terms["plug"] = kind.value_of_time * traffic.plug_hours(name)
         terms["degradation"] = kind.degradation * paths.discharged_kwh
+        if (wear := wear_of(kind)) is not None:
+            # a path discharges once, and a leg too
+            sold = np.flatnonzero(paths.discharged_kwh)
+            terms["degradation"][sold] += wear.value(paths.discharged_kwh[sold])
         terms["battery energy"] = kind.energy_value * (
             traffic.rules(name).start - paths.arrival_kwh
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from v2geq.data.checks.feeder import check_feeder
 from v2geq.data.checks.road import arc_tolls, check_road, check_trips
 from v2geq.data.model.case import CaseData
@@ -235,6 +237,9 @@ def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
                 advice="a discharge must leave more than the reserve and less than a full battery",
             )
         )
+    if driver.wear:
+        with part():
+            _check_wear(name, driver, origin)
     if driver.start_level <= driver.reserve:
         mistake(
             DataError(
@@ -243,6 +248,30 @@ def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
                 where=origin.place(f"drivers.{name}.start_level"),
                 advice="a driver who leaves with the reserve alone gets nowhere",
             )
+        )
+
+
+def _check_wear(name: str, driver: DriverClass, origin: Origin) -> None:
+    from v2geq.mcp.expression import Expression
+
+    where = origin.place(f"drivers.{name}.wear")
+    if driver.degradation:
+        raise DataError(
+            f"driver class {quoted(name)} has wear = {quoted(driver.wear)} and degradation = "
+            f"{driver.degradation:g} $/kWh: wear would count twice",
+            where=where,
+            advice="set degradation = 0, or leave wear out",
+        )
+    place = f"{where}: driver class {quoted(name)}"
+    wear = Expression.parse(driver.wear, variable="d", parameters={}, where=place)
+    wear.check_convex(0.0, 1.0, unit="of the battery")
+    least = float(wear.value(np.zeros(1))[0])
+    if least < 0.0 or wear.rises(np.ones(1)) is not None:
+        raise DataError(
+            f"the wear {quoted(driver.wear)} of driver class {quoted(name)} is below zero or falls "
+            "with the depth",
+            where=where,
+            advice="give a cost of zero or more that rises with d from 0 to 1, as 8*d**2",
         )
 
 

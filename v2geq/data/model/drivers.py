@@ -42,6 +42,12 @@ class DriverClass:
     energy_value: float = setting("$/kWh", "value of battery energy (vB)", default=0.0, lower=0.0)
     charger_power: float = setting("kW", "charger power (Pbar)", default=0.0, lower=0.0)
     degradation: float = setting("$/kWh", "battery wear per kWh discharged", default=0.0, lower=0.0)
+    wear: str = setting(
+        "$ per discharge",
+        "battery wear by depth, in place of degradation: a convex expression in d, the share of "
+        "the battery given up in a discharge",
+        default="",
+    )
 
 
 EV_SETTINGS = (
@@ -54,5 +60,6 @@ EV_SETTINGS = (
     "energy_value",
     "charger_power",
     "degradation",
+    "wear",
 )
 """Settings that mean something for electric classes only."""

@@ -65,7 +65,7 @@ def why_unused(case: CaseData, target: Target) -> str:
     owner, field = target.owner, target.field
     grid, market = case.feeder_settings, case.market
     if target.kind == "driver":
-        silent = field in ("discharge_level", "degradation") and not case.drivers[owner].v2g
+        silent = field in ("discharge_level", "degradation", "wear") and not case.drivers[owner].v2g
         return f"v2g of class {owner} is false" if silent else ""
     if owner == "road.arcs":
         return _why_no_delay(case, target)
