@@ -58,11 +58,17 @@ def price_all(
         the class's own value of time.
     kinds
         Kinds of classes to price.
+
+    Classes whose trips' whole time has a cost are left out, at an infinite cost.
     """
     cost: dict[str, FloatArray] = {}
     paths: dict[str, list[Path]] = {}
     for name, kind in traffic.classes.items():
         if kind.kind not in kinds:
+            continue
+        if kind.cost_of_time:
+            # not a sum over arcs: nothing is known of paths that are not listed
+            cost[name], paths[name] = np.full(len(traffic.demand[name]), np.inf), []
             continue
         limit = None if below is None else below[name]
         hours = traffic.arc_hours(name, conditions.arc_flow)

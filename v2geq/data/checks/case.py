@@ -9,7 +9,7 @@ import numpy as np
 from v2geq.data.checks.feeder import check_feeder
 from v2geq.data.checks.road import arc_tolls, check_road, check_trips
 from v2geq.data.model.case import CaseData
-from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
+from v2geq.data.model.drivers import EV_SETTINGS, LONGEST_TRIP_H, DriverClass
 from v2geq.data.model.origin import NO_ORIGIN, Origin
 from v2geq.data.model.values import setting_specs
 from v2geq.errors import DataError, mistake, mistakes, part, quoted, unknown_name
@@ -216,6 +216,9 @@ def _check_drivers(case: CaseData, origin: Origin) -> None:
     for name, driver in case.drivers.items():
         check = _check_ev if driver.kind == "ev" else _check_fv
         check(name, driver, origin)
+        if driver.cost_of_time:
+            with part():
+                _check_cost_of_time(case, name, driver.cost_of_time, origin)
 
 
 def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
@@ -248,6 +251,29 @@ def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
                 where=origin.place(f"drivers.{name}.start_level"),
                 advice="a driver who leaves with the reserve alone gets nowhere",
             )
+        )
+
+
+def _check_cost_of_time(case: CaseData, name: str, text: str, origin: Origin) -> None:
+    from v2geq.mcp.expression import Expression
+
+    where = origin.place(f"drivers.{name}.cost_of_time")
+    if case.paths.method != "enumerate":
+        raise DataError(
+            f"cost_of_time of driver class {quoted(name)} does not go with paths.method = "
+            f"{quoted(case.paths.method)}: the cost of a path is no sum over its arcs then, and "
+            "the cheapest of all paths cannot be found",
+            where=where,
+            advice="use paths.method = 'enumerate'",
+        )
+    place = f"{where}: driver class {quoted(name)}"
+    cost = Expression.parse(text, variable="t", parameters={}, where=place)
+    cost.check_convex(0.0, LONGEST_TRIP_H, unit="h")
+    if cost.rises(np.array([LONGEST_TRIP_H])) is not None:
+        raise DataError(
+            f"the cost of time {quoted(text)} of driver class {quoted(name)} falls",
+            where=where,
+            advice=f"give one that rises with t from 0 to {LONGEST_TRIP_H:g} h, as 12*t + 6*t**2",
         )
 
 

@@ -14,6 +14,12 @@ class DriverClass:
     kind: str = setting("", "electric or fuel vehicle", choices=("ev", "fv"))
     value_of_time: float = setting("$/h", "value of time (omega)", lower=0.0, strict=True)
     trips: str = setting("", "trip table: columns origin, destination, trips_veh_h")
+    cost_of_time: str = setting(
+        "$",
+        "cost of a trip's time, in place of value_of_time: a convex, rising expression in t, the "
+        "hours of the whole trip (needs paths.method 'enumerate')",
+        default="",
+    )
     trips_factor: float = setting("", "factor on the trip table", default=1.0, lower=0.0)
     trips_of: str = setting(
         "", "keep only the OD pairs of this class; empty: every pair of the table", default=""
@@ -49,6 +55,9 @@ class DriverClass:
         default="",
     )
 
+
+LONGEST_TRIP_H = 24.0
+"""Hours up to which the cost of a trip's time must rise and be convex."""
 
 EV_SETTINGS = (
     "battery",
