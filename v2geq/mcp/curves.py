@@ -155,6 +155,8 @@ class Joined:
 
     parts: Sequence[tuple[slice, Written]]
 
+    __repr__ = brief
+
     def _apply(self, what: str, x: FloatArray) -> FloatArray:
         out = np.empty_like(x)
         for where, curve in self.parts:

@@ -170,6 +170,8 @@ class Composite:
     parts: Mapping[str, sp.csr_array]
     constant: FloatArray
 
+    __repr__ = brief
+
 
 @dataclass(frozen=True, eq=False)
 class Offer:
