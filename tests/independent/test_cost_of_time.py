@@ -57,6 +57,28 @@ def test_two_routes_in_closed_form() -> None:
     assert eq.accounts.identity_gap == pytest.approx(0.0, abs=1e-6)
 
 
+def test_exact_paths_are_those_of_the_list() -> None:
+    """On roads small enough to list all routes both methods have one equilibrium."""
+    case = two_routes()
+    exact = vg.solve(case, parameters={"paths.method": "exact"})
+    assert exact.certificate.holds
+    np.testing.assert_allclose(exact.flow_veh_h, vg.solve(case).flow_veh_h, atol=1e-6)
+    listed = vg.solve(several(base_routes_ev=200, base_routes_fv=50))
+    found = vg.solve(several(), parameters={"paths.method": "exact"})
+    assert found.certificate.holds
+    assert listed.certificate.wardrop_gap_all_paths == pytest.approx(0.0, abs=1e-8)
+    np.testing.assert_allclose(found.flow_veh_h, listed.flow_veh_h, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(found.cost_big, listed.cost_big, rtol=1e-7)
+    flows = found.path_flows
+    low, high = flows.visit_share.low, flows.visit_share.high
+    assert low - 1e-9 <= flows.visit_share.value <= high + 1e-9
+
+
+def test_a_short_list_shows_in_the_certificate() -> None:
+    short = vg.solve(several(base_routes_ev=1, base_routes_fv=1))
+    assert short.certificate.wardrop_gap_all_paths > 1e-4
+
+
 def test_a_line_is_the_value_of_time() -> None:
     for formula, omega in (("12*t", 12.0), ("20*t", 20.0)):
         line = vg.solve(two_routes(formula))
@@ -150,8 +172,9 @@ def test_shares_of_time_are_told_and_saved(eq, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"method": "exact"}, "does not go with paths.method = 'exact'"),
-        ({"cost": "-3*t"}, "falls"),
+        ({"form": "legs"}, "does not go with paths.form = 'legs'"),
+        ({"cost": "-3*t"}, "does not rise"),
+        ({"cost": "3*t**2"}, "does not rise from the first minute"),
         ({"cost": "sqrt(t + 1)"}, "is not convex"),
         ({"cost": "3*x"}, "'x'"),
     ],
@@ -159,5 +182,5 @@ def test_shares_of_time_are_told_and_saved(eq, tmp_path) -> None:
 def test_what_is_no_cost_of_time_is_refused(changes: dict[str, str], said: str) -> None:
     ev = {"cost_of_time": changes.get("cost", COST)}
     with pytest.raises(DataError) as error:
-        make_case(drivers={"ev": ev}, method=changes.get("method", "enumerate"))
+        make_case(drivers={"ev": ev}, form=changes.get("form", "paths"))
     assert said in str(error.value)

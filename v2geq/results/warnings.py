@@ -69,7 +69,7 @@ def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatAr
     if whole:
         out.append(
             f"the cost of time of {listed(whole)} is of the whole trip: a variational inequality "
-            "without potential, whose paths are those of the list"
+            "without potential"
         )
     elif not coupled.programs[DRIVERS].is_optimisation:
         out.append(

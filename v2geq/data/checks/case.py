@@ -258,20 +258,21 @@ def _check_cost_of_time(case: CaseData, name: str, text: str, origin: Origin) ->
     from v2geq.mcp.expression import Expression
 
     where = origin.place(f"drivers.{name}.cost_of_time")
-    if case.paths.method != "enumerate":
+    if case.paths.form == "legs":
         raise DataError(
-            f"cost_of_time of driver class {quoted(name)} does not go with paths.method = "
-            f"{quoted(case.paths.method)}: the cost of a path is no sum over its arcs then, and "
-            "the cheapest of all paths cannot be found",
+            f"cost_of_time of driver class {quoted(name)} does not go with paths.form = 'legs': "
+            "the cost of a path is no sum over its legs then",
             where=where,
-            advice="use paths.method = 'enumerate'",
+            advice="use paths.form = 'paths'",
         )
     place = f"{where}: driver class {quoted(name)}"
     cost = Expression.parse(text, variable="t", parameters={}, where=place)
     cost.check_convex(0.0, LONGEST_TRIP_H, unit="h")
-    if cost.rises(np.array([LONGEST_TRIP_H])) is not None:
+    rising = cost.rises(np.array([LONGEST_TRIP_H])) is None
+    if not rising or float(cost.first(np.zeros(1))[0]) <= 0.0:
         raise DataError(
-            f"the cost of time {quoted(text)} of driver class {quoted(name)} falls",
+            f"the cost of time {quoted(text)} of driver class {quoted(name)} does not "
+            "rise from the first minute",
             where=where,
             advice=f"give one that rises with t from 0 to {LONGEST_TRIP_H:g} h, as 12*t + 6*t**2",
         )

@@ -17,7 +17,7 @@ class DriverClass:
     cost_of_time: str = setting(
         "$",
         "cost of a trip's time, in place of value_of_time: a convex, rising expression in t, the "
-        "hours of the whole trip (needs paths.method 'enumerate')",
+        "hours of the whole trip (not with paths.form 'legs')",
         default="",
     )
     trips_factor: float = setting("", "factor on the trip table", default=1.0, lower=0.0)
