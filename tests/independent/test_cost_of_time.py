@@ -57,11 +57,13 @@ def test_two_routes_in_closed_form() -> None:
     assert eq.accounts.identity_gap == pytest.approx(0.0, abs=1e-6)
 
 
-def test_exact_paths_are_those_of_the_list() -> None:
+def test_exact_paths_are_those_of_the_list(tmp_path) -> None:
     """On roads small enough to list all routes both methods have one equilibrium."""
     case = two_routes()
     exact = vg.solve(case, parameters={"paths.method": "exact"})
     assert exact.certificate.holds
+    exact.save(tmp_path / "exact.nc")
+    assert vg.load(tmp_path / "exact.nc").certificate.holds
     np.testing.assert_allclose(exact.flow_veh_h, vg.solve(case).flow_veh_h, atol=1e-6)
     listed = vg.solve(several(base_routes_ev=200, base_routes_fv=50))
     found = vg.solve(several(), parameters={"paths.method": "exact"})

@@ -220,12 +220,16 @@ def test_the_gap_shows_a_wear_that_drivers_do_not_pay() -> None:
     assert certificate.wardrop_gap_all_paths > 1e-3 and not certificate.holds
 
 
-def test_derivatives_with_wear() -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "h"),
+    [("drivers.ev.charger_power", 150.0, 0.1), ("drivers.ev.battery", 24.0, 1e-3)],
+)
+def test_derivatives_with_wear(name: str, value: float, h: float) -> None:
+    """A battery that grows changes the energies of every path, and the depth of its discharges."""
     eq = market()
-    name = "drivers.ev.charger_power"
     slope = eq.sensitivity(of="dlmp", to=name).to_numpy()
-    up, down = (vg.solve(eq.original, parameters={name: 150.0 + h}) for h in (0.1, -0.1))
-    difference = ((up.dlmp - down.dlmp) / 0.2).to_numpy()
+    up, down = (vg.solve(eq.original, parameters={name: value + x}) for x in (h, -h))
+    difference = ((up.dlmp - down.dlmp) / (2.0 * h)).to_numpy()
     assert np.abs(difference).max() > 1e-5
     np.testing.assert_allclose(slope, difference, rtol=1e-3)
 

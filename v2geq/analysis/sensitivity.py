@@ -25,7 +25,8 @@ from v2geq.results.polytope import multipliers, strategies
 from v2geq.results.tables import tables
 from v2geq.results.uniqueness import changing
 from v2geq.solvers.linear import PatternFactor
-from v2geq.trips.traffic import traffic
+from v2geq.trips.paths import PathSet, make_path
+from v2geq.trips.traffic import Traffic, traffic
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -258,5 +259,27 @@ def _changed(eq: Point, name: str, value: float) -> Coupled:
         players=own.functions,
         own=own,
     )
-    roads = traffic(scenario, first_paths=False).over(eq.coupled.traffic.paths)
-    return couple(scenario, roads, own)
+    roads = traffic(scenario, first_paths=False)
+    return couple(scenario, roads.over(_driven(eq.coupled.traffic, roads)), own)
+
+
+def _driven(old: Traffic, new: Traffic) -> dict[str, PathSet]:
+    """The same paths, with the energies of the batteries and roads there are now.
+
+    Raises
+    ------
+    DataError
+        Where one breaks a rule of the battery then.
+    """
+    sets = dict(old.paths)
+    same_roads = np.array_equal(old.graph.length_km, new.graph.length_km)
+    for name in new.electric:
+        rules, own = new.rules(name), old.paths[name]
+        if same_roads and rules == old.rules(name):
+            continue
+        driven = [make_path(new.graph, rules, p.od, p.arcs, p.key[2]) for p in own.paths]
+        feasible = [p for p in driven if p is not None]
+        if len(feasible) < len(driven):
+            raise DataError(f"a path of class {name!r} would break a rule of the battery")
+        sets[name] = PathSet(new.graph, own.od_count, own.stations, feasible)
+    return sets

@@ -7,7 +7,7 @@ all paths is a statement about `price_all`: no path of any class costs less than
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,7 +67,9 @@ def price_all(
             continue
         limit = None if below is None else below[name]
         if kind.cost_of_time:
-            cost[name], paths[name] = _by_whole_time(traffic, name, conditions).cheapest(limit)
+            cost[name], found = _by_whole_time(traffic, name, conditions).cheapest(limit)
+            electric = kind.kind == "ev"
+            paths[name] = found if electric else [replace(p, arrival_kwh=0.0) for p in found]
             continue
         hours = traffic.arc_hours(name, conditions.arc_flow)
         pairs = traffic.od_pairs[name]
