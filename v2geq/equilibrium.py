@@ -165,9 +165,13 @@ class Equilibrium(Point):
         return Plots(self)
 
     def explain(
-        self, *, od: tuple[Any, Any] | None = None, bus: str | int | None = None
+        self,
+        *,
+        od: tuple[Any, Any] | None = None,
+        bus: str | int | None = None,
+        station: str | int | None = None,
     ) -> Explanation:
-        """Why a trip costs what it costs, or why a bus has its price; text and table.
+        """Why a trip costs what it costs, or why a bus or station has its prices; text and table.
 
         Parameters
         ----------
@@ -175,10 +179,12 @@ class Equilibrium(Point):
             Origin and destination, for example ``(1, 20)``.
         bus
             A bus, for example ``"76"``.
+        station
+            A station, for example ``"s5"``.
         """
         from v2geq.analysis.explain import explain
 
-        return explain(self, od=od, bus=bus)
+        return explain(self, od=od, bus=bus, station=station)
 
     def equations(self) -> str:
         """Markdown page of the equations solved, with those of your own players."""

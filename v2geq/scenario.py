@@ -26,6 +26,10 @@ LEAST_PRICE = 1e-4
 """$/kWh; prices are never measured by less, as the rest of the market costs a thousand times it."""
 
 
+PLANTS = ("pv_kw", "store_charge_kw", "store_discharge_kw")
+"""Columns of stations that are the most their own plants can make, take and give, kW."""
+
+
 class Period(NamedTuple):
     """A stretch of time with one state of the market."""
 
@@ -102,6 +106,13 @@ class Scenario:
         loads = self.case.feeder.loads["load_kw"].reindex(list(self.buses)).to_numpy(dtype=float)
         return float(loads[loads > 0].mean()) if (loads > 0).any() else 1.0
 
+    @cached_property
+    def plants(self) -> list[str]:
+        """Energised buses at which a station has a plant of its own: PV or a store."""
+        own = self.stations[list(PLANTS)].to_numpy(dtype=float).any(axis=1)
+        at = set(self.stations["bus"].to_numpy()[own])
+        return [bus for bus in self.buses if bus in at]
+
     def station_scale(self, energy_reach: float) -> float:
         """Power per station if all vehicles charged, kW, at most `power_scale`.
 
@@ -114,11 +125,13 @@ class Scenario:
     def price_scale(self) -> float:
         """The least of what energy is known to cost, $/kWh: a price that is off by it is wrong.
 
-        Purchase from the TSO, the reference price where demand responds to it, the value of lost
-        load; at least `LEAST_PRICE`.
+        Purchase from the TSO, sale to it, the reference price where demand responds to it, the
+        value of lost load; at least `LEAST_PRICE`.
         """
-        market = self.case.market
-        known = [market.voll, self.case.substation.price]
+        market, substation = self.case.market, self.case.substation
+        known = [market.voll, substation.price]
+        if substation.export_max:
+            known.append(substation.feed_in_price)
         if self.responsive_kw.any():
             known.append(market.reference_price)
         return max(min(p for p in known if p > 0.0), LEAST_PRICE)
@@ -251,9 +264,9 @@ def check_supply(scenario: Scenario, extra_kw: FloatArray | None = None) -> None
     at = scenario.bus_position
     for _, g in scenario.generators.iterrows():
         supply[at[g["bus"]]] += g["max_kw"]
-    if scenario.v2g:
-        for _, s in scenario.stations.iterrows():
-            supply[at[s["bus"]]] += s["discharge_max_kw"]
+    for _, s in scenario.stations.iterrows():
+        supply[at[s["bus"]]] += s["pv_kw"] + s["store_discharge_kw"]
+        supply[at[s["bus"]]] += s["discharge_max_kw"] if scenario.v2g else 0.0
     for number in range(1, int(scenario.island.max()) + 1):
         here = scenario.island == number
         if load[here].sum() > 0 and supply[here].sum() <= 0:

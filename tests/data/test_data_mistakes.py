@@ -175,7 +175,8 @@ def test_every_parameter_is_listed_and_can_be_set():
         ("line limits", "feeder.line_rating"),
         ("value of lost load", "market.voll"),
         ("degrad", "drivers.ev.degradation"),
-        ("battery wear", "drivers.ev.degradation"),
+        ("battery wear", "drivers.ev.wear"),
+        ("battery ageing", "drivers.ev.degradation"),
     ],
 )
 def test_parameters_are_found_by_name_and_meaning(search, first):
@@ -194,7 +195,7 @@ def test_parameters_are_found_by_name_and_meaning(search, first):
         ("evs", "its parameters are drivers.ev.kind"),
         ("Stress", "its parameters are scenario.stress.load_factor"),
         ("line limits", "'feeder.line_rating'"),
-        ("wear", "'drivers.ev.degradation'"),
+        ("ageing", "'drivers.ev.degradation'"),
         ("Battery_kWh", "did you mean 'battery'"),
         ("toll", "'road.arcs.1-2.toll'"),
         ("ev.battery", "did you mean 'battery'"),

@@ -61,6 +61,23 @@ def road(**columns: Any) -> Any:
             ["paths.base_routes_ev = 3 is not used: paths.method is 'exact'"],
         ),
         ({"base_routes_ev": 3, "method": "enumerate"}, []),
+        (
+            {"feed_in_price": 0.04},
+            ["substation.feed_in_price = 0.04 is not used: substation.import_min is not below 0"],
+        ),
+        ({"feed_in_price": 0.04, "import_min": -10.0}, []),
+        (
+            {"stations": {"s": {"road_node": "2", "bus": "b", "store_efficiency": 0.9}}},
+            ["stations: store_efficiency of s is not used: store_charge_kw is zero"],
+        ),
+        (
+            {
+                "stations": {
+                    "s": {"road_node": "2", "bus": "b", "store_value": 0.1, "store_charge_kw": 5.0}
+                }
+            },
+            [],
+        ),
     ],
 )
 def test_unused_data_are_named(parts: dict[str, Any], told: list[str]) -> None:

@@ -23,6 +23,17 @@ PROBLEMS = {
     "charging, no V2G": lambda: problem(charging_case(), v2g=False).coupled.mcp,
     "expressions": lambda: problem(curved_case(), check=False).coupled.mcp,
     "queues by direction": lambda: problem(fleet(queue="direction")).coupled.mcp,
+    "sale to the TSO": lambda: problem(make_case(import_min=-50.0, feed_in_price=0.05)).coupled.mcp,
+    "costs of stations": lambda: (
+        problem(
+            make_case(
+                stations={
+                    "s": {"road_node": "2", "bus": "b", "charge_cost": "0.01*p + exp(p/500)"},
+                    "t": {"road_node": "3", "bus": "a", "discharge_cost": "1e-4*p**2"},
+                }
+            )
+        ).coupled.mcp
+    ),
     "power market": lambda: problem(fuel_only()).coupled.mcp,
     "odd labels": odd_labels,
     "own players": lambda: problem(make_case(), players=own_players()).coupled.mcp,

@@ -112,7 +112,7 @@ def test_lindistflow_rows_hold() -> None:
     """The rows take the hand-made point."""
     grid, values = three_buses(line_rating="polygon", rating_sides=4), point()
     program = Program("dso", 1.0)
-    withdrawal, purchase = grid.state(program, 1e4)
+    withdrawal, purchase, _ = grid.state(program, 1e4)
     assert (withdrawal.key, purchase.key) == ("dso.withdrawal", "dso.p_tso")
     rows = {row.name: row for row in program.constraints}
     for name in ("balance", "voltage_drop"):

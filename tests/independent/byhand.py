@@ -134,6 +134,9 @@ class Grid:
         self.p, self.q = variable(m), variable(m)
         self.v = cp.Variable(n)
         self.import_kw, self.import_kvar = variable(), variable()
+        self.tso_cost = s.price * self.import_kw
+        if s.import_min < 0:
+            self.tso_cost = cp.maximum(self.tso_cost, s.feed_in_price * self.import_kw)
         self.source = variable(n)
         start, end = f.place(f.lines["from_bus"]), f.place(f.lines["to_bus"])
         root = np.array([b == f.root for b in f.buses], dtype=float)
@@ -191,7 +194,8 @@ class Grid:
 class Retailer:
     """An LSE's variables, balance and use at every bus."""
 
-    def __init__(self, f: Facts, name: str) -> None:
+    def __init__(self, f: Facts, name: str, taken: Any = 0) -> None:
+        """`taken` is what plants of stations give by bus, of which an LSE takes its portion."""
         self.f, self.name = f, name
         n, market = len(f.buses), f.case.market
         self.portion = float(f.case.lses.loc[name, "portion"])
@@ -204,14 +208,16 @@ class Retailer:
         self.gen = variable(len(self.own))
         self.to_station = variable(s, nonneg=True)
         self.from_station = variable(s, nonneg=True)
-        self.m = variable(nonneg=True)
+        self.m = variable(nonneg=f.case.substation.import_min >= 0)
         sold = f.place([f.buses[i] for i in self.has]) @ self.q
         made = f.place(self.own["bus"]) @ self.gen
         station = f.place(f.stations["bus"]) @ (self.to_station - self.from_station)
-        self.use = sold + self.firm - self.shed + station - made
-        self.balance = cp.sum(self.gen) + cp.sum(self.from_station) + self.m == cp.sum(
-            self.q
-        ) + cp.sum(self.firm - self.shed) + cp.sum(self.to_station)
+        taken = self.portion * taken
+        self.use = sold + self.firm - self.shed + station - made - taken
+        given = cp.sum(self.gen) + cp.sum(self.from_station) + cp.sum(taken)
+        self.balance = given + self.m == cp.sum(self.q) + cp.sum(self.firm - self.shed) + cp.sum(
+            self.to_station
+        )
         self.constraints = [
             self.balance,
             *_between(self.gen, self.own["min_kw"].to_numpy(), self.own["max_kw"].to_numpy()),
@@ -525,6 +531,7 @@ def prices_of(eq: Equilibrium, f: Facts) -> dict[str, np.ndarray]:
         "pi_c": eq.purchase_price.sel(station=s).to_numpy(),
         "tau": float(eq.tso_price),
         "fee": eq.wheeling_price.sel(bus=f.buses).to_numpy(),
+        "energy": eq.dlmp.sel(bus=f.stations["bus"].tolist()).to_numpy(),
         "rho_d": np.zeros(len(s)),
         "pi_d": np.zeros(len(s)),
     }
@@ -543,6 +550,36 @@ def fleet_energy(f: Facts) -> float:
     )
 
 
+class Plants:
+    """PV and stores of stations: what they give, kW by station, and its cost."""
+
+    def __init__(self, f: Facts) -> None:
+        s = f.stations
+        self.pv, self.into, self.out = (variable(len(s)) for _ in range(3))
+        self.net = self.pv + self.out - self.into
+        worth, share = s["store_value"].to_numpy(), s["store_efficiency"].to_numpy()
+        self.cost = worth @ self.out - (worth * share) @ self.into
+        limits = (
+            (self.pv, "pv_kw"),
+            (self.into, "store_charge_kw"),
+            (self.out, "store_discharge_kw"),
+        )
+        self.constraints = []
+        for x, column in limits:
+            self.constraints += _between(x, np.zeros(len(s)), s[column].to_numpy())
+
+
+def running_cost(f: Facts, c, d) -> Any:
+    """Costs of running stations, given as squares: "a*p + b*p**2", $/h."""
+    total: Any = 0
+    for column, trade in (("charge_cost", c), ("discharge_cost", d)):
+        for k, text in enumerate(f.stations[column]):
+            if text:
+                linear, square = (float(part.split("*p")[0]) for part in text.split(" + "))
+                total = total + linear * trade[k] + square * cp.square(trade[k])
+    return total
+
+
 def cno_problem(f: Facts, price) -> Direct:
     """model.md, 1."""
     s = len(f.stations)
@@ -557,14 +594,17 @@ def cno_problem(f: Facts, price) -> Direct:
     if not f.v2g:
         rules.append(d == 0)
     profit = (price["rho_c"] - price["pi_c"]) @ c - (price["rho_d"] - price["pi_d"]) @ d
-    return Direct(profit, rules, parts={"charge": c, "discharge": d})
+    plants = Plants(f)
+    profit = profit - running_cost(f, c, d) - plants.cost + price["energy"] @ plants.net
+    rules += plants.constraints
+    return Direct(profit, rules, parts={"charge": c, "discharge": d, "plants": plants})
 
 
 def dso_problem(f: Facts, price) -> Direct:
     """model.md, 3."""
     grid = Grid(f)
     profit = price["fee"] @ grid.withdrawal
-    profit = profit + (price["tau"] - f.case.substation.price) * grid.import_kw
+    profit = profit + price["tau"] * grid.import_kw - grid.tso_cost
     return Direct(profit, grid.constraints, parts={"grid": grid})
 
 
@@ -615,7 +655,9 @@ class Potential:
         case = f.case
         self.f, self.paths = f, paths
         self.grid = Grid(f)
-        self.retailers = {k: Retailer(f, k) for k in case.lses.index}
+        self.plants = Plants(f)
+        taken = f.place(f.stations["bus"]) @ self.plants.net if len(f.stations) else 0
+        self.retailers = {k: Retailer(f, k, taken) for k in case.lses.index}
         self.trips = Trips(f, paths, expand=True)
         # what vehicles charge is what the CNO sells and buys
         self.c, self.d = self.trips.charge, self.trips.discharge
@@ -625,6 +667,7 @@ class Potential:
             self.bus_balance,
             *self.grid.constraints,
             *self.trips.constraints,
+            *self.plants.constraints,
             # import_kw == sum of m follows from the balances; stated, it would be one row too many
             self.c == sum(k.to_station for k in everyone),
             self.d == sum(k.from_station for k in everyone),
@@ -640,7 +683,9 @@ class Potential:
             benefit = benefit - cp.sum(cp.multiply(first.b, cp.square(k.q))) / 2
         self.power_cost = (
             sum(k.generation_cost + k.lost for k in everyone)
-            + case.substation.price * self.grid.import_kw
+            + self.grid.tso_cost
+            + running_cost(f, self.c, self.d)
+            + self.plants.cost
             - benefit
         )
         self.value = self.power_cost + self.trips.time_and_money
@@ -693,6 +738,18 @@ def potential_value(eq_values, mcp, f: Facts, paths) -> float:
     case, market = f.case, f.case.market
     total: dict[str, float] = {}
     phi = case.substation.price * float(eq_values["dso.p_tso"][0])
+    bought = eq_values.get("cno.discharge", np.zeros(len(f.stations)))
+    spent = running_cost(f, eq_values["cno.charge"], bought)
+    phi += float(getattr(spent, "value", spent))
+    for key, per_kwh in (
+        ("cno.store_charge", -f.stations["store_value"] * f.stations["store_efficiency"]),
+        ("cno.store_discharge", f.stations["store_value"]),
+    ):
+        if key in eq_values:
+            names = [label[0] for label in mcp[key].labels]
+            phi += float(per_kwh[names].to_numpy() @ eq_values[key])
+    if "dso.p_feed" in eq_values:
+        phi -= case.substation.feed_in_price * float(eq_values["dso.p_feed"][0])
     squares: dict[str, float] = {}
     for k in case.lses.index:
         for (bus,), q in zip(

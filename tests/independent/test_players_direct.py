@@ -35,6 +35,13 @@ def direct(eq: vg.Equilibrium, f: byhand.Facts, player: str, price) -> byhand.Di
         problem = byhand.cno_problem(f, price)
         byhand.put(problem.parts["charge"], eq.charge_kw)
         byhand.put(problem.parts["discharge"], eq.discharge_kw)
+        plants = problem.parts["plants"]
+        for x, result in (
+            (plants.pv, "pv_kw"),
+            (plants.into, "store_charge_kw"),
+            (plants.out, "store_discharge_kw"),
+        ):
+            byhand.put(x, eq.data[result] if result in eq.data else np.zeros(len(f.stations)))
         return problem
     if player == "dso":
         problem = byhand.dso_problem(f, price)
@@ -152,6 +159,7 @@ def test_spec_player_block_alone(solved, case, scenario, seed, player) -> None:
         "pi_d": prices["resale_price"][s],
         "tau": float(prices["tso_price"][0]),
         "fee": np.array([fee[b] for b in f.buses]),
+        "energy": np.zeros(len(s)),
     }
     best = direct(eq, f, player, by_hand).optimum()
     sign = -1 if player == "drivers" else 1

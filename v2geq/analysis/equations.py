@@ -113,6 +113,11 @@ def _terms(program: Program, v: Variable) -> str:
     if v in program.margins:
         parts.append("margin")
     parts += [f"cost by `{x.rival}`" for x in program.products if x.variable is v]
+    parts += [
+        f"convex cost of {' and '.join(f'`{key}`' for key in x.parts)}"
+        for x in program.composites
+        if x.variable is v
+    ]
     for term in program.nonlinear:
         if term.variable is v:
             cournot = isinstance(term, CournotRevenue)

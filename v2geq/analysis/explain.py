@@ -9,6 +9,7 @@ import numpy as np
 
 from v2geq.errors import DataError, did_you_mean, one_line
 from v2geq.market.sites import energy_sold
+from v2geq.players.cno import CNO, price_parts
 from v2geq.results.point import Point
 from v2geq.show import card
 from v2geq.trips.costs import path_costs, path_terms
@@ -51,9 +52,13 @@ class Explanation:
 
 
 def explain(
-    eq: Point, *, od: tuple[Any, Any] | None = None, bus: str | int | None = None
+    eq: Point,
+    *,
+    od: tuple[Any, Any] | None = None,
+    bus: str | int | None = None,
+    station: str | int | None = None,
 ) -> Explanation:
-    """Explain a trip (`od`) or a price (`bus`).
+    """Explain a trip (`od`) or prices (`bus`, `station`).
 
     Parameters
     ----------
@@ -61,14 +66,18 @@ def explain(
         Origin and destination: used paths of every electric class and the best unused ones.
     bus
         A bus: the parts of its DLMP, who serves it and which limits make it differ.
+    station
+        A station: the parts of what vehicles pay and receive there.
 
     Raises
     ------
     DataError
-        Unknown names, with suggestions, or not exactly one of the two.
+        Unknown names, with suggestions, or not exactly one of the three.
     """
-    if (od is None) == (bus is None):
-        raise DataError("explain takes either od=(origin, destination) or bus=name")
+    if [od, bus, station].count(None) != 2:
+        raise DataError("explain takes one of od=(origin, destination), bus=name, station=name")
+    if station is not None:
+        return _explain_station(eq, str(station))
     if od is not None:
         return _explain_trip(eq, str(od[0]), str(od[1]))
     return _explain_price(eq, str(bus))
@@ -224,14 +233,22 @@ def _energy_text(eq: Point) -> str:
     values, scenario = eq.values, eq.scenario
     small = SMALL * scenario.power_scale
     imported = eq.coupled.grid.import_kw(values)
-    limit = scenario.case.substation.import_max
+    substation = scenario.case.substation
+    tau = float(eq.data["tso_price"])
+    if imported < -small:
+        full = ", its limit," if imported < small - substation.export_max else ""
+        return (
+            f"The load serving entities sell {-imported:.0f} kW{full} to the transmission system "
+            f"at {tau:.4f} $/kWh."
+        )
     buying = [
         str(k) for k in eq.data["lse"].to_numpy() if float(eq.data["import_kw"].sel(lse=k)) > small
     ]
     if not buying:
         return "No load serving entity buys from the transmission system."
-    tau = float(eq.data["tso_price"])
-    full = ", its limit" if imported > limit - small else ""
+    if imported < small:
+        return f"The load serving entities trade with each other alone, at {tau:.4f} $/kWh."
+    full = ", its limit" if imported > substation.import_max - small else ""
     return (
         f"{', '.join(buying)} buy{'s' if len(buying) == 1 else ''} {imported:.0f} kW{full} from "
         f"the transmission system at {tau:.4f} $/kWh."
@@ -308,3 +325,59 @@ def _local_text(eq: Point, bus: str, at: int) -> str:
     if not texts:
         return ""
     return "In this part of the feeder " + "; ".join(texts) + "."
+
+
+# -- stations -------------------------------------------------------------------------------------
+
+
+def _explain_station(eq: Point, name: str) -> Explanation:
+    import pandas as pd
+
+    scenario, data = eq.scenario, eq.data
+    every = [str(s) for s in scenario.case.stations.index]
+    if name not in every:
+        raise DataError(f"there is no station {name!r}", advice=did_you_mean(name, every))
+    if name not in scenario.stations.index:
+        raise DataError(f"station {name!r} has no power in scenario {scenario.name!r}")
+    parts = {"charge": 0.0, "discharge": 0.0, "limits": 0.0}
+    program = eq.coupled.programs.get(CNO)
+    labels = [] if program is None else [label[0] for label in program["charge"].labels]
+    if program is not None and name in labels:
+        at = labels.index(name)
+        parts = {k: float(v[at]) for k, v in price_parts(program, eq.values).items()}
+    rows, texts = {}, []
+    for side, price, market, sign, words in (
+        ("charge", "charge_price", "purchase_price", 1.0, ("take", "pay", "buys at")),
+        ("discharge", "discharge_price", "resale_price", -1.0, ("give", "receive", "sells at")),
+    )[: 1 + scenario.v2g]:
+        row = {
+            "kw": float(data[f"{side}_kw"].sel(station=name)),
+            "price_usd_kwh": float(data[price].sel(station=name)),
+            "lse_usd_kwh": float(data[market].sel(station=name)),
+            "operation_usd_kwh": sign * parts[side],
+            "limits_usd_kwh": parts["limits"],
+        }
+        rows[side] = row
+        amount, vehicles, operator = words
+        text = (
+            f"vehicles {amount} {row['kw']:.0f} kW and {vehicles} {row['price_usd_kwh']:.4f} "
+            f"$/kWh; the operator {operator} {row['lse_usd_kwh']:.4f} $/kWh"
+        )
+        small = SMALL * scenario.price_scale
+        if parts[side] > small:
+            text += f", to run the station costs {parts[side]:.4f} $/kWh more"
+        if abs(parts["limits"]) > small:
+            text += f", its limits are worth {parts['limits']:.4f} $/kWh"
+        texts.append(text)
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("side").round(9)
+    for result, has in (
+        ("pv_kw", "its PV makes"),
+        ("store_charge_kw", "its store takes"),
+        ("store_discharge_kw", "its store gives"),
+    ):
+        most = float(scenario.stations[result][name])
+        if most and result in data:
+            now = float(data[result].sel(station=name))
+            texts.append(f"{has} {now:.0f} of {most:.0f} kW")
+    where = str(scenario.stations.loc[name, "bus"])
+    return Explanation(f"Station {name} at bus {where}: {'. Also, '.join(texts)}.", table)

@@ -25,7 +25,8 @@ from v2geq.results.polytope import multipliers, strategies
 from v2geq.results.tables import tables
 from v2geq.results.uniqueness import changing
 from v2geq.solvers.linear import PatternFactor
-from v2geq.trips.traffic import traffic
+from v2geq.trips.paths import PathSet, make_path
+from v2geq.trips.traffic import Traffic, traffic
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -220,11 +221,17 @@ def _derivative(eq: Point, base: _Base, of: str, name: str) -> FloatArray:
 
 
 def _moved(eq: Point, name: str, value: float, step: float) -> tuple[float, Coupled]:
-    """The problem with a parameter moved by a step, or where it is if it may go no further."""
+    """The problem with a parameter moved by a step, or where it is if it may go no further.
+
+    It may not where the case refuses, or where the problem would have other variables or rows.
+    """
     try:
-        return step, _changed(eq, name, value + step)
+        changed = _changed(eq, name, value + step)
     except DataError:
-        return 0.0, _changed(eq, name, value)
+        changed = None
+    if changed is not None and changed.mcp.n == eq.coupled.mcp.n:
+        return step, changed
+    return 0.0, _changed(eq, name, value)
 
 
 def _difference(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -252,5 +259,27 @@ def _changed(eq: Point, name: str, value: float) -> Coupled:
         players=own.functions,
         own=own,
     )
-    roads = traffic(scenario, first_paths=False).over(eq.coupled.traffic.paths)
-    return couple(scenario, roads, own)
+    roads = traffic(scenario, first_paths=False)
+    return couple(scenario, roads.over(_driven(eq.coupled.traffic, roads)), own)
+
+
+def _driven(old: Traffic, new: Traffic) -> dict[str, PathSet]:
+    """The same paths, with the energies of the batteries and roads there are now.
+
+    Raises
+    ------
+    DataError
+        Where one breaks a rule of the battery then.
+    """
+    sets = dict(old.paths)
+    same_roads = np.array_equal(old.graph.length_km, new.graph.length_km)
+    for name in new.electric:
+        rules, own = new.rules(name), old.paths[name]
+        if same_roads and rules == old.rules(name):
+            continue
+        driven = [make_path(new.graph, rules, p.od, p.arcs, p.key[2]) for p in own.paths]
+        feasible = [p for p in driven if p is not None]
+        if len(feasible) < len(driven):
+            raise DataError(f"a path of class {name!r} would break a rule of the battery")
+        sets[name] = PathSet(new.graph, own.od_count, own.stations, feasible)
+    return sets

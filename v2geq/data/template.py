@@ -143,7 +143,10 @@ _WORDS = {
     "as `delay` says: 'conical' or minutes as an expression in x (flow), t0, c, b, p, l. `toll` is "
     "paid by every vehicle.",
     "stations": "Charging stations, each at a road node and a bus; `discharge_piles` count where "
-    "the setting `queue` is 'direction'.",
+    "the setting `queue` is 'direction'. The operator's costs, `charge_cost` of what it sells to "
+    "vehicles and `discharge_cost` of what it buys from them, are expressions in p (kW). A station "
+    "may have a photovoltaic plant, of which `pv_kw` could be used now, and a store: a kWh put in "
+    "counts `store_efficiency`, a kWh taken out one, at `store_value`.",
     "lses": "Load serving entities; the portions of the firm load sum to 1.",
     "generators": "Generators; cost = cost_linear * g + cost_quadratic * g^2, or the expression "
     "`cost` in g (kW).",

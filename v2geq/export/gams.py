@@ -155,6 +155,12 @@ class _Model:
         for row in self.rows:
             self._linear(row)
         for program in mcp.programs:
+            for composite in program.composites:
+                raise DataError(
+                    f"the cost of {composite.variable.key} by what others do is not written out: "
+                    "GAMS gets no cost of a trip's whole time",
+                    advice="leave cost_of_time out to export the problem",
+                )
             for cost in program.nonlinear:
                 if len(cost.variable):
                     self._nonlinear(self.by_name[cost.variable.key], cost)

@@ -16,7 +16,7 @@ from v2geq.arrays import FloatArray
 from v2geq.grid.network import Network
 from v2geq.grid.power_flow import OPERATOR, Binding, Violations
 from v2geq.grid.ratings import BINDING, Box, rating
-from v2geq.labelled import Labelled, placed, whole
+from v2geq.labelled import Labelled, column, placed, whole
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
 from v2geq.show import brief
@@ -73,8 +73,8 @@ class LinDistFlow:
         drop = 2.0 * ohm * self.power_scale / (1000.0 * self.network.base_kv**2)
         return max(min(drop, limits.vmax**2 - limits.vmin**2), 1e-5)
 
-    def state(self, program: Program, reach: float) -> tuple[Variable, Variable]:
-        """Add flows, voltages, balances and limits; returns withdrawal and purchase.
+    def state(self, program: Program, reach: float) -> tuple[Variable, Variable, Variable | None]:
+        """Add flows, voltages, balances and limits; returns withdrawal, purchase and sale.
 
         The statement is the same at every bus; that only price differences are determined, and the
         root's is set to zero, is the coupling's business. The root's voltage is fixed by its
@@ -121,11 +121,20 @@ class LinDistFlow:
         purchase = program.variable(
             "p_tso",
             **kw,
-            lower=tso.import_min,
+            lower=max(tso.import_min, 0.0) if self._sells else tso.import_min,
             upper=tso.import_max,
             reach=reach,
             meaning="bought from the TSO (p_TSO)",
         )
+        sale = None
+        if self._sells:
+            sale = program.variable(
+                "p_feed",
+                **kw,
+                upper=tso.export_max,
+                reach=reach,
+                meaning="sold to the TSO (p_feed)",
+            )
         q_tso = program.variable(
             "q_tso",
             **kvar,
@@ -147,10 +156,11 @@ class LinDistFlow:
             meaning="reactive supply of generators, sources and capacitors (q_DG + q_shunt)",
         )
         a, to_root = net.incidence, placed([0], len(buses))
+        supply = {purchase: to_root} if sale is None else {purchase: to_root, sale: -to_root}
         program.equality(
             "balance",
             **bus,
-            terms={p_line: a, purchase: to_root, withdrawal: -1.0},
+            terms={p_line: a, **supply, withdrawal: -1.0},
             meaning="real inflow and TSO supply equal the withdrawal (mu)",
         )
         program.equality(
@@ -169,7 +179,7 @@ class LinDistFlow:
             meaning="LinDistFlow voltage drop (eta)",
         )
         rated.state(program, p_line, q_line)
-        return withdrawal, purchase
+        return withdrawal, purchase, sale
 
     def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
         """Results by energised bus and by line, and those of the substation."""
@@ -187,7 +197,12 @@ class LinDistFlow:
         yield whole("p_kw", line, _key("p_line"), values, "kW", "real flow")
         yield whole("q_kvar", line, _key("q_line"), values, "kvar", "reactive flow")
         yield Labelled("loading", line, self._loading(values), "", "apparent flow over rating")
-        yield whole("tso_import_kw", (), _key("p_tso"), values, "kW", "bought from the TSO")
+        meaning, sold = "bought from the TSO", {}
+        if self._sells:
+            meaning, sold = f"{meaning} less sold to it", {_key("p_feed"): column([-1.0])}
+        bought = {_key("p_tso"): column([1.0]), **sold}
+        kw = np.array(self.import_kw(values))
+        yield Labelled("tso_import_kw", (), kw, "kW", meaning, parts=bought)
         meaning = "reactive supply of the TSO"
         yield whole("tso_reactive_kvar", (), _key("q_tso"), values, "kvar", meaning)
 
@@ -214,8 +229,15 @@ class LinDistFlow:
         )
 
     def import_kw(self, values: Mapping[str, FloatArray]) -> float:
-        """Real power bought from the TSO, kW."""
-        return float(_of(values, "p_tso")[0])
+        """Real power bought from the TSO less what is sold to it, kW."""
+        sold = _of(values, "p_feed")[0] if self._sells else 0.0
+        return float(_of(values, "p_tso")[0] - sold)
+
+    @property
+    def _sells(self) -> bool:
+        """Whether sale to the TSO is apart from purchase: at one price one variable says both."""
+        tso = self.network.substation
+        return tso.export_max > 0.0 and tso.feed_in_price < tso.price
 
     def way(self, values: Mapping[str, FloatArray], bus: str, fee: FloatArray) -> pd.DataFrame:
         """Lines to a bus, with what each adds to the fee.

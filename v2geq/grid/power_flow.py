@@ -51,7 +51,7 @@ class PowerFlow(Protocol):
     def network(self) -> Network:
         """What it is stated on."""
 
-    def state(self, program: Program, reach: float) -> tuple[Variable, Variable]:
+    def state(self, program: Program, reach: float) -> tuple[Variable, Variable, Variable | None]:
         """Add flows, voltages, balances and limits to the operator's program.
 
         Parameters
@@ -61,7 +61,8 @@ class PowerFlow(Protocol):
 
         Returns
         -------
-        The net withdrawal by energised bus and the purchase from the TSO, both kW.
+        The net withdrawal by energised bus, the purchase from the TSO and, where sale has a price
+        of its own, the sale to it, all kW.
         """
 
     def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
@@ -74,7 +75,7 @@ class PowerFlow(Protocol):
         """Which limits bind."""
 
     def import_kw(self, values: Mapping[str, FloatArray]) -> float:
-        """Real power bought from the TSO, kW."""
+        """Real power bought from the TSO less what is sold to it, kW."""
 
     def way(self, values: Mapping[str, FloatArray], bus: str, fee: FloatArray) -> pd.DataFrame:
         """Lines from the root of a bus's island to the bus, with what each adds to the fee.

@@ -23,7 +23,7 @@ from v2geq.players.cno import cno
 from v2geq.players.drivers import DRIVERS, drivers
 from v2geq.players.dso import dso
 from v2geq.players.lse import lse, player_name
-from v2geq.scenario import Scenario
+from v2geq.scenario import PLANTS, Scenario
 from v2geq.trips.traffic import Traffic
 
 
@@ -76,6 +76,8 @@ def power_reach(scenario: Scenario, traffic: Traffic) -> float:
     Never more than twice what can be used or must be taken: limits that stand for none say nothing.
     """
     supply = scenario.generators[["min_kw", "max_kw"]].sum()
+    pv, into, out_of = scenario.stations[list(PLANTS)].sum()
+    made = supply["max_kw"] + pv + out_of
     substation = scenario.case.substation
     use = (
         scenario.firm_kw.sum()
@@ -83,8 +85,10 @@ def power_reach(scenario: Scenario, traffic: Traffic) -> float:
         + traffic.energy_reach
         + supply["min_kw"]
         + max(substation.import_min, 0.0)
+        + min(substation.export_max, made)
+        + into
     )
-    return float(use + min(supply["max_kw"] + substation.import_max, use))
+    return float(use + min(made + substation.import_max, use))
 
 
 def markets(scenario: Scenario, energy_reach: float) -> list[Market]:
@@ -127,11 +131,12 @@ def couple(scenario: Scenario, traffic: Traffic, own: Own = NOBODY) -> Coupled:
     DataError
         Own players that name markets, labels or players there are not.
     """
-    sites = own.sites(scenario)
+    trading = {*own.sites(scenario), *scenario.plants}
+    sites = [bus for bus in scenario.buses if bus in trading]
     energy = traffic.energy_reach
     power = power_reach(scenario, traffic) + sum(float(m.sum()) for m in own.most_kw(scenario))
     grid = LinDistFlow(scenario.network, scenario.power_scale, scenario.price_scale)
-    built_in = [cno(scenario, energy), dso(scenario, grid, power)]
+    built_in = [cno(scenario, energy, sites), dso(scenario, grid, power)]
     built_in += [lse(scenario, name, energy, power, sites) for name in scenario.case.lses.index]
     listed = [*markets(scenario, energy), *([site_market(scenario, sites)] if sites else [])]
     stated = built_in, [at_sites(p, scenario) for p in own.programs]

@@ -16,6 +16,7 @@ from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError, listed
 from v2geq.labelled import Labelled, column, eye, placed, whole
 from v2geq.market.coupling import Coupled
+from v2geq.players.cno import cno_results
 from v2geq.players.lse import lse_results, theta_key
 
 STATION_PRICES = {
@@ -150,6 +151,7 @@ def traded(coupled: Coupled, values: Mapping[str, FloatArray]) -> dict[str, Bool
 def built_in_results(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
     """Results of all layers and built-in players."""
     yield from price_results(coupled, values)
+    yield from cno_results(coupled.programs, values)
     yield from lse_results(coupled.scenario, coupled.programs, values)
     yield from coupled.grid.results(values)
     yield from coupled.traffic.results(values)

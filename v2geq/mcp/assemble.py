@@ -19,7 +19,7 @@ from v2geq.mcp.checks import real_numbers
 from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 from v2geq.mcp.settle import settled
-from v2geq.mcp.terms import Constraint, NonlinearCost, Sales, Variable
+from v2geq.mcp.terms import Composite, Constraint, NonlinearCost, Sales, Variable
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,22 @@ class _Term:
     rivals: tuple[slice, ...]
     positions: IntArray
     """Where the second derivatives go in the Jacobian's data: own, then each rival."""
+
+
+@dataclass(frozen=True)
+class _CompositeTerm:
+    cost: Composite
+    own: slice
+    matrix: sp.csr_array
+    """(entry, n) the combination's coefficients."""
+    rows: IntArray
+    data: FloatArray
+    positions: IntArray
+    """Entries of the matrix: row, value, and place in the Jacobian's data."""
+
+    def argument(self, z: FloatArray) -> FloatArray:
+        combined: FloatArray = self.matrix @ z + self.cost.constant
+        return combined
 
 
 class MCP:
@@ -151,6 +167,8 @@ class MCP:
         out: FloatArray = self.matrix @ z + self.constant
         for term in self._terms:
             out[term.own] += term.cost.gradient(z[term.own], self._others(term, z))
+        for composite in self._composites:
+            out[composite.own] += composite.cost.curve.value(composite.argument(z))
         return out
 
     def J(self, z: FloatArray) -> sp.csc_array:
@@ -160,6 +178,9 @@ class MCP:
             own, other = term.cost.hessian(z[term.own], self._others(term, z))
             values = np.concatenate([own] + [other] * len(term.rivals))
             data[term.positions] += values
+        for composite in self._composites:
+            slope = composite.cost.curve.first(composite.argument(z))
+            data[composite.positions] += slope[composite.rows] * composite.data
         return sp.csc_array((data, self._indices, self._indptr), shape=(self.n, self.n))
 
     @property
@@ -228,21 +249,46 @@ class MCP:
                 terms.append(
                     (cost, own, rivals, np.tile(across[0], len(across)), np.concatenate(across))
                 )
+        combined = [
+            (cost, self[cost.variable.key].slice, self._combination(cost))
+            for program in self.programs
+            for cost in program.composites
+        ]
+        coos = [(own.start, m.tocoo()) for _, own, m in combined]
         everything = np.arange(n)
-        all_rows = np.concatenate([*rows, everything, *(t[3] for t in terms)])
-        all_columns = np.concatenate([*columns, everything, *(t[4] for t in terms)])
+        more_rows = [*(t[3] for t in terms), *(start + m.row for start, m in coos)]
+        more_columns = [*(t[4] for t in terms), *(m.col for _, m in coos)]
+        all_rows = np.concatenate([*rows, everything, *more_rows]).astype(np.int64)
+        all_columns = np.concatenate([*columns, everything, *more_columns]).astype(np.int64)
         # column-major keys sort into the CSC order
         keys, inverse = np.unique(all_columns * n + all_rows, return_inverse=True)
         at = len(entries)
         self._base = np.bincount(inverse[:at], weights=entries, minlength=len(keys)).astype(float)
         self._indices = (keys % n).astype(np.int32)
         self._indptr = np.searchsorted(keys, np.arange(n + 1) * n).astype(np.int32)
-        self._diagonal = inverse[at : at + n]
+        self._diagonal: IntArray = inverse[at : at + n]
         at += n
         self._terms: list[_Term] = []
         for cost, own, rivals, term_rows, _ in terms:
             self._terms.append(_Term(cost, own, rivals, inverse[at : at + len(term_rows)]))
             at += len(term_rows)
+        self._composites: list[_CompositeTerm] = []
+        for (composite, own, matrix), (_, m) in zip(combined, coos, strict=True):
+            place = inverse[at : at + m.nnz]
+            self._composites.append(_CompositeTerm(composite, own, matrix, m.row, m.data, place))
+            at += m.nnz
+
+    def _combination(self, cost: Composite) -> sp.csr_array:
+        """(entry, n) coefficients of what a composite cost is a curve of."""
+        rows, columns, data = [], [], []
+        for key, matrix in cost.parts.items():
+            coo = sp.coo_array(matrix)
+            rows.append(coo.row)
+            columns.append(coo.col + self[key].start)
+            data.append(coo.data)
+        at = (np.concatenate(rows), np.concatenate(columns))
+        shape = (len(cost.variable), self.n)
+        return sp.csr_array(sp.coo_array((np.concatenate(data), at), shape=shape))
 
 
 def _market_scales(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -147,3 +147,35 @@ class Part:
             own = {k: np.broadcast_to(v, here.shape)[here] for k, v in f.parameters.items()}
             out.append(replace(f, positions=place[f.positions[here]], parameters=own))
         return [f for f in out if len(f.positions)]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Curves of some entries each, side by side: (positions, curve) pairs that cover all."""
+
+    parts: Sequence[tuple[slice, Written]]
+
+    __repr__ = brief
+
+    def _apply(self, what: str, x: FloatArray) -> FloatArray:
+        out = np.empty_like(x)
+        for where, curve in self.parts:
+            out[where] = getattr(curve, what)(x[where])
+        return out
+
+    def value(self, x: FloatArray) -> FloatArray:
+        return self._apply("value", x)
+
+    def first(self, x: FloatArray) -> FloatArray:
+        return self._apply("first", x)
+
+    def second(self, x: FloatArray) -> FloatArray:
+        return self._apply("second", x)
+
+    def formulas(self, n: int) -> list[Formula]:
+        everyone = np.arange(n)
+        return [
+            replace(f, positions=everyone[where][f.positions])
+            for where, curve in self.parts
+            for f in curve.formulas(len(everyone[where]))
+        ]

@@ -33,6 +33,7 @@ from v2geq.mcp.curves import Curve, Quadratic
 from v2geq.mcp.market import Market
 from v2geq.mcp.statement import SCALAR, Statement
 from v2geq.mcp.terms import (
+    Composite,
     CournotRevenue,
     Offer,
     Product,
@@ -186,6 +187,20 @@ class Program(Statement):
             at += len(v)
         u = self._combination(name, terms, None, [str(k) for k in range(1, len(values) + 1)])
         self.separable_cost(u, Quadratic(np.zeros(len(values)), 0.5 * values), term=term)
+
+    def composite_cost(
+        self,
+        variable: Variable,
+        curve: Curve,
+        parts: Mapping[str, sp.csr_array],
+        constant: FloatArray,
+    ) -> None:
+        """Add a cost of every entry's unit that is a curve of a combination of other blocks.
+
+        The blocks are strategies, multipliers or prices by key; they are taken as given.
+        """
+        self._own(variable, "a cost")
+        self.composites.append(Composite(variable, curve, parts, constant))
 
     def margin(self, variable: Variable, per_unit: float | FloatArray) -> None:
         """Ask for a margin, $/h per unit: the player trades only where it earns that much more.
@@ -341,6 +356,8 @@ class Program(Statement):
 
         Rivals' variables in rows or products make it a game of its own kind.
         """
+        if self.composites:
+            return False
         weighted = any(w != 1.0 for c in self.constraints for w in c.weights.values())
         return not weighted and not self.products and not any(c.rivals for c in self.constraints)
 

@@ -15,7 +15,15 @@ from v2geq.mcp.block import Label, as_dims, as_labels
 from v2geq.mcp.checks import positive, unique_labels, usable_bounds, vector
 from v2geq.mcp.coefficients import Coefficient, entries, matrix_of, negative
 from v2geq.mcp.market import Market
-from v2geq.mcp.terms import Constraint, NonlinearCost, Offer, Product, Sales, Variable
+from v2geq.mcp.terms import (
+    Composite,
+    Constraint,
+    NonlinearCost,
+    Offer,
+    Product,
+    Sales,
+    Variable,
+)
 
 SCALAR: tuple[Label, ...] = ((),)
 
@@ -65,6 +73,7 @@ class Statement:
         self.margins: dict[Variable, FloatArray] = {}
         self.nonlinear: list[NonlinearCost] = []
         self.products: list[Product] = []
+        self.composites: list[Composite] = []
         self.offers: list[Offer] = []
         self.sales: list[Sales] = []
         self.markets: list[Market] = []

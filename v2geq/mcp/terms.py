@@ -159,6 +159,21 @@ class Product:
 
 
 @dataclass(frozen=True, eq=False)
+class Composite:
+    """Cost ``sum_i x_i curve_i((sum_k M_k y_k + c)_i)`` of an own variable x, $/h.
+
+    The y are strategies, multipliers or prices by key, whose change by x its owner does not see.
+    """
+
+    variable: Variable
+    curve: Curve
+    parts: Mapping[str, sp.csr_array]
+    constant: FloatArray
+
+    __repr__ = brief
+
+
+@dataclass(frozen=True, eq=False)
 class Offer:
     """Net sales in one market as stated: at some of its labels, coefficients as given."""
 

@@ -18,7 +18,7 @@ from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
 from v2geq.roads.delay import TravelTime
 from v2geq.scenario import Scenario
-from v2geq.trips.costs import constant_cost
+from v2geq.trips.costs import constant_cost, time_cost
 from v2geq.trips.queues import QueueTime
 from v2geq.trips.traffic import Traffic
 
@@ -66,6 +66,8 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
         )
         flows[name] = flow
         weight[flow] = kind.value_of_time / omega if kind.kind == "ev" else 1.0
+        if kind.cost_of_time:
+            weight[flow] = 0.0
         costs[name] = traffic.rescaling(name) * constant_cost(traffic, name)
         p.cost(flow, costs[name])
         arc_total += paths.arc_incidence @ begin
@@ -130,10 +132,21 @@ def drivers(scenario: Scenario, traffic: Traffic) -> Program:
             "station flow is the sum of stopping path flows (omega wait)",
         ),
     )
+    for name, kind in traffic.classes.items():
+        if kind.cost_of_time:
+            hours = {
+                f"{p.player}.{row}": sp.csr_array(uses.T / omega)
+                for row, uses in (
+                    ("arc_time", traffic.paths[name].arc_incidence),
+                    ("queue_time", traffic.queue_stops(name)),
+                )
+            }
+            plug = traffic.plug_hours(name) if kind.kind == "ev" else np.zeros(len(flows[name]))
+            p.composite_cost(flows[name], time_cost(kind), hours, plug)
     for name, flow in flows.items():
         paths = traffic.paths[name]
-        time_cost = omega * (paths.arc_incidence.T @ traffic.travel_time.time(arc_total))
-        cheapest = paths.least(costs[name] + time_cost)
+        at_start = omega * (paths.arc_incidence.T @ traffic.travel_time.time(arc_total))
+        cheapest = paths.least(costs[name] + at_start)
         trips, serves = flow, paths.od_incidence
         if name in traffic.legs:
             trips, serves, cheapest = _plans(p, traffic, name, flow, cheapest)

@@ -6,14 +6,13 @@ model.md, 4.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.labelled import Labelled, placed
-from v2geq.mcp.curves import Formula, Integrable, Linear, Quadratic, Written
+from v2geq.mcp.curves import Integrable, Joined, Linear, Quadratic, Written
 from v2geq.mcp.expression import Expression
 from v2geq.mcp.program import Program
 from v2geq.scenario import Scenario
@@ -152,13 +151,21 @@ def lse(
         meaning="generation (gen)",
     )
     to_station = p.variable("to_station", **trade, meaning="sold to the CNO at a station (h+)")
-    bought = p.variable("import", **kw, reach=power_reach, meaning="bought via the TSO (m)")
+    # below zero it is sold: others of the feeder, or the TSO, take it
+    sells = case.substation.export_max > 0.0
+    bought = p.variable(
+        "import",
+        **kw,
+        lower=-np.inf if sells else 0.0,
+        reach=power_reach,
+        meaning="bought via the TSO (m)",
+    )
 
     if len(at_demand):
         rivals = [f"{player_name(k)}.sales" for k in case.lses.index if k != name]
         p.cournot_revenue(sales, inverse_demand(scenario), rivals)
     p.cost(shed, case.market.voll, term="lost load")
-    p.separable_cost(generation, _Joined(generation_cost(scenario, name)), term="generation")
+    p.separable_cost(generation, Joined(generation_cost(scenario, name)), term="generation")
     p.sell("tso_price", {bought: -1.0}, 1)
     p.sell("purchase_price", {to_station: 1.0}, len(stations))
     at_station = placed([where[b] for b in stations["bus"]], n)
@@ -241,33 +248,3 @@ def lse_results(
     both = ("lse", "station")
     yield by("to_station", both, "to_station_kw", "sold to the CNO (h+)", by_lse=True)
     yield by("from_station", both, "from_station_kw", "bought from the CNO (h-)", by_lse=True)
-
-
-class _Joined:
-    """Curves of single entries side by side."""
-
-    def __init__(self, parts: list[tuple[slice, Written]]) -> None:
-        self.parts = parts
-
-    def _apply(self, what: str, x: FloatArray) -> FloatArray:
-        out = np.empty_like(x)
-        for where, curve in self.parts:
-            out[where] = getattr(curve, what)(x[where])
-        return out
-
-    def value(self, x: FloatArray) -> FloatArray:
-        return self._apply("value", x)
-
-    def first(self, x: FloatArray) -> FloatArray:
-        return self._apply("first", x)
-
-    def second(self, x: FloatArray) -> FloatArray:
-        return self._apply("second", x)
-
-    def formulas(self, n: int) -> list[Formula]:
-        everyone = np.arange(n)
-        return [
-            replace(f, positions=everyone[where][f.positions])
-            for where, curve in self.parts
-            for f in curve.formulas(len(everyone[where]))
-        ]

@@ -401,7 +401,7 @@ def _first_vehicle(
 
     Infinite where no price brings any. Prices that pay vehicles to charge, more than their time
     at the plug, take a search over elementary routes: they are tried where `paid`, on small roads,
-    else nan is returned where nobody comes without.
+    else nan is returned where nobody comes without, and where trips' whole time has a cost.
     """
     traffic, scenario = coupled.traffic, coupled.scenario
     charge, discharge = values["charge_price"].copy(), values.get("discharge_price")
@@ -409,6 +409,8 @@ def _first_vehicle(
     electric = traffic.electric
     if not electric:
         return -np.inf if charging else np.inf
+    if any(traffic.classes[k].cost_of_time for k in electric):
+        return np.nan
     cost, here = traffic.trip_costs(values), traffic.conditions(values)
     far = FAR * scenario.case.market.voll
     plug = [traffic.classes[k].value_of_time / traffic.charger_power(k)[station] for k in electric]

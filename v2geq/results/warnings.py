@@ -65,7 +65,13 @@ def warnings_of(coupled: Coupled, data: xr.Dataset, values: Mapping[str, FloatAr
             f"sales exceed demand_range, where the inverse demand was not checked, at buses "
             f"{listed(names, 6)}"
         )
-    if not coupled.programs[DRIVERS].is_optimisation:
+    whole = [name for name, kind in case.drivers.items() if kind.cost_of_time]
+    if whole:
+        out.append(
+            f"the cost of time of {listed(whole)} is of the whole trip: a variational inequality "
+            "without potential"
+        )
+    elif not coupled.programs[DRIVERS].is_optimisation:
         out.append(
             "electric classes value time differently: a variational inequality without potential"
         )

@@ -414,7 +414,10 @@ def _islands(s: Scenario) -> list[_Island]:
                     float(here.sum()),
                     float((s.firm_kw + s.responsive_kw)[here].sum()),
                     float(s.firm_kw[here].sum()),
-                    float(s.generators["max_kw"].to_numpy()[at_generator == k].sum()),
+                    float(s.generators["max_kw"].to_numpy()[at_generator == k].sum())
+                    + float(
+                        s.stations[["pv_kw", "store_discharge_kw"]][at_station == k].sum().sum()
+                    ),
                     tso.import_max if root else 0.0,
                     float(s.stations["discharge_max_kw"].to_numpy()[at_station == k].sum())
                     if s.v2g

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from v2geq.arrays import FloatArray
 from v2geq.errors import DataError
+from v2geq.mcp.expression import Expression
 
 if TYPE_CHECKING:
     from v2geq.data.model.drivers import DriverClass
@@ -16,6 +19,32 @@ CHARGE, DISCHARGE = "C", "D"
 PATTERNS = ("", "C", "CC", "D", "CD", "DC")
 #: slack of every energy comparison, relative to the battery: budgets may be met with equality
 ENERGY_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Wear:
+    """Cost of a discharge by the energy given up: a convex formula of its share of the battery."""
+
+    formula: Expression
+    battery: float
+
+    def value(self, kwh: FloatArray) -> FloatArray:
+        """$ per discharge of so many kWh."""
+        return self.formula.value(kwh / self.battery)
+
+    def first(self, kwh: FloatArray) -> FloatArray:
+        """$ per further kWh."""
+        return self.formula.first(kwh / self.battery) / self.battery
+
+
+def wear_of(c: DriverClass) -> Wear | None:
+    """Wear by depth of a driver class; None where it is proportional to the energy."""
+    return _wear(c.wear, c.battery) if c.wear else None
+
+
+@lru_cache(maxsize=64)
+def _wear(text: str, battery: float) -> Wear:
+    return Wear(Expression.parse(text, variable="d", parameters={}, where="drivers"), battery)
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from v2geq.arrays import FloatArray
+from v2geq.data.model.drivers import DriverClass
+from v2geq.mcp.expression import Expression
 from v2geq.show import brief
+from v2geq.trips.battery import Wear, wear_of
 from v2geq.trips.traffic import Traffic, TripConditions
 
 PATH_TERMS = (
@@ -38,7 +42,7 @@ class Rates:
     charge_wait_h, discharge_wait_h : waiting before charging and before discharging, zero or more
     charge_price, discharge_price : rho+ and rho-, $/kWh; None for no V2G
     charger_power : Pbar, kW, positive; inf where plugging in takes no time
-    degradation : kdeg, $ per kWh discharged
+    degradation : kdeg, $ per kWh discharged; wear : of a discharge by depth, beside that
     """
 
     value_of_time: float
@@ -49,6 +53,7 @@ class Rates:
     charger_power: FloatArray
     degradation: float
     energy_value: float
+    wear: Wear | None = None
 
     __repr__ = brief
 
@@ -69,7 +74,7 @@ class Rates:
 
     @property
     def per_kwh_discharged(self) -> FloatArray:
-        """Wear and time at the plug of a kWh less what it earns, $/kWh; with V2G only."""
+        """Degradation and time at the plug of a kWh less what it earns, $/kWh; with V2G only."""
         assert self.discharge_price is not None
         return self.degradation + self.value_of_time / self.charger_power - self.discharge_price
 
@@ -87,18 +92,27 @@ def rates(traffic: Traffic, name: str, conditions: TripConditions) -> Rates:
         traffic.charger_power(name),
         kind.degradation,
         kind.energy_value,
+        wear_of(kind),
     )
 
 
 def constant_terms(traffic: Traffic, name: str) -> dict[str, FloatArray]:
-    """Terms of the cost of a class's paths that no flow or price changes, (path,) $/veh."""
+    """Terms of the cost of a class's paths that no flow or price changes, (path,) $/veh.
+
+    Where the whole time of a trip has a cost, that of the plug is part of it.
+    """
     kind, paths = traffic.classes[name], traffic.paths[name]
     terms: dict[str, FloatArray] = {}
     if traffic.toll.any():
         terms["tolls"] = paths.arc_incidence.T @ traffic.toll
     if kind.kind == "ev":
-        terms["plug"] = kind.value_of_time * traffic.plug_hours(name)
+        if not kind.cost_of_time:
+            terms["plug"] = kind.value_of_time * traffic.plug_hours(name)
         terms["degradation"] = kind.degradation * paths.discharged_kwh
+        if (wear := wear_of(kind)) is not None:
+            # a path discharges once, and a leg too
+            sold = np.flatnonzero(paths.discharged_kwh)
+            terms["degradation"][sold] += wear.value(paths.discharged_kwh[sold])
         terms["battery energy"] = kind.energy_value * (
             traffic.rules(name).start - paths.arrival_kwh
         )
@@ -128,7 +142,31 @@ def path_terms(
         terms["charging"] = paths.charge_energy.T @ values["charge_price"]
     if name in traffic.sellers:
         terms["discharging"] = -(paths.discharge_energy.T @ values["discharge_price"])
+    if kind.cost_of_time:
+        if kind.kind == "ev":
+            terms["plug"] = kind.value_of_time * traffic.plug_hours(name)
+        terms |= _by_whole_time(kind, {k: terms[k] for k in TIME_TERMS if k in terms})
     return {term: terms[term] for term in PATH_TERMS if term in terms}
+
+
+def _by_whole_time(kind: DriverClass, terms: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Terms of time that add up to the cost of the whole, in their shares of it."""
+    total = sum(terms.values(), np.zeros(len(terms["travel"])))
+    cost = time_cost(kind).value(total / kind.value_of_time)
+    share = np.divide(cost, total, out=np.zeros_like(cost), where=total > 0.0)
+    out = {term: share * own for term, own in terms.items()}
+    out["travel"] = np.where(total > 0.0, out["travel"], cost)
+    return out
+
+
+def time_cost(kind: DriverClass) -> Expression:
+    """Cost of the whole time of a class's trips by hours, $; where it has a formula."""
+    return _time_cost(kind.cost_of_time)
+
+
+@lru_cache(maxsize=64)
+def _time_cost(text: str) -> Expression:
+    return Expression.parse(text, variable="t", parameters={}, where="drivers")
 
 
 def path_costs(traffic: Traffic, values: Mapping[str, FloatArray], name: str) -> FloatArray:

@@ -7,7 +7,7 @@ all paths is a statement about `price_all`: no path of any class costs less than
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,12 +18,13 @@ from v2geq.roads.result import UserEquilibrium
 from v2geq.scenario import Scenario
 from v2geq.show import brief
 from v2geq.trips.battery import DISCHARGE, EnergyRules
-from v2geq.trips.costs import Rates, rates
+from v2geq.trips.costs import Rates, rates, time_cost
 from v2geq.trips.fronts import LegFronts
 from v2geq.trips.paths import Path
 from v2geq.trips.pricing import price_paths, shortest_routes
 from v2geq.trips.ties import cheapest_paths
 from v2geq.trips.traffic import Traffic, TripConditions
+from v2geq.trips.whole_time import WholeTime
 
 SEED_GAP = 1e-8
 """Relative gap of the roads alone from which paths start."""
@@ -65,6 +66,11 @@ def price_all(
         if kind.kind not in kinds:
             continue
         limit = None if below is None else below[name]
+        if kind.cost_of_time:
+            cost[name], found = _by_whole_time(traffic, name, conditions).cheapest(limit)
+            electric = kind.kind == "ev"
+            paths[name] = found if electric else [replace(p, arrival_kwh=0.0) for p in found]
+            continue
         hours = traffic.arc_hours(name, conditions.arc_flow)
         pairs = traffic.od_pairs[name]
         if kind.kind == "ev":
@@ -87,6 +93,31 @@ def price_all(
             )
             cost[name] = kind.value_of_time * least
     return Cheapest(cost, paths)
+
+
+def _by_whole_time(traffic: Traffic, name: str, conditions: TripConditions) -> WholeTime:
+    """Pricing of a class whose trips' whole time has a cost."""
+    kind, rules, stations = traffic.classes[name], NO_BATTERY, np.zeros(0, dtype=np.int64)
+    pays = _tolls_alone(kind.value_of_time)
+    if kind.kind == "ev":
+        rules, stations = traffic.rules(name), traffic.station_node
+        pays = rates(traffic, name, conditions)
+    return WholeTime(
+        traffic.graph,
+        rules,
+        traffic.travel_time.time(conditions.arc_flow),
+        traffic.toll,
+        traffic.od_pairs[name],
+        stations,
+        pays,
+        time_cost(kind),
+    )
+
+
+def _tolls_alone(value_of_time: float) -> Rates:
+    """What fuel vehicles pay: nothing but time and tolls."""
+    none = np.zeros(0)
+    return Rates(value_of_time, none, none, none, None, none, 0.0, 0.0)
 
 
 def _fronts(traffic: Traffic, name: str, times_h: FloatArray) -> LegFronts:
@@ -124,14 +155,17 @@ def all_cheapest(
     None for a class with too many, see `ties.cheapest_paths`.
     """
     found: dict[str, list[Path] | None] = {}
-    none = np.zeros(0)
     for name, kind in traffic.classes.items():
+        if kind.cost_of_time:
+            priced = _by_whole_time(traffic, name, conditions)
+            found[name] = priced.all_cheapest(limit[name])
+            continue
         if kind.kind == "ev":
             rules, stations = traffic.rules(name), traffic.station_node
             pays = rates(traffic, name, conditions)
         else:
             rules, stations = NO_BATTERY, np.zeros(0, dtype=np.int64)
-            pays = Rates(kind.value_of_time, none, none, none, None, none, 0.0, 0.0)
+            pays = _tolls_alone(kind.value_of_time)
         found[name] = cheapest_paths(
             traffic.graph,
             rules,

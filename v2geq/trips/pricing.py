@@ -18,7 +18,7 @@ from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError, V2GError
 from v2geq.roads.graph import Graph
 from v2geq.roads.kernels.shortest import shortest_trees, trace_routes
-from v2geq.trips.battery import CHARGE, DISCHARGE, EnergyRules
+from v2geq.trips.battery import CHARGE, DISCHARGE, EnergyRules, Wear
 from v2geq.trips.costs import Rates
 from v2geq.trips.fronts import LegFronts, checked_times, numbered
 from v2geq.trips.kernels.labels import Fronts
@@ -98,13 +98,16 @@ def price_paths(
     # a leg of no energy is on every front, but leaves a full battery nothing to charge
     every_leg = bool((terms.unit[0] < 0).any()) or _reached_for_nothing(fronts, terms, closed)
     losses: list[int] = []
-    if rates.discharge_price is not None and not every_leg:
+    wear = None if rates.discharge_price is None else rates.wear
+    if wear is not None:
+        terms.allowed[1] = False
+    elif rates.discharge_price is not None and not every_leg:
         losses = closed[~terms.allowed[1, closed]].tolist()
         if losses and not _sales_could_help(fronts, terms, losses, needed, od_row, od_column):
             losses = []
     shifted = [_times_with_energy(fronts, terms, s) for s in losses]
     if every_leg or any((t < 0).any() for t in shifted):
-        terms.allowed[1] = rates.discharge_price is not None
+        terms.allowed[1] = rates.discharge_price is not None and wear is None
         legs, labelled, finished = elementary_legs(
             fronts.star,
             fronts.step_time_h,
@@ -133,6 +136,8 @@ def price_paths(
         legs = front_legs(labelled, width, needed.size, needed, terms)
         for s, times in zip(losses, shifted, strict=True):
             labelled = _sell_at_a_loss(fronts, labelled, legs, needed, terms, s, times)
+    if wear is not None:
+        labelled = _sell_with_wear(fronts, labelled, legs, needed, terms, wear)
     cost, positions = compose(labelled, width, legs, needed, terms, od_row, od_column)
 
     wanted = np.flatnonzero(np.isfinite(cost) if below is None else cost < below)
@@ -247,6 +252,71 @@ def _sell_at_a_loss(
                 legs.energy[1, position, s] = used
                 legs.label[1, position, s] = own.label[k] + labelled.before.size
                 break
+    return _with_labels(labelled, own)
+
+
+def _sell_with_wear(
+    fronts: LegFronts,
+    labelled: Fronts,
+    legs: Legs,
+    needed: BoolArray,
+    terms: Terms,
+    wear: Wear,
+) -> Fronts:
+    """Legs to sales whose wear is a convex function of the energy sold.
+
+    What a sale costs by the energy used on the way falls nowhere faster than with the last kWh of
+    the deepest sale. With that slope in the times, zero or more, the rest rises with the energy, so
+    fronts of (cost, energy) hold the cheapest leg. Where even the first kWh costs something nobody
+    sells, but to pass a node. Fills `legs`; returns the labels with the new ones.
+    """
+    rows, omega, per_kwh = needed.size, terms.value_of_time, terms.unit[1]
+    first, last = (float(wear.first(np.array([x]))[0]) for x in (0.0, terms.battery - terms.low))
+    closed = ~fronts.graph.through[fronts.targets[terms.column]]
+    never = (per_kwh + first >= 0.0) & ~closed & bool((terms.unit[0] >= 0.0).all())
+    use = fronts.rules.consumption * fronts.graph.length_km
+    for s in np.flatnonzero(~never).tolist():
+        slope = max(per_kwh[s] + last, 0.0)
+        own, column, width, shift = labelled, int(terms.column[s]), fronts.targets.size, 0
+        if slope > 0.0:
+            times = fronts.times_h - slope / omega * use
+            if (times < 0.0).any():
+                raise V2GError(
+                    f"battery wear rises so steeply, to {last:.4g} $/kWh, that detours would pay "
+                    "for themselves by selling less: the cheapest path cannot be found. Use a "
+                    "flatter formula for wear, or the path method 'enumerate'"
+                )
+            target = fronts.targets[column : column + 1]
+            own = LegFronts(fronts.graph, fronts.rules, times, fronts.sources, target).fronts
+            column, width, shift = 0, 1, labelled.before.size
+        for level, begin in ((terms.start, 0), (terms.battery, rows)):
+            # a leg from every source at this level: rows at departure, stations with full batteries
+            row = np.arange(rows) if begin == 0 else terms.row
+            wanted = np.flatnonzero(needed) if begin == 0 else np.arange(row.size)
+            front = row[wanted] * width + column
+            size = own.start[front + 1] - own.start[front]
+            place = np.repeat(np.arange(wanted.size), size)
+            entry = np.arange(size.sum()) + np.repeat(
+                own.start[front] - np.cumsum(size) + size, size
+            )
+            used = own.energy[entry]
+            amount = level - terms.low - used
+            good = (used <= level - terms.reserve + terms.tolerance) & (amount > terms.tolerance)
+            place, entry, used, amount = place[good], entry[good], used[good], amount[good]
+            cost = omega * own.time[entry] + per_kwh[s] * amount + wear.value(amount)
+            cost = cost + slope * used + terms.delay[1, s]
+            order = np.lexsort((cost, place))
+            best = order[np.r_[True, np.diff(place[order]) > 0]] if order.size else order
+            at = begin + wanted[place[best]]
+            legs.cost[1, at, s], legs.energy[1, at, s] = cost[best], used[best]
+            legs.label[1, at, s] = own.label[entry[best]] + shift
+        if shift:
+            labelled = _with_labels(labelled, own)
+    return labelled
+
+
+def _with_labels(labelled: Fronts, own: Fronts) -> Fronts:
+    """The fronts with the labels of others behind their own."""
     before = np.where(own.before >= 0, own.before + labelled.before.size, -1)
     return labelled._replace(
         before=np.concatenate((labelled.before, before)),

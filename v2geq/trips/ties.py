@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.roads.graph import Graph
-from v2geq.trips.battery import CHARGE, DISCHARGE, EnergyRules
+from v2geq.trips.battery import CHARGE, DISCHARGE, EnergyRules, Wear
 from v2geq.trips.costs import Rates
 from v2geq.trips.fronts import LegFronts
 from v2geq.trips.paths import Path, make_path
@@ -24,14 +25,51 @@ MOST = 20_000
 
 
 @dataclass(frozen=True)
+class _Wear:
+    """Wear of a sale of `surplus` less the energy used on the way, and what it is beside prices.
+
+    With `per_kwh` used on the way the cost of the energy is least at `best`.
+    """
+
+    curve: Wear
+    surplus: float
+    per_kwh: float
+    best: float
+
+    @staticmethod
+    def of(curve: Wear, surplus: float, per_kwh: float) -> _Wear:
+        low, high = 0.0, surplus
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            slope = float(curve.first(np.array([surplus - middle]))[0])
+            low, high = (middle, high) if slope > per_kwh else (low, middle)
+        return _Wear(curve, surplus, per_kwh, low)
+
+    def least(self, used: float) -> float:
+        """Least wear and cost of energy where so much is used, or more."""
+        at = max(used, self.best)
+        return self.value(at) + self.per_kwh * at
+
+    def value(self, used: float) -> float:
+        """Wear where so much energy is used on the way, $."""
+        return _worn(self.curve, self.surplus - used)
+
+
+@lru_cache(maxsize=100_000)
+def _worn(curve: Wear, kwh: float) -> float:
+    return float(curve.value(np.array([max(kwh, 0.0)]))[0])
+
+
+@dataclass(frozen=True)
 class _End:
-    """Where a leg ends, and its cost: value_of_time * time + weight * energy + constant."""
+    """Where a leg ends, and its cost: value_of_time * time + weight * energy + constant + wear."""
 
     node: int
     weight: float
     constant: float
     budget: float
     more_than: float = -np.inf
+    wear: _Wear | None = None
 
 
 Route = tuple[tuple[int, ...], float]  # arcs and cost without the constant
@@ -63,7 +101,7 @@ def cheapest_paths(
     if (rates.per_kwh_charged < 0.0).any():
         return None
     sold = rates.discharge_price is not None
-    loss = sold and bool((rates.per_kwh_discharged >= 0.0).any())
+    loss = sold and bool((_first_kwh(rates) >= 0.0).any())
     if loss and not graph.through[station_node].all():
         return None
     search = _Search(graph, rules, times_h, od_pairs, station_node, rates)
@@ -76,6 +114,13 @@ def cheapest_paths(
             if len(paths) > MOST + 2 * len(od_pairs):
                 return None
     return paths
+
+
+def _first_kwh(rates: Rates) -> FloatArray:
+    """(station,) cost of the first kWh discharged, $/kWh."""
+    first = 0.0 if rates.wear is None else float(rates.wear.first(np.zeros(1))[0])
+    cost: FloatArray = rates.per_kwh_discharged + first
+    return cost
 
 
 Stops = tuple[tuple[int, str, int], ...]
@@ -97,6 +142,7 @@ class _Search:
         if rates.discharge_price is not None:
             self.per_kwh[DISCHARGE] = rates.per_kwh_discharged.tolist()
             self.per_stop[DISCHARGE] = rates.per_discharge.tolist()
+            self.pays = (_first_kwh(rates) < 0.0).tolist()
         self.stations: list[int] = station_node.tolist()
         self.through: list[bool] = graph.through.tolist()
         every = np.arange(len(graph.nodes), dtype=np.int64)
@@ -115,6 +161,7 @@ class _Search:
             zip(graph.tail.tolist(), graph.head.tolist(), times_h.tolist(), strict=True)
         ):
             self.leaving[tail].append((arc, head, rates.value_of_time * hours, use[arc]))
+        self._wear: dict[tuple[int, float], _Wear] = {}
         self._after: dict[tuple[int, float, int, int], float] = {}
 
     def destination(self, node: int, level: float) -> _End:
@@ -136,17 +183,28 @@ class _Search:
         cost, rules = self.per_kwh[DISCHARGE][s], self.rules
         surplus = level - rules.low
         budget = min(level - rules.reserve, surplus - rules.tolerance)
-        return _End(self.stations[s], -cost, cost * surplus + self.per_stop[DISCHARGE][s], budget)
+        constant = cost * surplus + self.per_stop[DISCHARGE][s]
+        if (s, level) not in self._wear and self.rates.wear is not None:
+            self._wear[s, level] = _Wear.of(self.rates.wear, surplus, -cost)
+        wear = self._wear.get((s, level))
+        return _End(self.stations[s], -cost, constant, budget, wear=wear)
 
     def least(self, node: int, end: _End, used: float = 0.0) -> float:
-        """Least cost from a node to the end of a leg without the constant, inf if out of reach."""
+        """Least cost from a node to the end of a leg without the constant, inf if out of reach.
+
+        With wear a bound of it, which holds its own and the cost of energy of the whole leg.
+        """
         front = self.row[end.node] * self.nodes + node
         left = end.budget + self.rules.tolerance - used
         omega = self.rates.value_of_time
         best = np.inf
         for k in range(self.start[front], self.start[front + 1]):
             if self.energy[k] <= left:
-                best = min(best, omega * self.time[k] + end.weight * self.energy[k])
+                energy = self.energy[k]
+                cost = end.weight * energy
+                if end.wear is not None:
+                    cost = end.wear.least(used + energy) - end.weight * used
+                best = min(best, omega * self.time[k] + cost)
         return best
 
     def routes(self, node: int, end: _End, limit: float) -> Iterator[Route]:
@@ -158,8 +216,9 @@ class _Search:
         while waiting:
             here, cost, used, arcs, seen = waiting.pop()
             if here == end.node:
-                if used > end.more_than:
-                    yield arcs, cost
+                worn = 0.0 if end.wear is None else end.wear.value(used)
+                if used > end.more_than and cost + worn <= limit:
+                    yield arcs, cost + worn
                 continue
             if here != node and not self.through[here]:
                 continue
@@ -181,7 +240,7 @@ class _Search:
                 continue
             yield s, CHARGE, self.charge(s, level), self.rules.battery, sold
             # a sale at a loss is in no cheapest path while charging costs something
-            if DISCHARGE in self.per_kwh and not sold and self.per_kwh[DISCHARGE][s] < 0.0:
+            if DISCHARGE in self.per_kwh and not sold and self.pays[s]:
                 yield s, DISCHARGE, self.discharge(s, level), self.rules.low, True
 
     def after(self, used: tuple[int, ...], level: float, sold: bool, goal: int) -> float:

@@ -246,7 +246,8 @@ class Traffic:
         vehicles are paid to others, so their costs stay as they are.
         """
         kind = self.classes[name]
-        return self.value_of_time / kind.value_of_time if kind.kind == "fv" else 1.0
+        linear = kind.kind == "fv" and not kind.cost_of_time
+        return self.value_of_time / kind.value_of_time if linear else 1.0
 
     def arc_hours(self, name: str, arc_flow: FloatArray) -> FloatArray:
         """(arc,) generalised time of a class, h: travel time, and the toll at its value of time."""

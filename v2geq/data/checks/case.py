@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from v2geq.data.checks.feeder import check_feeder
 from v2geq.data.checks.road import arc_tolls, check_road, check_trips
 from v2geq.data.model.case import CaseData
-from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
+from v2geq.data.model.drivers import EV_SETTINGS, LONGEST_TRIP_H, DriverClass
 from v2geq.data.model.origin import NO_ORIGIN, Origin
 from v2geq.data.model.values import setting_specs
 from v2geq.errors import DataError, mistake, mistakes, part, quoted, unknown_name
@@ -110,6 +112,15 @@ def _check_settings(case: CaseData, origin: Origin) -> None:
                     advice="swap them",
                 )
             )
+    if substation.export_max and substation.feed_in_price > substation.price:
+        mistake(
+            DataError(
+                f"feed_in_price = {substation.feed_in_price:g} $/kWh is above "
+                f"price = {substation.price:g} $/kWh: to buy and sell at once would pay",
+                where=origin.place("substation.feed_in_price"),
+                advice="give at most the price, or import_min = 0 for no sale to the TSO",
+            )
+        )
     if case.paths.form == "legs" and case.paths.method != "exact":
         mistake(
             DataError(
@@ -182,6 +193,14 @@ def _check_formulas(case: CaseData, origin: Origin) -> None:
             with part():
                 cost = Expression.parse(text, variable="g", parameters={}, where=where)
                 cost.check_convex(low, high)
+    most = case.vehicle_kw if math.isfinite(case.vehicle_kw) else 0.0
+    for column in ("charge_cost", "discharge_cost"):
+        for key, text in zip(case.stations.index, case.stations[column], strict=True):
+            if text:
+                where = f"{origin.at('stations', key, column)}: station {key!r}"
+                with part():
+                    cost = Expression.parse(text, variable="p", parameters={}, where=where)
+                    cost.check_convex(0.0, most)
     if case.market.inverse_demand != "linear":
         name = "market.inverse_demand"
         where = f"{origin.place(name)}: {name}" if name in origin.settings else name
@@ -201,6 +220,9 @@ def _check_drivers(case: CaseData, origin: Origin) -> None:
     for name, driver in case.drivers.items():
         check = _check_ev if driver.kind == "ev" else _check_fv
         check(name, driver, origin)
+        if driver.cost_of_time:
+            with part():
+                _check_cost_of_time(case, name, driver.cost_of_time, origin)
 
 
 def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
@@ -222,6 +244,9 @@ def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
                 advice="a discharge must leave more than the reserve and less than a full battery",
             )
         )
+    if driver.wear:
+        with part():
+            _check_wear(name, driver, origin)
     if driver.start_level <= driver.reserve:
         mistake(
             DataError(
@@ -230,6 +255,54 @@ def _check_ev(name: str, driver: DriverClass, origin: Origin) -> None:
                 where=origin.place(f"drivers.{name}.start_level"),
                 advice="a driver who leaves with the reserve alone gets nowhere",
             )
+        )
+
+
+def _check_cost_of_time(case: CaseData, name: str, text: str, origin: Origin) -> None:
+    from v2geq.mcp.expression import Expression
+
+    where = origin.place(f"drivers.{name}.cost_of_time")
+    if case.paths.form == "legs":
+        raise DataError(
+            f"cost_of_time of driver class {quoted(name)} does not go with paths.form = 'legs': "
+            "the cost of a path is no sum over its legs then",
+            where=where,
+            advice="use paths.form = 'paths'",
+        )
+    place = f"{where}: driver class {quoted(name)}"
+    cost = Expression.parse(text, variable="t", parameters={}, where=place)
+    cost.check_convex(0.0, LONGEST_TRIP_H, unit="h")
+    rising = cost.rises(np.array([LONGEST_TRIP_H])) is None
+    if not rising or float(cost.first(np.zeros(1))[0]) <= 0.0:
+        raise DataError(
+            f"the cost of time {quoted(text)} of driver class {quoted(name)} does not "
+            "rise from the first minute",
+            where=where,
+            advice=f"give one that rises with t from 0 to {LONGEST_TRIP_H:g} h, as 12*t + 6*t**2",
+        )
+
+
+def _check_wear(name: str, driver: DriverClass, origin: Origin) -> None:
+    from v2geq.mcp.expression import Expression
+
+    where = origin.place(f"drivers.{name}.wear")
+    if driver.degradation:
+        raise DataError(
+            f"driver class {quoted(name)} has wear = {quoted(driver.wear)} and degradation = "
+            f"{driver.degradation:g} $/kWh: wear would count twice",
+            where=where,
+            advice="set degradation = 0, or leave wear out",
+        )
+    place = f"{where}: driver class {quoted(name)}"
+    wear = Expression.parse(driver.wear, variable="d", parameters={}, where=place)
+    wear.check_convex(0.0, 1.0, unit="of the battery")
+    least = float(wear.value(np.zeros(1))[0])
+    if least < 0.0 or wear.rises(np.ones(1)) is not None:
+        raise DataError(
+            f"the wear {quoted(driver.wear)} of driver class {quoted(name)} is below zero or falls "
+            "with the depth",
+            where=where,
+            advice="give a cost of zero or more that rises with d from 0 to 1, as 8*d**2",
         )
 
 

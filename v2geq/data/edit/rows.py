@@ -15,7 +15,7 @@ from v2geq.data.model.values import BASES, NAME_LENGTH, ValueSpec
 from v2geq.errors import DataError, quoted, unknown_name
 
 NOUNS = {"stations": "station", "generators": "generator", "lses": "LSE", "road.arcs": "arc"}
-_FORMULAS = ("cost", "delay")
+_FORMULAS = ("cost", "charge_cost", "discharge_cost", "delay")
 _BASIS = ValueSpec("basis", "text", choices=BASES)
 _NOTE = ValueSpec("note", "text")
 _NAME = ValueSpec("name", "text", longest=NAME_LENGTH)

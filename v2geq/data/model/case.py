@@ -65,7 +65,10 @@ class CaseData:
     road : the road network as read; its vehicles meet `traffic_road`
     stations : index station; columns road_node, bus, charge_max_kw, discharge_max_kw, piles,
         base_wait_h, queue_slope_h (h per veh/h), charger_power_kw (vehicles plug in at the smaller
-        of this and their own power), discharge_piles (used where queues are by direction)
+        of this and their own power), discharge_piles (used where queues are by direction),
+        charge_cost, discharge_cost (expressions in p, the power sold to and bought from vehicles,
+        or ''), and those of the station's own PV and store: pv_kw, store_charge_kw,
+        store_discharge_kw, store_value ($/kWh), store_efficiency (of a round trip)
     lses : index lse; column portion (of every bus's firm load; sums to one)
     generators : index generator; columns lse, bus, min_kw, max_kw, cost_linear ($/kWh),
         cost_quadratic ($/kW2h; cost = linear g + quadratic g^2), cost (expression in g, or ''),
@@ -138,6 +141,15 @@ class CaseData:
             return self.road
         capacity = factor * self.road.arcs["capacity_veh_h"]
         return replace(self.road, arcs=self.road.arcs.assign(capacity_veh_h=capacity))
+
+    @property
+    def vehicle_kw(self) -> float:
+        """Energy all electric vehicles of an hour could charge with full batteries, kW."""
+        return sum(
+            float(self.trips[name]["trips_veh_h"].sum()) * kind.battery
+            for name, kind in self.drivers.items()
+            if kind.kind == "ev" and name in self.trips
+        )
 
     @property
     def where(self) -> str:

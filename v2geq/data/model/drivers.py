@@ -14,6 +14,12 @@ class DriverClass:
     kind: str = setting("", "electric or fuel vehicle", choices=("ev", "fv"))
     value_of_time: float = setting("$/h", "value of time (omega)", lower=0.0, strict=True)
     trips: str = setting("", "trip table: columns origin, destination, trips_veh_h")
+    cost_of_time: str = setting(
+        "$",
+        "cost of a trip's time, in place of value_of_time: a convex, rising expression in t, the "
+        "hours of the whole trip (not with paths.form 'legs')",
+        default="",
+    )
     trips_factor: float = setting("", "factor on the trip table", default=1.0, lower=0.0)
     trips_of: str = setting(
         "", "keep only the OD pairs of this class; empty: every pair of the table", default=""
@@ -42,7 +48,16 @@ class DriverClass:
     energy_value: float = setting("$/kWh", "value of battery energy (vB)", default=0.0, lower=0.0)
     charger_power: float = setting("kW", "charger power (Pbar)", default=0.0, lower=0.0)
     degradation: float = setting("$/kWh", "battery wear per kWh discharged", default=0.0, lower=0.0)
+    wear: str = setting(
+        "$ per discharge",
+        "battery wear by depth, in place of degradation: a convex expression in d, the share of "
+        "the battery given up in a discharge",
+        default="",
+    )
 
+
+LONGEST_TRIP_H = 24.0
+"""Hours up to which the cost of a trip's time must rise and be convex."""
 
 EV_SETTINGS = (
     "battery",
@@ -54,5 +69,6 @@ EV_SETTINGS = (
     "energy_value",
     "charger_power",
     "degradation",
+    "wear",
 )
 """Settings that mean something for electric classes only."""

@@ -342,6 +342,13 @@ STATIONS = TableSchema(
         _not_negative("queue_slope_h", "h per veh/h"),
         _positive("charger_power_kw", "kW", required=False, default=NO_LIMIT_KW),
         _positive("discharge_piles", required=False, default_of="piles"),
+        ValueSpec("charge_cost", "text", required=False, default=""),
+        ValueSpec("discharge_cost", "text", required=False, default=""),
+        _not_negative("pv_kw", "kW", required=False, default=0.0),
+        _not_negative("store_charge_kw", "kW", required=False, default=0.0),
+        _not_negative("store_discharge_kw", "kW", required=False, default=0.0),
+        _not_negative("store_value", "$/kWh", required=False, default=0.0),
+        _number("store_efficiency", lower=0.0, strict=True, upper=1.0, required=False, default=1.0),
     ),
 )
 LSES = TableSchema(
@@ -376,7 +383,7 @@ DESCRIPTIONS = {
 """Columns that only describe, and what to change instead."""
 
 # columns of a schema that may be left empty in a file
-MAY_BE_EMPTY = frozenset({"note", "cost", "phases"})
+MAY_BE_EMPTY = frozenset({"note", "cost", "charge_cost", "discharge_cost", "phases"})
 
 FEEDER_TABLES = {"buses": BUSES, "branches": BRANCHES, "loads": LOADS, "capacitors": CAPACITORS}
 ROAD_TABLES = {"nodes": NODES, "arcs": ARCS, "trips": TRIPS}

@@ -32,13 +32,25 @@ class FeederSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SubstationSettings:
-    """Purchase from the transmission system operator (TSO) at the root bus."""
+    """Trade with the transmission system operator (TSO) at the root bus."""
 
     price: float = setting("$/kWh", "price of energy bought from the TSO (c_TSO)")
-    import_min: float = setting("kW", "least purchase", default=0.0)
+    feed_in_price: float = setting(
+        "$/kWh",
+        "price of energy sold to the TSO (c_feed), where import_min is below 0; at most `price`",
+        default=0.0,
+    )
+    import_min: float = setting(
+        "kW", "least purchase; below 0 as much may be sold to the TSO", default=0.0
+    )
     import_max: float = setting("kW", "largest purchase")
     reactive_min: float = setting("kvar", "least reactive supply at the root")
     reactive_max: float = setting("kvar", "largest reactive supply at the root")
+
+    @property
+    def export_max(self) -> float:
+        """Most that may be sold to the TSO, kW."""
+        return max(-self.import_min, 0.0)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ def _columns(case: CaseData) -> Iterator[tuple[str, str, BoolArray]]:
         yield "generators", column, generators[column].to_numpy(dtype=float) != 0.0
     own = stations["discharge_piles"].to_numpy() != stations["piles"].to_numpy()
     yield "stations", "discharge_piles", own
+    yield "stations", "store_value", stations["store_value"].to_numpy(dtype=float) != 0.0
+    yield "stations", "store_efficiency", stations["store_efficiency"].to_numpy(dtype=float) != 1.0
 
 
 def why_unused(case: CaseData, target: Target) -> str:
@@ -63,13 +65,17 @@ def why_unused(case: CaseData, target: Target) -> str:
     owner, field = target.owner, target.field
     grid, market = case.feeder_settings, case.market
     if target.kind == "driver":
-        silent = field in ("discharge_level", "degradation") and not case.drivers[owner].v2g
+        silent = field in ("discharge_level", "degradation", "wear") and not case.drivers[owner].v2g
         return f"v2g of class {owner} is false" if silent else ""
     if owner == "road.arcs":
         return _why_no_delay(case, target)
     if owner == "generators":
         formula = str(case.generators.loc[target.key, "cost"])
         return f"the cost is {formula}" if formula and field.startswith("cost_") else ""
+    if owner == "stations" and field in ("store_value", "store_efficiency"):
+        uses = ["store_charge_kw"] + ["store_discharge_kw"] * (field == "store_value")
+        used = case.stations.loc[target.key, uses].to_numpy(dtype=float).any()
+        return "" if used else f"{' and '.join(uses)} {'are' if uses[1:] else 'is'} zero"
     if owner == "feeder.branches":
         if case.feeder.branches.loc[target.key, "normally_open"] and field != "normally_open":
             return "the branch is open"
@@ -83,6 +89,10 @@ def why_unused(case: CaseData, target: Target) -> str:
             f"feeder.line_rating is {grid.line_rating!r}",
         ),
         "feeder.capacitors.kvar": (grid.capacitors == "none", "feeder.capacitors is 'none'"),
+        "substation.feed_in_price": (
+            not case.substation.export_max,
+            "substation.import_min is not below 0",
+        ),
         "market.demand_range": (linear, "inverse_demand is 'linear'"),
         "market.elasticity": (not linear, "inverse_demand is an expression"),
         "paths.base_routes_ev": (exact, "paths.method is 'exact'"),
