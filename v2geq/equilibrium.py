@@ -104,7 +104,7 @@ def solve(
         seconds=solution.seconds,
         rounds=solution.rounds,
         tells_uniqueness=bool(uniqueness),
-        progress=progress,
+        shows=progress is None or progress is True,
     )
 
 

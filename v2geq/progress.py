@@ -51,6 +51,10 @@ class Reporter:
         self._phase, self._what, self._detail, self._ends = text, what, "", None
         self._trend.clear()
 
+    def detail(self, text: str) -> None:
+        """Say what the phase is at."""
+        self._detail = text
+
     def iteration(self, number: int, what: str, value: float, target: float) -> None:
         """Note an iteration whose `value` falls to `target`."""
         self._detail = f"iteration {number}, {what} {value:.1e}"
@@ -162,7 +166,6 @@ class Line:
     def __init__(self, surface: Surface, first: Reporter) -> None:
         self.surface = surface
         self.reporters = [first]
-        self.remark = ""
         self._begin = time.monotonic()
         self._lock = threading.RLock()
         self._done = threading.Event()
@@ -173,9 +176,8 @@ class Line:
     @property
     def text(self) -> str:
         """Time since the beginning and what all who work say, outermost first."""
-        parts = [clock(time.monotonic() - self._begin)]
-        parts += [": ".join(text for r in list(self.reporters) if (text := r.text))]
-        return "  ".join([*parts, *([self.remark] if self.remark else [])])
+        said = ": ".join(text for r in list(self.reporters) if (text := r.text))
+        return f"{clock(time.monotonic() - self._begin)}  {said}"
 
     def _repeat(self) -> None:
         wait = DELAY
@@ -256,6 +258,6 @@ def beside() -> Iterator[None]:
 
 
 def remark(text: str) -> None:
-    """Say something beside the phase, until its work ends."""
+    """Say what keeps the work under way in its phase."""
     if _line is not None:
-        _line.remark = text
+        _line.reporters[-1].detail(text)

@@ -182,6 +182,18 @@ def test_a_command_ends_with_one_line() -> None:
     assert "Traceback" not in seen.text
 
 
+@pytest.mark.slow
+def test_compiling_is_shown_and_ends_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    seen = watch(["solve", CASE, "--scenario", "base"], lambda now, _: now > 6.0)
+    assert "first paths, compiling inner loops" in seen.text
+    assert seen.code == 130
+    assert seen.end - seen.sent < 2.0
+    assert seen.longest_silence < 2.5
+
+
 needs_raw = pytest.mark.skipif(
     not chicago.RAW.is_dir(), reason="the upstream raw files are not part of the repository"
 )

@@ -138,7 +138,7 @@ def test_compiling_is_told_beside_the_phase(screen: Screen) -> None:
     remark("nobody is at work")
     with shown(None, "first paths"):
         remark("compiling inner loops")
-        wait_for(screen, "first paths  compiling inner loops")
+        wait_for(screen, "first paths, compiling inner loops")
     assert "nobody" not in screen.getvalue()
 
 

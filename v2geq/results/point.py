@@ -14,7 +14,7 @@ from v2geq.data.provenance import Provenance, fingerprint, provenance
 from v2geq.errors import DataError, did_you_mean
 from v2geq.market.accounts import Accounts
 from v2geq.market.coupling import Coupled
-from v2geq.progress import Reporter, Told, shown
+from v2geq.progress import Reporter, shown
 from v2geq.results.path_flows import PathFlows, path_flows
 from v2geq.results.tables import path_table, tables
 from v2geq.results.uniqueness import notes_on
@@ -41,7 +41,7 @@ class Point:
     log : the solver's iterations; seconds : build, solve; rounds : of column generation
     edited : what a file states that does not follow from its strategies
     tells_uniqueness : whether `uniqueness` was asked for
-    progress : as `v2geq.solve` takes it, for what is worked out when it is asked for
+    shows : whether long work on what is asked for later is shown
     """
 
     coupled: Coupled
@@ -52,7 +52,7 @@ class Point:
     rounds: int = 1
     edited: tuple[str, ...] = ()
     tells_uniqueness: bool = True
-    progress: Told = field(default=None, repr=False)
+    shows: bool = field(default=True, repr=False)
 
     @property
     def scenario(self) -> Scenario:
@@ -77,8 +77,7 @@ class Point:
         return f"{len(self.log)} iterations in {rounds} of column generation, {paths:,} paths"
 
     def _shown(self, phase: str) -> AbstractContextManager[Reporter]:
-        """Shows that long work is under way, unless the user wants to see none or lines only."""
-        return shown(False if callable(self.progress) else self.progress, phase)
+        return shown(None if self.shows else False, phase)
 
     @cached_property
     def values(self) -> dict[str, FloatArray]:
