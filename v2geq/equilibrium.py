@@ -12,8 +12,8 @@ from v2geq.errors import ConvergenceError, DataError, quoted
 from v2geq.files import as_path
 from v2geq.market.own import Player, set_up
 from v2geq.market.solve import failure, solve_market
-from v2geq.results.latex import summary_latex
 from v2geq.progress import Told, shown
+from v2geq.results.latex import summary_latex
 from v2geq.results.point import Point
 from v2geq.results.sheets import write_sheets
 from v2geq.results.store import load_point, write

@@ -67,6 +67,8 @@ def _short(value: Any) -> str:
     if isinstance(value, (Mapping, list, tuple, frozenset)) and len(value) > _FEW:
         return f"<{len(value)} entries>"
     return quoted(value)
+
+
 class _Beside(logging.StreamHandler[TextIO]):
     """Lines on the standard error, for which the line of work under way makes room."""
 

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 import v2geq as vg
-from v2geq.data.readers.case import load_case
+from v2geq.data.edit.case import load_case
 from v2geq.interruptible import LONG, elsewhere, interruptible
 from v2geq.solvers.protocol import Iteration, Options
 

@@ -23,7 +23,7 @@ from nbclient import NotebookClient
 import v2geq as vg
 from v2geq import progress
 from v2geq.analysis.validation import braess
-from v2geq.data.readers.case import load_case
+from v2geq.data.edit.case import load_case
 from v2geq.progress import UNSEEN, Line, Reporter, Terminal, beside, clock, remark, shown
 from v2geq.show import log_to_stderr
 from v2geq.solvers import METHODS, Options, solve_mcp
