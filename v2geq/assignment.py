@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from v2geq.progress import Told, shown
 from v2geq.roads.assign import user_equilibrium
 from v2geq.roads.classes import UserClass
 from v2geq.roads.result import UserEquilibrium
@@ -36,7 +37,7 @@ def assign(
     start: Assignment | None = None,
     max_iterations: int = 1000,
     check: bool = True,
-    progress: Callable[[str], None] | None = None,
+    progress: Told = None,
 ) -> Assignment:
     """User equilibrium (Wardrop) of trips on a road network.
 
@@ -57,7 +58,8 @@ def assign(
     check
         Raise where the gap is not reached; otherwise return the last point, which says so.
     progress
-        Called with a line of text for every iteration.
+        Called with a line of text for every iteration. Otherwise a terminal or a notebook shows how
+        far long work is; False silences it.
 
     Raises
     ------
@@ -73,13 +75,14 @@ def assign(
     >>> road, demand = vg.read_tntp("SiouxFalls_net.tntp", "SiouxFalls_trips.tntp")
     >>> vg.assign(road, demand, gap=1e-10).objective
     """
-    found = user_equilibrium(
-        road,
-        demand,
-        gap,
-        start=start,
-        max_iterations=max_iterations,
-        check=check,
-        progress=progress,
-    )
+    with shown(progress, "assigning trips") as show:
+        found = user_equilibrium(
+            road,
+            demand,
+            gap,
+            start=start,
+            max_iterations=max_iterations,
+            check=check,
+            show=show,
+        )
     return Assignment(**vars(found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from v2geq.errors import ConvergenceError, DataError, quoted
 from v2geq.files import as_path
 from v2geq.market.own import Player, set_up
 from v2geq.market.solve import failure, solve_market
+from v2geq.progress import Told, shown
 from v2geq.results.latex import summary_latex
 from v2geq.results.point import Point
 from v2geq.results.sheets import write_sheets
@@ -40,7 +41,7 @@ def solve(
     start: Equilibrium | None = None,
     check: bool = True,
     uniqueness: bool = True,
-    progress: Callable[[str], None] | None = None,
+    progress: Told = None,
 ) -> Equilibrium:
     """Equilibrium of one scenario.
 
@@ -69,7 +70,8 @@ def solve(
     uniqueness
         Whether `Equilibrium.uniqueness` belongs to the result, its notes and its file.
     progress
-        Called with a line of text now and then.
+        Called with a line of text for every round. Otherwise a terminal or a notebook shows how far
+        long work is; False silences it.
 
     Raises
     ------
@@ -80,15 +82,16 @@ def solve(
     """
     if start is not None and not isinstance(start, Point):
         raise DataError(f"start = {quoted(start)} is no Point")
-    resolved, own = set_up(case, scenario, v2g=v2g, changes=parameters, players=players)
-    solution, result = solve_market(
-        resolved,
-        method=method,
-        options=options,
-        own=own,
-        start=None if start is None else (start.coupled, start.z),
-        progress=progress,
-    )
+    with shown(progress, "setting up") as show:
+        resolved, own = set_up(case, scenario, v2g=v2g, changes=parameters, players=players)
+        solution, result = solve_market(
+            resolved,
+            method=method,
+            options=options,
+            own=own,
+            start=None if start is None else (start.coupled, start.z),
+            show=show,
+        )
     if check and solution.status is Status.INTERRUPTED:
         raise KeyboardInterrupt
     if check and not solution.status.ok:
@@ -101,6 +104,7 @@ def solve(
         seconds=solution.seconds,
         rounds=solution.rounds,
         tells_uniqueness=bool(uniqueness),
+        shows=progress is None or progress is True,
     )
 
 
@@ -114,7 +118,8 @@ def load(path: str | Path) -> Equilibrium:
     DataError
         Where the file is missing, damaged, or does not fit the case it holds.
     """
-    return load_point(path, Equilibrium)
+    with shown(phase="reading an equilibrium"):
+        return load_point(path, Equilibrium)
 
 
 class Equilibrium(Point):
@@ -130,7 +135,8 @@ class Equilibrium(Point):
 
     def save(self, path: str | Path) -> None:
         """Write a NetCDF file with case, strategies, paths and results, loss-free."""
-        write(as_path(path), self)
+        with self._shown("saving"):
+            write(as_path(path), self)
 
     def to_tables(self, folder: str | Path, format: str = "csv") -> list[Path]:
         """Write every result as tables to a new or empty folder; return the files.

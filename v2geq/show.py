@@ -6,9 +6,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from html import escape
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from v2geq.errors import one_line, quoted
+from v2geq.progress import beside
 
 T = TypeVar("T")
 _LONGEST = 600
@@ -68,9 +69,17 @@ def _short(value: Any) -> str:
     return quoted(value)
 
 
+class _Beside(logging.StreamHandler[TextIO]):
+    """Lines on the standard error, for which the line of work under way makes room."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with beside():
+            super().emit(record)
+
+
 def log_to_stderr() -> None:
     """Write the package's log to the standard error, as plain lines."""
     log = logging.getLogger("v2geq")
     if not log.handlers:
-        log.addHandler(logging.StreamHandler())
+        log.addHandler(_Beside())
     log.setLevel(logging.INFO)

@@ -7,6 +7,7 @@ certified; 1 a run did not converge or a certificate fails; 2 bad input.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -77,6 +78,7 @@ def _run() -> int:
             return UNREAD
         if code in _STOPPED:
             say(f"{_STOPPED[code]}; what was saved before is complete")
+            gc.freeze()  # what a large case leaves is not searched for circles at the end
         return code
     return 0
 

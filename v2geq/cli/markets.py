@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from v2geq.cli.options import V2G, AllOD, CaseName, SavedFile, ScenarioName, named_values
-from v2geq.cli.printing import print_equilibrium, say
+from v2geq.cli.printing import print_equilibrium, say, told
 from v2geq.errors import DataError
 from v2geq.files import check_result
+from v2geq.progress import shown
 
 if TYPE_CHECKING:
     from v2geq.equilibrium import Equilibrium
+
+
+READING = "reading the case"
 
 
 def solve(
@@ -44,27 +48,30 @@ def solve(
     """Solve one scenario, print its figures and certificate."""
     own = named_values(set_ or [], "--set", "voll=5")
     options = named_values(option or [], "--option", "tolerance=1e-9")
-    from v2geq.data.edit.case import load_case
-    from v2geq.data.trips import spread_trips
-    from v2geq.equilibrium import solve as solve_case
-
     if out is not None:
         check_result(out)
-    given = load_case(case)
-    own = {**spread_trips(given), **own} if all_od else own
-    try:
-        eq = solve_case(
-            given,
-            scenario,
-            v2g=v2g,
-            method=method,
-            parameters=own,
-            options=options,
-            uniqueness=uniqueness,
-            progress=say,
-        )
-    except DataError as error:
-        raise error.at(given.where + (f": scenario {scenario!r}" if scenario else "")) from None
+    with shown(phase=READING) as line:
+        from v2geq.data.edit.case import load_case
+        from v2geq.data.trips import spread_trips
+        from v2geq.equilibrium import solve as solve_case
+
+        given = load_case(case)
+        own = {**spread_trips(given), **own} if all_od else own
+        line.phase("")
+        try:
+            eq = solve_case(
+                given,
+                scenario,
+                v2g=v2g,
+                method=method,
+                parameters=own,
+                options=options,
+                uniqueness=uniqueness,
+                progress=told(),
+            )
+        except DataError as error:
+            place = given.where + (f": scenario {scenario!r}" if scenario else "")
+            raise error.at(place) from None
     if out is not None:
         eq.save(out)
         say(f"saved to {out}")
@@ -74,9 +81,7 @@ def solve(
 
 def show(file: SavedFile) -> None:
     """Print a saved equilibrium: figures, prices, accounts, certificate."""
-    from v2geq.equilibrium import load
-
-    eq = load(file)
+    eq = _load(file)
     print_equilibrium(eq)
     print(eq.provenance)
     _end(eq)
@@ -88,9 +93,7 @@ def tables(
     form: Annotated[str, typer.Option("--format", metavar="F", help="csv or parquet.")] = "csv",
 ) -> None:
     """Write all results of a saved equilibrium as tables, units in the headings."""
-    from v2geq.equilibrium import load
-
-    eq = load(file)
+    eq = _load(file)
     files = eq.to_tables(out, form)
     say(f"{len(files)} tables in {out}, their columns told in {files[0].name}")
     _end(eq)
@@ -98,9 +101,7 @@ def tables(
 
 def certify(file: SavedFile) -> None:
     """Recompute the certificate of a saved equilibrium; exit 0 only if it holds."""
-    from v2geq.equilibrium import load
-
-    eq = load(file)
+    eq = _load(file)
     print(eq.certificate)
     print(eq.provenance)
     _end(eq)
@@ -113,14 +114,24 @@ def export(
     v2g: V2G = True,
 ) -> None:
     """Write the problem of a scenario, on the paths of its solution, as a GAMS model for PATH."""
-    from v2geq.data.edit.case import load_case
-    from v2geq.equilibrium import solve as solve_case
-    from v2geq.export.gams import to_gams
-
     check_result(out)
-    eq = solve_case(load_case(case), scenario, v2g=v2g, progress=say)
+    with shown(phase=READING) as line:
+        from v2geq.data.edit.case import load_case
+        from v2geq.equilibrium import solve as solve_case
+        from v2geq.export.gams import to_gams
+
+        given = load_case(case)
+        line.phase("")
+        eq = solve_case(given, scenario, v2g=v2g, progress=told())
     to_gams(eq.coupled.mcp, out)
     say(f"{eq.coupled.mcp.n} variables written to {out}")
+
+
+def _load(file: Path) -> Equilibrium:
+    with shown(phase="reading the equilibrium"):
+        from v2geq.equilibrium import load
+
+        return load(file)
 
 
 def _end(eq: Equilibrium) -> None:

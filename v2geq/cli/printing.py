@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from v2geq.errors import one_line
+from v2geq.progress import Told, beside, visible
 
 if TYPE_CHECKING:
     from v2geq.equilibrium import Equilibrium
@@ -31,8 +32,13 @@ STATION_COLUMNS = {
 def say(text: str) -> None:
     """Write a line to the standard error."""
     # work goes on where nobody can be told of it
-    with suppress(OSError):
+    with beside(), suppress(OSError):
         print(one_line(text), file=sys.stderr, flush=True)
+
+
+def told() -> Told:
+    """Whom work tells how far it is: a terminal shows a line that goes away, files get lines."""
+    return None if visible() else say
 
 
 def _table(headings: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> list[str]:

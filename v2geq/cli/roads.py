@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from v2geq.cli.printing import say
+from v2geq.cli.printing import say, told
 from v2geq.files import make_folder
+from v2geq.progress import shown
 
 
 def assign(
@@ -31,11 +32,14 @@ def assign(
     from v2geq.data.readers.tntp import read_tntp
     from v2geq.roads.result import check_results
 
-    road, demand = read_tntp(net, trips, distance_factor=distance_factor, toll_factor=toll_factor)
+    with shown(phase="reading roads and trips"):
+        road, demand = read_tntp(
+            net, trips, distance_factor=distance_factor, toll_factor=toll_factor
+        )
     if out is not None:
         check_results(out, (net, trips))
         make_folder(out)
-    result = assign_trips(road, demand, gap, progress=say)
+    result = assign_trips(road, demand, gap, progress=told())
     if out is not None:
         result.save(out)
         say(f"arcs, OD pairs, paths and log saved to {out}")
@@ -61,4 +65,6 @@ def validate(
     """Compare traffic assignment with best-known solutions (Markdown)."""
     from v2geq.analysis.validation import validation_page
 
-    print(validation_page(folder), end="")
+    with shown(phase="assigning trips to the published networks"):
+        page = validation_page(folder)
+    print(page, end="")

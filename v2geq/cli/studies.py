@@ -10,6 +10,7 @@ import typer
 
 from v2geq.cli.options import AllOD
 from v2geq.cli.printing import print_claims, print_runs, say, say_notes
+from v2geq.progress import shown
 
 if TYPE_CHECKING:
     from v2geq.studies.outcome import Outcome
@@ -33,8 +34,9 @@ def study(
     from v2geq.studies.run import run_study
 
     begin = time.perf_counter()
-    plan = read_study(study_file)
-    plan = over_all_pairs(plan) if all_od else plan
+    with shown(phase="reading the study"):
+        plan = read_study(study_file)
+        plan = over_all_pairs(plan) if all_od else plan
     total, width = len(plan.runs), max(len(r.name) for r in plan.runs)
     say(f"{plan.case.title or plan.case.name}: {total} runs, results in {out}")
     count = 0
@@ -82,5 +84,6 @@ def plot(
     from v2geq.paper.figures import plot_study
 
     begin = time.perf_counter()
-    files = plot_study(folder, figure or None, out=out, width_mm=width, progress=say)
+    with shown():
+        files = plot_study(folder, figure or None, out=out, width_mm=width, progress=say)
     say(f"{len(files)} files in {files[0].parent}, {time.perf_counter() - begin:.1f} s")

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray
 from v2geq.errors import ConvergenceError
+from v2geq.interruptible import elsewhere
 from v2geq.mcp.program import Program
 
 
@@ -63,6 +64,9 @@ can cycle even in two variables, and its usual regularisation can stop it far fr
 many variables cost nothing inside wide bounds."""
 
 
+SOLVED = ("Solved", "AlmostSolved")
+
+
 ENDINGS = {
     "PrimalInfeasible": "its limits cannot all hold",
     "DualInfeasible": "it has no best point within its limits",
@@ -75,9 +79,9 @@ ADVICE = (
 )
 
 
-def _ending(status: object) -> str:
+def _ending(status: str) -> str:
     """Clarabel's status in our words."""
-    name = str(status).removeprefix("Almost")
+    name = status.removeprefix("Almost")
     return ENDINGS.get(name, "rounding errors kept it from its accuracy")
 
 
@@ -138,23 +142,32 @@ def quadratic_program(
     ConvergenceError
         Where Clarabel finds no solution; `what` names the problem.
     """
-    import clarabel
-
     counts = _can_bind(rows.least, rows.least_b, low, high)
     binding = replace(rows, least=rows.least[counts], least_b=rows.least_b[counts])
     matrix, b, equalities = stacked(binding, low, high)
-    matrix = sp.csc_matrix(matrix)
+    problem = hessian, linear, sp.csc_matrix(matrix), b, equalities
+    # it orders the entries of a large problem for seconds in which nothing else runs
+    status, gap, found = elsewhere(matrix.nnz, _attempts, *problem)
+    stuck_at_end = status == "InsufficientProgress" and gap <= 1e-6
+    if status not in SOLVED and not stuck_at_end:
+        raise ConvergenceError(f"{what} was not solved: {_ending(status)}; {ADVICE}")
+    x: FloatArray = np.clip(found, low, high)
+    return x
+
+
+def _attempts(
+    hessian: FloatArray, linear: FloatArray, matrix: Any, b: FloatArray, equalities: int
+) -> tuple[str, float, FloatArray]:
+    """How Clarabel ended, the gap between its two values, and its point."""
+    import clarabel
+
     cones = [clarabel.ZeroConeT(equalities), clarabel.NonnegativeConeT(len(b) - equalities)]
     quadratic = sp.csc_matrix(sp.diags_array(hessian))
     for step, regularization in ATTEMPTS:
         settings = clarabel_settings(1e-10, step)
         settings.static_regularization_constant = regularization
         solution = clarabel.DefaultSolver(quadratic, linear, matrix, b, cones, settings).solve()
-        if str(solution.status) in ("Solved", "AlmostSolved"):
+        if str(solution.status) in SOLVED:
             break
     gap = abs(solution.obj_val - solution.obj_val_dual) / (1.0 + abs(solution.obj_val))
-    stuck_at_end = str(solution.status) == "InsufficientProgress" and gap <= 1e-6
-    if str(solution.status) not in ("Solved", "AlmostSolved") and not stuck_at_end:
-        raise ConvergenceError(f"{what} was not solved: {_ending(solution.status)}; {ADVICE}")
-    x: FloatArray = np.clip(np.asarray(solution.x, dtype=float), low, high)
-    return x
+    return str(solution.status), gap, np.asarray(solution.x, dtype=float)

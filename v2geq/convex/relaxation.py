@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import ConvergenceError
+from v2geq.interruptible import interruptible
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.block import find_block
 from v2geq.show import brief
@@ -131,7 +133,8 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> Conflict | None:
         [mcp.constant[least] / mcp.row_scale[least], -low[soft_low], high[soft_high]]
     )
     m = len(side)
-    result = linprog(
+    work = partial(
+        linprog,
         np.concatenate([np.zeros(n), np.ones(m)]),
         A_ub=sp.hstack([below, -sp.eye_array(m)], format="csr"),
         b_ub=side,
@@ -145,6 +148,7 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> Conflict | None:
         ),
         method="highs",
     )
+    result = interruptible(mcp.matrix.nnz, work)
     if result.status == INFEASIBLE:
         return None
     if result.status != 0:

@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import Protocol
 
+from v2geq.progress import remark
+
 
 class Once(Protocol):
     """What only one of those who share it can take: a lock of threads or of processes."""
@@ -24,7 +26,8 @@ def share(turn: Once) -> None:
 
 
 def tell(text: str) -> None:
-    """Log the text, unless something was told before."""
+    """Log the text, unless something was told before; a line under way shows it in any case."""
+    remark(text)
     if _turn.acquire(False):
         logging.getLogger("v2geq").info(text)
 

@@ -20,6 +20,7 @@ from v2geq.market.coupling import Coupled, couple
 from v2geq.market.lifting import lifted, settle
 from v2geq.market.own import NOBODY, Own
 from v2geq.market.prices import canonical, check_names
+from v2geq.progress import Reporter
 from v2geq.scenario import Scenario
 from v2geq.show import brief
 from v2geq.solvers import scaling, with_options
@@ -63,7 +64,7 @@ def solve_market(
     options: Options | Mapping[str, Any] | None = None,
     own: Own = NOBODY,
     start: tuple[Coupled, FloatArray] | None = None,
-    progress: Callable[[str], None] | None = None,
+    show: Reporter,
 ) -> tuple[Solution, MCPResult]:
     """Solve a scenario; the point of the last round, and what the solver said of it.
 
@@ -73,6 +74,8 @@ def solve_market(
         Players of the user.
     start
         A neighbouring market and its point, whose paths and values serve as the first.
+    show
+        What is told of the phases, the iterations and the rounds.
 
     Raises
     ------
@@ -80,14 +83,16 @@ def solve_market(
         Limits that no state of the market can keep.
     """
     solve_mcp, limits = with_options(method, options)
-    limits = limits or Options()
+    limits = _telling(limits or Options(), show)
     begin = time.perf_counter()
     exact = scenario.case.paths.method == "exact"
+    show.phase("setting up")
     roads = traffic(scenario)
     if exact:
-        roads = seeded(scenario, roads)
+        roads = seeded(scenario, roads, show)
         if start is not None:
             roads = borrow_paths(start[0], scenario, roads)
+    show.phase(f"building the problem of {roads.columns:,} paths")
     coupled = couple(scenario, roads, own)
     check_names(coupled)
     near = None if start is None else coupled.mcp.carry(start[0].mcp, start[1])
@@ -96,12 +101,13 @@ def solve_market(
     rounds = 0
     while True:
         rounds += 1
+        show.phase(f"round {rounds}", f"{coupled.traffic.columns:,} paths")
         result = _solve_visibly(coupled, near, solve_mcp, limits, log)
         z = canonical(coupled, result.z)
-        if progress:
-            progress(f"round {rounds}: {result.status}, residual {result.residual:.1e}")
+        show.say(f"round {rounds}: {result.status}, residual {result.residual:.1e}")
         if result.status is Status.INTERRUPTED or not exact:
             break
+        show.phase(f"round {rounds}, pricing paths")
         roads = _more_paths(coupled, z, result)
         new = roads.columns - coupled.traffic.columns
         if not new:
@@ -118,9 +124,21 @@ def solve_market(
         coupled, z = by_paths(coupled, z)
         check_names(coupled)
     seconds = {"build": built - begin, "solve": time.perf_counter() - built}
-    if not result.status.ok:
+    if not (result.status.ok or result.status is Status.INTERRUPTED):
+        show.phase("looking for limits that conflict")
         _refuse_infeasible(coupled)
     return Solution(coupled, z, result.status, log, seconds, rounds), result
+
+
+def _telling(options: Options, show: Reporter) -> Options:
+    """The options with a callback that also shows every iteration."""
+
+    def tell(entry: Iteration) -> None:
+        show.iteration(entry.number, "residual", entry.residual, options.tolerance)
+        if options.callback is not None:
+            options.callback(entry)
+
+    return replace(options, callback=tell)
 
 
 def _more_paths(coupled: Coupled, z: FloatArray, result: MCPResult) -> Traffic:

@@ -19,6 +19,7 @@ from v2geq.plots.station_use import station_use
 from v2geq.plots.style import PAGE_MM, save
 from v2geq.plots.supply import supply
 from v2geq.plots.trip_costs import trip_costs
+from v2geq.progress import Told, shown
 
 
 def _routes(runs: Runs, **options: Any) -> Figure:
@@ -59,7 +60,7 @@ def plot_study(
     *,
     out: str | Path | None = None,
     width_mm: float = PAGE_MM,
-    progress: Callable[[str], None] | None = None,
+    progress: Told = None,
 ) -> list[Path]:
     """Draw figures of a finished study and save them as SVG and PNG.
 
@@ -72,7 +73,8 @@ def plot_study(
     out
         Folder for the figures, by default `folder`/figures.
     progress
-        Called with a line of text for every figure, and for what is left out.
+        Called with a line of text for every figure, and for what is left out. Otherwise a terminal
+        or a notebook shows how far long work is; False silences it.
 
     Returns
     -------
@@ -85,26 +87,28 @@ def plot_study(
         needs a missing run, or none that can be drawn.
     """
     folder = as_path(folder, "a folder")
-    say = progress or (lambda _: None)
     wanted = list(FIGURES) if figures is None else list(dict.fromkeys(figures))
     _check(wanted)
-    runs = load_runs(folder)
-    if runs.missing:
-        say(f"runs left out: {runs.lacks(*runs.missing).problem}")
     target = folder / "figures" if out is None else as_path(out, "a folder")
     files: list[Path] = []
     refused: list[DataError] = []
-    for k in wanted:
-        try:
-            figure = draw(runs, k, width_mm=width_mm)
-        except DataError as error:
-            if figures is not None:
-                raise
-            refused.append(error)
-            say(f"figure {k} left out: {error.problem}")
-            continue
-        files += save(figure, target / f"figure_{k}")
-        say(f"figure {k}: {FIGURES[k][1]}")
+    with shown(progress, "reading the runs") as show:
+        runs = load_runs(folder)
+        if runs.missing:
+            show.say(f"runs left out: {runs.lacks(*runs.missing).problem}")
+        show.phase("drawing")
+        for done, k in enumerate(wanted):
+            show.count("figures", done, len(wanted))
+            try:
+                figure = draw(runs, k, width_mm=width_mm)
+            except DataError as error:
+                if figures is not None:
+                    raise
+                refused.append(error)
+                show.say(f"figure {k} left out: {error.problem}")
+                continue
+            files += save(figure, target / f"figure_{k}")
+            show.say(f"figure {k}: {FIGURES[k][1]}")
     if not files and refused:
         raise refused[0]
     return files

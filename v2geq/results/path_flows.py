@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,6 +18,7 @@ from v2geq.arrays import FloatArray
 from v2geq.convex.quadratic import Rows, quadratic_program
 from v2geq.convex.relaxation import ENDINGS
 from v2geq.errors import ConvergenceError
+from v2geq.interruptible import interruptible
 from v2geq.market.coupling import Coupled
 from v2geq.show import ByName, card
 from v2geq.trips.costs import path_costs
@@ -191,7 +193,8 @@ def _linear(a: sp.csr_array, flow: FloatArray, weights: FloatArray) -> float:
     """Least `weights @ f` over flows with the same totals as `flow`."""
     from scipy.optimize import linprog
 
-    result = linprog(weights, A_eq=a, b_eq=a @ flow, bounds=(0, None), method="highs")
+    work = partial(linprog, weights, A_eq=a, b_eq=a @ flow, bounds=(0, None), method="highs")
+    result = interruptible(a.nnz, work)
     if result.status != 0:
         raise ConvergenceError(f"range of path flows not found: {ENDINGS[result.status]}")
     return float(result.fun)
@@ -232,7 +235,10 @@ def _pairs(
             if sign > 0
             else LinearConstraint(link, 0.0, np.inf)
         )
-        result = milp(sign * whole, constraints=[same, rows], bounds=bounds, integrality=whole)
+        work = partial(
+            milp, sign * whole, constraints=[same, rows], bounds=bounds, integrality=whole
+        )
+        result = interruptible(a.nnz, work)
         if result.status != 0:
             raise ConvergenceError(
                 f"range of discharging OD pairs not found: {ENDINGS[result.status]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from v2geq.data.provenance import Provenance, fingerprint, provenance
 from v2geq.errors import DataError, did_you_mean
 from v2geq.market.accounts import Accounts
 from v2geq.market.coupling import Coupled
+from v2geq.progress import Reporter, shown
 from v2geq.results.path_flows import PathFlows, path_flows
 from v2geq.results.tables import path_table, tables
 from v2geq.results.uniqueness import notes_on
@@ -39,6 +41,7 @@ class Point:
     log : the solver's iterations; seconds : build, solve; rounds : of column generation
     edited : what a file states that does not follow from its strategies
     tells_uniqueness : whether `uniqueness` was asked for
+    shows : whether long work on what is asked for later is shown
     """
 
     coupled: Coupled
@@ -49,6 +52,7 @@ class Point:
     rounds: int = 1
     edited: tuple[str, ...] = ()
     tells_uniqueness: bool = True
+    shows: bool = field(default=True, repr=False)
 
     @property
     def scenario(self) -> Scenario:
@@ -72,6 +76,9 @@ class Point:
         rounds = f"{self.rounds} round{'s' if self.rounds > 1 else ''}"
         return f"{len(self.log)} iterations in {rounds} of column generation, {paths:,} paths"
 
+    def _shown(self, phase: str) -> AbstractContextManager[Reporter]:
+        return shown(None if self.shows else False, phase)
+
     @cached_property
     def values(self) -> dict[str, FloatArray]:
         """Strategies, multipliers and prices by block name."""
@@ -80,7 +87,8 @@ class Point:
     @cached_property
     def data(self) -> xr.Dataset:
         """All labelled results; see `v2geq.results.tables.tables`."""
-        return tables(self.coupled, self.values)
+        with self._shown("tables of results"):
+            return tables(self.coupled, self.values)
 
     def __getattr__(self, name: str) -> Any:
         """Results by name: ``eq.dlmp`` is ``eq.data["dlmp"]``."""
@@ -96,7 +104,8 @@ class Point:
 
     @cached_property
     def _judged(self) -> tuple[Certificate, Accounts]:
-        certificate, book = certify(self.coupled, self.z)
+        with self._shown("certifying"):
+            certificate, book = certify(self.coupled, self.z)
         extra = list(self.edited)
         if not self.status.ok:
             extra.append(f"the solver's status is {self.status}")
@@ -136,19 +145,22 @@ class Point:
         """
         if not self.tells_uniqueness:
             raise DataError("uniqueness was left out", advice="solve without uniqueness=False")
-        table = uniqueness_table(self.coupled, self.values)
+        with self._shown("which prices are unique"):
+            table = uniqueness_table(self.coupled, self.values)
         return table if self.certificate.holds else table.iloc[:0]
 
     @cached_property
     def full_uniqueness(self) -> pd.DataFrame:
         """As `uniqueness`, of all results; takes some seconds, tens where load is shed."""
-        table = uniqueness_table(self.coupled, self.values, full=True)
+        with self._shown("which results are unique"):
+            table = uniqueness_table(self.coupled, self.values, full=True)
         return table if self.certificate.holds else table.iloc[:0]
 
     @cached_property
     def path_flows(self) -> PathFlows:
         """Ranges of what depends on the choice of path flows."""
-        return path_flows(self.coupled, self.values)
+        with self._shown("ranges of path flows"):
+            return path_flows(self.coupled, self.values)
 
     def paths(self, name: str) -> pd.DataFrame:
         """Paths of driver class `name` with flow, cost, time and energy.

@@ -13,12 +13,14 @@ program over the polytope tells the ends.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
+from v2geq.interruptible import interruptible
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.terms import CournotRevenue, SeparableCost
 from v2geq.show import brief
@@ -72,7 +74,7 @@ class Polytope:
         )
         ridge = -RIDGE * sp.eye_array(len(rows))
         system = sp.csc_matrix(sp.block_array([[sp.eye_array(n), a.T], [None, ridge]]))
-        factor = qdldl.Solver(system, upper=True)
+        factor = interruptible(system.nnz, lambda: qdldl.Solver(system, upper=True))
         out = np.empty_like(random)
         for k, move in enumerate(random):
             # each solve divides what is left outside the null space by the ridge
@@ -92,7 +94,8 @@ class Polytope:
         size = float(np.abs(weights).max())
         # a move of nothing is feasible, so whatever is called infeasible is a failure
         unbounded = 3
-        result: Any = linprog(
+        work = partial(
+            linprog,
             weights / size,
             A_ub=-self.least,
             b_ub=self.slack,
@@ -102,6 +105,7 @@ class Polytope:
             method="highs",
             options={"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9},
         )
+        result: Any = interruptible(self.equal.nnz + self.least.nnz, work)
         if result.status == unbounded:
             return -np.inf, np.zeros(len(self.entries))
         if result.status != 0:

@@ -8,7 +8,7 @@ times follow every step. Shortest-path trees reuse the order of nodes of the tre
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model.values import ValueSpec
 from v2geq.errors import ConvergenceError, DataError, listed, quoted
+from v2geq.progress import UNSEEN, Reporter
 from v2geq.roads.classes import UserClass
 from v2geq.roads.problem import AssignmentProblem
 from v2geq.roads.result import Search, UserEquilibrium
@@ -44,9 +45,9 @@ def user_equilibrium(
     start: UserEquilibrium | None = None,
     max_iterations: int = 1000,
     check: bool = True,
-    progress: Callable[[str], None] | None = None,
+    show: Reporter = UNSEEN,
 ) -> UserEquilibrium:
-    """See `v2geq.assign`."""
+    """See `v2geq.assign`; `show` is told of every iteration."""
     gap = _GAP.check(gap, "assign")
     max_iterations = _ITERATIONS.check(max_iterations, "assign")
     if start is not None and not isinstance(start, UserEquilibrium):
@@ -90,8 +91,8 @@ def user_equilibrium(
             relative = _relative(excess, total)
         paths = int(pool.used[kernels.PATHS] - pool.used[kernels.DROPPED_PATHS])
         log.append(Search(iteration, time.perf_counter() - begin, relative, paths, sweeps))
-        if progress:
-            progress(str(log[-1]))
+        show.iteration(iteration, "gap", relative, gap)
+        show.say(str(log[-1]))
         if judged and (relative <= gap or last):
             break
         if 2 * pool.used[kernels.DROPPED_ARCS] > pool.used[kernels.ARCS]:

@@ -30,6 +30,8 @@ from v2geq.solvers.protocol import (
 )
 
 PROXIMAL = 1e-8
+FIRM = 1e-6
+"""The same where pivots of an LDL' were lost in rounding: surer, and more steps of refinement."""
 STEP_TO_BOUNDARY = 0.9995
 POLISH_BELOW = 1e-4
 POLISH_STEPS = 4
@@ -238,10 +240,14 @@ class _Run:
         data = j.data.copy()
         data[self.scaled.diagonal] += diagonal
         exact = sp.csc_array((data, j.indices, j.indptr), shape=j.shape)
-        data = data.copy()
-        data[self.scaled.diagonal] += PROXIMAL
-        self.lu.factor(sp.csc_array((data, j.indices, j.indptr), shape=j.shape))
+        self.lu.factor(self._regular(exact, PROXIMAL))
         return exact
+
+    def _regular(self, exact: sp.csc_array, rho: float) -> sp.csc_array:
+        """The matrix plus rho I."""
+        self.rho, data = rho, exact.data.copy()
+        data[self.scaled.diagonal] += rho
+        return sp.csc_array((data, exact.indices, exact.indptr), shape=exact.shape)
 
     def _solve(self, exact: sp.csc_array, b: FloatArray, steps: int = 4) -> FloatArray:
         """Solve with refinement against the unregularised matrix, as long as it helps."""
@@ -250,7 +256,10 @@ class _Run:
         norm = np.abs(r / self.row_unit).max()
         size = max(np.abs(b / self.row_unit).max(), 1e-300)
         if not norm <= LOST * size and self.lu.kind == "LDL":
-            self.lu.with_pivots()
+            if self.rho < FIRM:
+                self.lu.factor(self._regular(exact, FIRM))
+            else:
+                self.lu.with_pivots(self._regular(exact, PROXIMAL))
             return self._solve(exact, b, steps)
         target = 1e-13 * size
         for _ in range(steps):

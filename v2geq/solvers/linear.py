@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import SuperLU, splu
 
 from v2geq.arrays import FloatArray, IntArray
+from v2geq.interruptible import interruptible
 
 SYMMETRIC = 1e-9
 """Relative difference up to which two entries count as equal in size."""
@@ -41,7 +42,7 @@ class PatternLU:
         self.factorisations += 1
         how = {"diag_pivot_thresh": self.pivot_threshold, "options": {"SymmetricMode": True}}
         if self._gather is None:
-            probe = splu(a, permc_spec="MMD_AT_PLUS_A", **how)
+            probe = interruptible(a.nnz, lambda: splu(a, permc_spec="MMD_AT_PLUS_A", **how))
             n = a.shape[0]
             self._order = np.argsort(probe.perm_c)
             marked = sp.csc_array((np.arange(1, a.nnz + 1), a.indices, a.indptr), shape=(n, n))
@@ -50,7 +51,7 @@ class PatternLU:
             self._gather = permuted.data - 1
             self._indices, self._indptr = permuted.indices, permuted.indptr
         permuted = sp.csc_array((a.data[self._gather], self._indices, self._indptr), shape=a.shape)
-        self._lu = splu(permuted, permc_spec="NATURAL", **how)
+        self._lu = interruptible(a.nnz, lambda: splu(permuted, permc_spec="NATURAL", **how))
 
     def solve(self, b: FloatArray) -> FloatArray:
         """Solve with the last factorised matrix."""
@@ -93,9 +94,9 @@ class PatternLDL:
         if self._solver is None:
             import qdldl
 
-            self._solver = qdldl.Solver(self._matrix, upper=True)
+            self._solver = interruptible(a.nnz, lambda: qdldl.Solver(self._matrix, upper=True))
         else:
-            self._solver.update(self._matrix, upper=True)
+            interruptible(a.nnz, lambda: self._solver.update(self._matrix, upper=True))
         return True
 
     def solve(self, b: FloatArray) -> FloatArray:
@@ -146,7 +147,6 @@ class PatternFactor:
     def __init__(self) -> None:
         self._ldl: PatternLDL | None = PatternLDL()
         self._lu = PatternLU()
-        self._matrix: sp.csc_array
 
     @property
     def factorisations(self) -> int:
@@ -160,22 +160,21 @@ class PatternFactor:
 
     def factor(self, a: sp.csc_array) -> None:
         """Factorise `a`; raises RuntimeError where it is singular."""
-        self._matrix = a
         if self._ldl is not None:
             try:
                 if self._ldl.factor(a):
                     return
             except RuntimeError:  # a pivot vanished; LU may still exchange rows
                 pass
-        self.with_pivots()
+        self.with_pivots(a)
 
-    def with_pivots(self) -> None:
-        """Factorise the last matrix again by LU, and all that follow: LDL' had lost its digits."""
+    def with_pivots(self, a: sp.csc_array) -> None:
+        """Factorise `a` by LU, and all that follow: LDL' had lost its digits."""
         if self._ldl is not None:
             self._lu = PatternLU(pivot_threshold=PIVOT)
             self._lu.factorisations = self._ldl.factorisations
             self._ldl = None
-        self._lu.factor(self._matrix)
+        self._lu.factor(a)
 
     def solve(self, b: FloatArray) -> FloatArray:
         """Solve with the last factorised matrix."""

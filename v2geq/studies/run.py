@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 from v2geq.files import (
     as_path,
@@ -16,6 +17,7 @@ from v2geq.files import (
     remove_unfinished,
     write_files,
 )
+from v2geq.progress import beside, shown
 from v2geq.studies.outcome import Outcome
 from v2geq.studies.plan import Run, Study
 from v2geq.studies.processes import cores, outcomes
@@ -27,7 +29,7 @@ def run_study(
     out: str | Path,
     *,
     jobs: int | None = None,
-    progress: Callable[[Outcome], None] | None = None,
+    progress: Callable[[Outcome], None] | Literal[False] | None = None,
 ) -> list[Outcome]:
     """Solve all runs; write OUT/summary.csv, one .nc file per run and tables that compare runs.
 
@@ -48,7 +50,8 @@ def run_study(
     jobs
         Processes; by default one per core, at most one per run.
     progress
-        Called with every outcome as it comes.
+        Called with every outcome as it comes. Beside that a terminal or a notebook shows how far
+        long work is, unless this is False.
 
     Raises
     ------
@@ -64,10 +67,15 @@ def run_study(
             stack.enter_context(locked(folder / variant))
         _clear(study, folder)
         try:
-            for outcome in outcomes(study, str(folder), jobs):
-                done[outcome.run.name] = outcome
-                if progress:
-                    progress(outcome)
+            with shown(False if progress is False else None) as show:
+                show.phase("study")
+                show.count("runs", 0, len(study.runs))
+                for outcome in outcomes(study, str(folder), jobs):
+                    done[outcome.run.name] = outcome
+                    show.count("runs", len(done), len(study.runs))
+                    if progress:
+                        with beside():
+                            progress(outcome)
         finally:
             for run in study.runs:
                 remove_unfinished(folder / f"{run.name}.nc")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from v2geq.arrays import FloatArray, IntArray
+from v2geq.progress import UNSEEN, Reporter
 from v2geq.roads.assign import user_equilibrium
 from v2geq.roads.classes import UserClass
 from v2geq.roads.result import UserEquilibrium
@@ -206,7 +207,7 @@ def price_energy(
     return found
 
 
-def seeded(scenario: Scenario, traffic: Traffic) -> Traffic:
+def seeded(scenario: Scenario, traffic: Traffic, show: Reporter = UNSEEN) -> Traffic:
     """The traffic with paths near those of the equilibrium.
 
     Routes of all vehicles without stops are in equilibrium on the roads alone; fuel vehicles get
@@ -218,7 +219,8 @@ def seeded(scenario: Scenario, traffic: Traffic) -> Traffic:
         name: UserClass(case.trips[name], value_of_time=kind.value_of_time)
         for name, kind in traffic.classes.items()
     }
-    roads = user_equilibrium(case.traffic_road, users, SEED_GAP, check=False)
+    show.phase("first paths")
+    roads = user_equilibrium(case.traffic_road, users, SEED_GAP, check=False, show=show)
     traffic = traffic.with_paths(
         {
             name: _routes(roads, name, traffic.od_pairs[name])
@@ -229,6 +231,7 @@ def seeded(scenario: Scenario, traffic: Traffic) -> Traffic:
     arc_flow = roads.flow.to_numpy()
     price = np.full(len(scenario.stations), scenario.price_scale)
     queue_flow = np.zeros(len(traffic.queues))
+    show.phase("first paths with stops")
     for k in range(SEED_ROUNDS):
         conditions = TripConditions(arc_flow, queue_flow, price, price if scenario.v2g else None)
         found = price_all(traffic, conditions, kinds=("ev",)).paths
