@@ -106,7 +106,8 @@ class CaseData:
 
     def __post_init__(self) -> None:
         for name in ("drivers", "trips", "scenarios", "basis", "trip_tables"):
-            object.__setattr__(self, name, ByName(getattr(self, name)))
+            if isinstance(given := getattr(self, name), Mapping):
+                object.__setattr__(self, name, ByName(given))
 
     def __repr__(self) -> str:
         return (
