@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from v2geq.analysis.explain import Explanation
     from v2geq.plots.api import Plots
+    from v2geq.results.names import Ends, Name
 
 
 def solve(
@@ -173,24 +174,27 @@ class Equilibrium(Point):
     def explain(
         self,
         *,
-        od: tuple[Any, Any] | None = None,
-        bus: str | int | None = None,
-        station: str | int | None = None,
+        od: Ends | None = None,
+        bus: Name | None = None,
+        station: Name | None = None,
+        line: Ends | int | None = None,
     ) -> Explanation:
-        """Why a trip costs what it costs, or why a bus or station has its prices; text and table.
+        """Why a trip costs what it costs, or why a price is what it is; text and table.
 
         Parameters
         ----------
         od
-            Origin and destination, for example ``(1, 20)``.
+            Origin and destination, for example ``(1, 20)`` or ``"1-20"``.
         bus
-            A bus, for example ``"76"``.
+            A bus, for example ``"76"``: its DLMP.
         station
-            A station, for example ``"s5"``.
+            A station: what it pays and asks for, its limits and its queue.
+        line
+            A line by name or by its two buses: what its rating adds to which DLMPs.
         """
         from v2geq.analysis.explain import explain
 
-        return explain(self, od=od, bus=bus, station=station)
+        return explain(self, od=od, bus=bus, station=station, line=line)
 
     def equations(self) -> str:
         """Markdown page of the equations solved, with those of your own players."""

@@ -21,7 +21,7 @@ from v2geq.plots.api import Plots
 from v2geq.plots.feeder import feeder_table
 from v2geq.plots.positions import spread
 from v2geq.plots.prices import prices
-from v2geq.plots.routes import electric_trips, routes
+from v2geq.plots.routes import electric_pairs, routes
 from v2geq.plots.runs import as_runs
 from v2geq.plots.social_cost import social_cost
 from v2geq.plots.station_use import station_use
@@ -127,8 +127,18 @@ def test_routes_name_both_runs(runs):
     shown = texts(routes(runs))
     assert "a  island without V2G" in shown
     assert "b  island with V2G" in shown
-    # all pairs have as many trips: the first of the table
-    assert any("of trips 1-13" in text for text in shown)
+    # where most trips discharge, which the default is there to show
+    table = runs.get("island", True).paths("ev")
+    sold = table[table["discharge_kwh"] > 0]
+    trips = sold.groupby(["origin", "destination"])["flow_least_squares_veh_h"].sum().round(3)
+    assert any(f"of trips {'-'.join(trips.idxmax())}" in text for text in shown)
+
+
+@pytest.mark.parametrize("od", [("1", "20"), (1, 20), [1, "20"], "1-20"])
+def test_a_pair_may_be_spelled_in_many_ways(runs, od):
+    eq = runs.get("stress", True)
+    assert any("of trips 1-20" in text for text in texts(Plots(eq).route(od)))
+    assert any("of trips 1-20" in text for text in texts(Plots(eq).route(od=od)))
 
 
 def test_the_paper_s_routes_are_those_of_its_pair_in_stress(runs):
@@ -141,7 +151,7 @@ def test_the_paper_s_routes_are_those_of_its_pair_in_stress(runs):
 def test_another_study_s_routes_are_those_with_the_most_trips():
     case = make_case(trips={"ev": {"1-2": 3.0, "1-3": 10.0}})
     both = as_runs([vg.solve(case, "base", v2g=v2g) for v2g in (False, True)])
-    assert electric_trips(both.first) == {("1", "2"): 3.0, ("1", "3"): 10.0}
+    assert electric_pairs(both.first) == [("1", "2"), ("1", "3")]
     for k in FIGURES:
         draw(both, k).draw_without_rendering()
     shown = texts(draw(both, 9))
@@ -151,7 +161,9 @@ def test_another_study_s_routes_are_those_with_the_most_trips():
 
 def test_routes_of_a_pair_nobody_travels(runs):
     with pytest.raises(DataError, match=r"no electric vehicles travel 1-2\b.*did you mean"):
-        routes(runs, origin="1", destination="2")
+        routes(runs, od=(1, 2))
+    with pytest.raises(DataError, match=r"\('1', '2', '3'\) is no OD pair; write od="):
+        routes(runs, od=("1", "2", "3"))
 
 
 def test_plot_study_writes_svg_with_text_and_png(folder, tmp_path):

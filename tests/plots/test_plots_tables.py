@@ -112,7 +112,7 @@ def test_social_terms_are_grouped_without_loss():
 
 def test_routes_carry_all_trips_of_the_pair(runs):
     eq = runs.get("stress", True)
-    table = route_table(eq, "1", "20")
+    table = route_table(eq, "1-20")
     assert table["flow_veh_h"].sum() == pytest.approx(30.0, rel=1e-6)
     assert table["share"].sum() == pytest.approx(1.0)
     assert table["flow_veh_h"].is_monotonic_decreasing
@@ -122,7 +122,7 @@ def test_routes_carry_all_trips_of_the_pair(runs):
 def test_battery_keeps_its_rules_along_every_used_route(runs):
     for _, eq in runs:
         rules = eq.coupled.traffic.rules("ev")
-        for row in route_table(eq, "1", "20").to_dict("records"):
+        for row in route_table(eq, "1-20").to_dict("records"):
             profile = battery_table(eq, "ev", row["path"])
             path = eq.coupled.traffic.paths["ev"][row["path"]]
             assert profile["kwh"].iloc[0] == rules.battery

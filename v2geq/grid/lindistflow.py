@@ -262,7 +262,7 @@ class LinDistFlow:
             "voltage_usd_kwh": voltage,
             "fee_usd_kwh": fee[lines.to_bus],
         }
-        return pd.DataFrame(columns, index=pd.Index(lines.names, name="line")).iloc[at].round(9)
+        return pd.DataFrame(columns, index=pd.Index(lines.names, name="line")).iloc[at]
 
     def _loading(self, values: Mapping[str, FloatArray]) -> FloatArray:
         """Apparent flow over the rating, by line."""

@@ -12,7 +12,7 @@ from v2geq.errors import DataError
 from v2geq.files import as_path
 from v2geq.paper.facts import FOCUS
 from v2geq.plots.prices import prices
-from v2geq.plots.routes import electric_trips, routes
+from v2geq.plots.routes import electric_pairs, routes
 from v2geq.plots.runs import Runs, load_runs
 from v2geq.plots.social_cost import social_cost
 from v2geq.plots.station_use import station_use
@@ -26,8 +26,8 @@ def _routes(runs: Runs, **options: Any) -> Figure:
     """Routes of the paper's OD pair in stress; of what `routes` takes where a study has neither."""
     if "stress" in runs.first.original.scenarios:
         options = {"scenario": "stress", **options}
-    if FOCUS in electric_trips(runs.first):
-        options = {"origin": FOCUS[0], "destination": FOCUS[1], **options}
+    if FOCUS in electric_pairs(runs.first):
+        options = {"od": FOCUS, **options}
     return routes(runs, **options)
 
 

@@ -11,6 +11,7 @@ from v2geq.errors import did_you_mean
 from v2geq.plots.style import PAGE_MM
 
 if TYPE_CHECKING:
+    from v2geq.results.names import Ends
     from v2geq.results.point import Point
 
 
@@ -63,13 +64,15 @@ class Plots(Figures):
 
         return roads(self._eq, width_mm=width_mm)
 
-    def route(
-        self, origin: str | None = None, destination: str | None = None, *, width_mm: float = 89.0
-    ) -> Figure:
-        """Route with the most electric vehicles of an OD pair, and the battery along it."""
+    def route(self, od: Ends | None = None, *, width_mm: float = 89.0) -> Figure:
+        """Route with the most electric vehicles of an OD pair, and the battery along it.
+
+        `od` is ``(1, 20)`` or ``"1-20"``; by default the pair with the most trips that discharge,
+        then that charge, then the most trips.
+        """
         from v2geq.plots.routes import route
 
-        return route(self._eq, origin, destination, width_mm=width_mm)
+        return route(self._eq, od, width_mm=width_mm)
 
     def supply(self, *, width_mm: float = 89.0) -> Figure:
         """Supply of the feeder and energy of the stations."""

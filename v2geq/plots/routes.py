@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.ticker import MaxNLocator
 
-from v2geq.errors import DataError, did_you_mean
+from v2geq.arrays import FloatArray
+from v2geq.errors import DataError
 from v2geq.plots.positions import Place
 from v2geq.plots.roads import NODE, base_map, node_name
 from v2geq.plots.runs import Runs, as_runs
@@ -29,6 +30,7 @@ from v2geq.plots.style import (
     note,
     style,
 )
+from v2geq.results.names import Ends, Pair, od_pair
 
 if TYPE_CHECKING:
     from v2geq.results.point import Point
@@ -39,16 +41,37 @@ STOPS = {"C": ("charge", "^"), "D": ("discharge", "v")}
 """Kind of a stop -> quantity, marker."""
 
 
-def electric_trips(eq: Point) -> dict[tuple[str, str], float]:
-    """Trips of electric vehicles by OD pair, veh/h."""
-    traffic, trips = eq.coupled.traffic, dict[tuple[str, str], float]()
+def electric_pairs(eq: Point) -> list[Pair]:
+    """OD pairs of electric vehicles."""
+    traffic = eq.coupled.traffic
+    return list(dict.fromkeys(od for k in traffic.electric for od in traffic.od_names(k)))
+
+
+def telling_pair(eq: Point) -> Pair:
+    """The OD pair to look at: most trips that discharge, then that charge, then most trips.
+
+    Raises
+    ------
+    DataError
+        There are no electric trips.
+    """
+    flows, counts = eq.path_flows, dict[Pair, FloatArray]()
+    traffic = flows.coupled.traffic
     for name in traffic.electric:
-        for od, flow in zip(traffic.od_names(name), traffic.demand[name], strict=True):
-            trips[od] = trips.get(od, 0.0) + float(flow)
-    return trips
+        paths, flow = traffic.paths[name], flows.least_squares[name]
+        stops = (paths.discharged_kwh > 0, paths.charged_kwh > 0)
+        by_pair = [paths.od_incidence @ (flow * kind) for kind in stops]
+        # less than a thousandth of a vehicle is the choice of a path flow
+        amounts = np.round([*by_pair, traffic.demand[name]], 3).T
+        for od, own in zip(traffic.od_names(name), amounts, strict=True):
+            counts[od] = counts.get(od, 0.0) + own
+    if not counts:
+        raise DataError("there are no electric trips", advice="draw another figure")
+    # of pairs with equal counts the first
+    return max(counts, key=lambda od: tuple(counts[od]))
 
 
-def route_table(eq: Point, origin: str, destination: str) -> pd.DataFrame:
+def route_table(eq: Point, od: Ends) -> pd.DataFrame:
     """Used paths of an OD pair of electric vehicles, the one with the most vehicles first.
 
     Columns class, path (position in its class), route, pattern, flow_veh_h (least squares),
@@ -59,23 +82,13 @@ def route_table(eq: Point, origin: str, destination: str) -> pd.DataFrame:
     DataError
         No electric vehicles travel between the two nodes.
     """
-    wanted = (str(origin), str(destination))
+    pair = _known(eq, od)
     parts = []
     for name in eq.coupled.traffic.electric:
-        pairs = eq.coupled.traffic.od_names(name)
-        if wanted not in pairs:
-            continue
         table = eq.paths(name)
         table.insert(0, "class", name)
         table.insert(1, "path", range(len(table)))
-        own = (table["origin"] == wanted[0]) & (table["destination"] == wanted[1])
-        parts.append(table[own])
-    if not parts:
-        pairs_known = ["-".join(od) for od in electric_trips(eq)]
-        raise DataError(
-            f"no electric vehicles travel {'-'.join(wanted)}",
-            advice=did_you_mean("-".join(wanted), pairs_known),
-        )
+        parts.append(table[(table["origin"] == pair[0]) & (table["destination"] == pair[1])])
     table = pd.concat(parts).rename_axis("route").reset_index()
     flow = table["flow_least_squares_veh_h"]
     table["flow_veh_h"] = flow
@@ -127,21 +140,20 @@ def path_nodes(eq: Point, path: Path) -> list[str]:
 
 def route(
     eq: Point,
-    origin: str | None = None,
-    destination: str | None = None,
+    od: Ends | None = None,
     *,
     width_mm: float = 89.0,
 ) -> Figure:
     """Route with the most electric vehicles of an OD pair, and the battery along it.
 
-    Other routes in use are drawn thin. Without a pair given, the one with the most electric trips.
+    Other routes in use are drawn thin. Without a pair given, that of `telling_pair`.
 
     Raises
     ------
     DataError
         No electric vehicles travel between the two nodes.
     """
-    pair = _pair(eq, origin, destination)
+    pair = telling_pair(eq) if od is None else _known(eq, od)
     with style():
         figure = new_figure(width_mm, 1.35 * width_mm)
         upper, lower = figure.subplots(2, 1, height_ratios=[2.6, 1.0])
@@ -153,8 +165,7 @@ def routes(
     equilibria: Runs | Sequence[Point],
     *,
     scenario: str | None = None,
-    origin: str | None = None,
-    destination: str | None = None,
+    od: Ends | None = None,
     width_mm: float = PAGE_MM,
 ) -> Figure:
     """Dominant routes of an OD pair without and with V2G, side by side.
@@ -163,8 +174,8 @@ def routes(
     ----------
     scenario
         By default the last one with both runs.
-    origin, destination
-        By default the OD pair with the most electric trips.
+    od
+        OD pair, as ``(1, 20)`` or ``"1-20"``; by default that of `telling_pair` with V2G.
 
     Raises
     ------
@@ -175,7 +186,7 @@ def routes(
     if scenario is None:
         scenario = runs.pairs()[-1]
     pair_of = [runs.get(scenario, v2g) for v2g in STATES]
-    pair = _pair(pair_of[0], origin, destination)
+    pair = telling_pair(pair_of[1]) if od is None else _known(pair_of[1], od)
     wide = is_wide(width_mm)
     with style():
         figure = new_figure(width_mm, 108 if wide else 128)
@@ -198,20 +209,12 @@ def routes(
     return figure
 
 
-def _pair(eq: Point, origin: str | None, destination: str | None) -> tuple[str, str]:
-    if (origin is None) != (destination is None):
-        raise DataError("an OD pair has two ends", advice="give origin and destination, or neither")
-    if origin is not None and destination is not None:
-        return str(origin), str(destination)
-    trips = electric_trips(eq)
-    if not trips:
-        raise DataError("there are no electric trips", advice="draw another figure")
-    # of pairs with equal trips the first
-    return max(trips, key=lambda od: trips[od])
+def _known(eq: Point, od: Ends) -> Pair:
+    return od_pair(od, electric_pairs(eq), "electric vehicles")
 
 
-def _draw(upper: Axes, lower: Axes, eq: Point, pair: tuple[str, str], heading: str) -> None:
-    table = route_table(eq, *pair)
+def _draw(upper: Axes, lower: Axes, eq: Point, pair: Pair, heading: str) -> None:
+    table = route_table(eq, pair)
     place = base_map(upper, eq)
     first, *others = table.to_dict("records")
     paths = eq.path_flows.coupled.traffic.paths
@@ -271,7 +274,7 @@ def _line(
         )
 
 
-def _mark_ends(axes: Axes, place: Mapping[str, Place], pair: tuple[str, str]) -> None:
+def _mark_ends(axes: Axes, place: Mapping[str, Place], pair: Pair) -> None:
     for node in pair:
         axes.scatter(*place[node], s=NODE, facecolor=ROUTE, edgecolor=ROUTE, zorder=4)
         node_name(axes, node, place[node], "white", zorder=4.5)

@@ -1,0 +1,161 @@
+"""Why a bus has its price: its parts, who serves it and which limits make it differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from v2geq.market.sites import energy_sold
+from v2geq.results.point import Point
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SMALL = 1e-6
+
+
+def bus_reasons(eq: Point, bus: str) -> tuple[str, pd.DataFrame]:
+    """Text and table of an energised bus."""
+    scenario = eq.scenario
+    table = eq.coupled.grid.way(eq.values, bus, eq.values["wheeling_price"])
+    at = scenario.bus_position[bus]
+    fee = float(eq.values["wheeling_price"][at])
+    energy = float(eq.data["energy_price"].sel(bus=bus))
+    parts = [
+        f"Bus {bus}: energy is worth {fee + energy:.4f} $/kWh, of which {energy:.4f} is the energy "
+        f"price of the load serving entities and {round(fee, 4) + 0.0:.4f} the wheeling fee from "
+        "the substation.",
+        _firm_text(eq, bus, fee + energy),
+        unique_text(eq, "dlmp", bus),
+        _energy_text(eq),
+        _fee_text(eq, bus, table),
+        _local_text(eq, bus, at),
+    ]
+    return " ".join(p for p in parts if p), table.round(9)
+
+
+def _firm_text(eq: Point, bus: str, dlmp: float) -> str:
+    """What one more kW of firm load costs, where that is not the price of energy."""
+    price = float(eq.data["firm_price"].sel(bus=bus))
+    if abs(price - dlmp) <= SMALL * eq.scenario.price_scale:
+        return ""
+    return (
+        f"One more kW of firm load costs {price:.4f} $/kWh: it would be shed, at the value of lost "
+        "load."
+    )
+
+
+def unique_text(eq: Point, result: str, label: str) -> str:
+    """Whether a price is the only one."""
+    if not eq.tells_uniqueness:
+        return ""
+    table = eq.uniqueness
+    for row in table[(table["result"] == result) & (table["label"] == label)].itertuples():
+        if row.status == "unique":
+            return "It is the only price an equilibrium has here."
+        if row.status == "interval":
+            return (
+                f"It is not unique: any price from {row.low:.4f} to {row.high:.4f} $/kWh belongs "
+                "to an equilibrium."
+            )
+        return "Whether it is the only one is not known."
+    return ""
+
+
+def _energy_text(eq: Point) -> str:
+    values, scenario = eq.values, eq.scenario
+    small = SMALL * scenario.power_scale
+    imported = eq.coupled.grid.import_kw(values)
+    substation = scenario.case.substation
+    tau = float(eq.data["tso_price"])
+    if imported < -small:
+        full = ", its limit," if imported < small - substation.export_max else ""
+        return (
+            f"The load serving entities sell {-imported:.0f} kW{full} to the transmission system "
+            f"at {tau:.4f} $/kWh."
+        )
+    buying = [
+        str(k) for k in eq.data["lse"].to_numpy() if float(eq.data["import_kw"].sel(lse=k)) > small
+    ]
+    if not buying:
+        return "No load serving entity buys from the transmission system."
+    if imported < small:
+        return f"The load serving entities trade with each other alone, at {tau:.4f} $/kWh."
+    full = ", its limit" if imported > substation.import_max - small else ""
+    return (
+        f"{', '.join(buying)} buy{'s' if len(buying) == 1 else ''} {imported:.0f} kW{full} from "
+        f"the transmission system at {tau:.4f} $/kWh."
+    )
+
+
+def _fee_text(eq: Point, bus: str, table: pd.DataFrame) -> str:
+    grid, price = eq.coupled.grid, SMALL * eq.scenario.price_scale
+    texts = []
+    full = table[table["rating_usd_kwh"].abs() > price]
+    for line, row in full.iterrows():
+        texts.append(f"line {line} is full and adds {row['rating_usd_kwh']:.4f} $/kWh")
+    total = float(table["voltage_usd_kwh"].sum())
+    if abs(total) > price:
+        binding = grid.binding(eq.values)
+        tight = {*binding.lowest, *binding.highest}
+        names = ", ".join(b for b in eq.scenario.buses if b in tight)
+        texts.append(f"voltage limits at {names or 'other buses'} add {total:.4f} $/kWh")
+    head = grid.network.head(bus)
+    if head:
+        own = float(eq.data["wheeling_price"].sel(bus=eq.scenario.buses[head]))
+        texts.insert(
+            0,
+            f"the bus is in an island without the substation, whose own scarcity is priced at "
+            f"{own:.4f} $/kWh over the energy price",
+        )
+    if not texts:
+        return "No limit between the substation and the bus has a price."
+    return "On the way: " + "; ".join(texts) + "."
+
+
+def _local_text(eq: Point, bus: str, at: int) -> str:
+    """Who is at the margin in the bus's part of the feeder."""
+    scenario, data = eq.scenario, eq.data
+    here = {scenario.buses[i] for i in np.flatnonzero(scenario.island == scenario.island[at])}
+    small = SMALL * scenario.power_scale
+    texts = []
+    running, full = [], []
+    for name, g in scenario.generators.iterrows():
+        if g["bus"] in here:
+            output = float(data["generation_kw"].sel(generator=name))
+            if output >= g["max_kw"] - small:
+                full.append(str(name))
+            elif output > g["min_kw"] + small:
+                running.append(str(name))
+    if running:
+        texts.append(f"generators {', '.join(running)} follow the price")
+    if full:
+        texts.append(f"generators {', '.join(full)} are at their limits")
+    sellers = [
+        str(s)
+        for s in data["station"].to_numpy()
+        if scenario.stations.loc[s, "bus"] in here
+        and float(data["discharge_kw"].sel(station=s)) > small
+    ]
+    if sellers:
+        total = float(data["discharge_kw"].sel(station=sellers).sum())
+        texts.append(f"vehicles discharge {total:.0f} kW at {', '.join(sellers)}")
+    for program in eq.coupled.own.programs:
+        sold = {b: kw for b, kw in energy_sold(program, eq.values).items() if b in here}
+        for word, kw in (
+            ("sells", sum(x for x in sold.values() if x > 0.0)),
+            ("buys", -sum(x for x in sold.values() if x < 0.0)),
+        ):
+            if kw > small:
+                texts.append(f"{program.player} {word} {kw:.0f} kW at {', '.join(sold)}")
+    shed = float(data["shed_kw"].sel(bus=sorted(here)).sum())
+    if shed > small:
+        own = float(data["shed_kw"].sel(bus=bus))
+        texts.append(
+            f"{shed:.0f} kW of load are shed, {own:.0f} of them here, at "
+            f"{scenario.case.market.voll:g} $/kWh"
+        )
+    if not texts:
+        return ""
+    return "In this part of the feeder " + "; ".join(texts) + "."
