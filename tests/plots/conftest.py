@@ -39,3 +39,13 @@ def summary(folder):
 
     table = pd.read_csv(folder / "summary.csv")
     return table.set_index(["scenario", "v2g"])
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The shipped study, as runs in memory."""
+    import v2geq as vg
+    from v2geq.plots.runs import as_runs
+
+    case = vg.load_case("ieee123_sioux_falls")
+    return as_runs([vg.solve(case, s, v2g=v) for s in case.scenarios for v in (False, True)])

@@ -10,8 +10,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from cases import make_case
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Rectangle, StepPatch
 
 import v2geq as vg
 from v2geq.errors import DataError
@@ -19,6 +20,7 @@ from v2geq.paper.figures import FIGURES, draw, plot_study
 from v2geq.plots import COLUMN_MM, PAGE_MM, load_runs, save, tables
 from v2geq.plots.api import Plots
 from v2geq.plots.feeder import feeder_table
+from v2geq.plots.limits import full_stations
 from v2geq.plots.positions import spread
 from v2geq.plots.prices import prices
 from v2geq.plots.routes import electric_pairs, routes
@@ -69,26 +71,39 @@ def test_station_use_bars_are_the_table(runs):
     assert heights(share).sum() == pytest.approx(100 * table["visit_share"].sum())
     assert heights(pairs).sum() == table["discharge_od_pairs"].sum()
     both = heights(energy)
-    assert both[both > 0].sum() == pytest.approx(table["charge_kw"].sum())
+    assert both[both > 0].sum() == pytest.approx(table["charge_kwh_per_stop"].sum())
+    assert both[both < 0].sum() == pytest.approx(-table["discharge_kwh_per_stop"].sum())
     points = [x for line in dwell.lines if line.get_marker() == "o" for x in line.get_ydata()]
     np.testing.assert_allclose(points, table["dwell_h"])
 
 
 @pytest.mark.parametrize("order", ["value", "feeder"])
-def test_prices_have_a_point_per_bus(runs, order):
+def test_prices_have_a_step_per_bus(runs, order):
     table = tables.dlmp_table(runs)
     figure = prices(runs, order=order)
-    for axes, scenario in zip(figure.axes, runs.scenarios, strict=False):
-        lines = [line for line in axes.lines if line.get_marker() == "o"]
-        for line, v2g in zip(lines, (False, True), strict=True):
-            want = tables.rows_of(table, scenario, v2g)["dlmp"].to_numpy()
-            np.testing.assert_allclose(
-                line.get_ydata(), np.sort(want) if order == "value" else want
-            )
+    assert len(figure.axes) == 3
+    for axes, scenario in zip(figure.axes, runs.scenarios, strict=True):
+        steps = [p.get_data() for p in axes.patches if isinstance(p, StepPatch)]
+        lost = [c for c in axes.collections if isinstance(c, LineCollection)]
+        text = next(t for t in map(str.strip, texts(axes)) if t.startswith("highest DLMP"))
+        tops, shed = [], []
+        for step, segments, v2g in zip(steps, lost, (False, True), strict=True):
+            part = tables.rows_of(table, scenario, v2g)
+            want = part["dlmp"].to_numpy()
+            np.testing.assert_allclose(step.values, np.sort(want) if order == "value" else want)
+            widths = part["firm_kw"].to_numpy()
+            if order == "value":
+                widths = widths[np.argsort(want, kind="stable")]
+            np.testing.assert_allclose(np.diff(step.edges), widths, atol=1e-8)
+            drawn = sum(s[1][0] - s[0][0] for s in segments.get_segments())
+            assert drawn == pytest.approx(part["shed_kw"].sum(), abs=1.0 * len(part))
+            if order == "value":
+                assert drawn == pytest.approx(part["shed_kw"].sum(), abs=2.0)
+            tops.append(f"{want.max():.3g}")
+            shed.append(number(part["shed_kw"].sum()))
+        assert text.startswith(f"highest DLMP {' → '.join(tops)} $/kWh")
+        assert text.endswith(f"load not served {' → '.join(shed)} kW")
         assert axes.get_yscale() == "log"
-    assert heights(figure.axes[-1]).sum() == pytest.approx(
-        tables.supply_table(runs)["load_shed_kw"].sum()
-    )
 
 
 def test_prices_refuse_an_unknown_order(runs):
@@ -261,6 +276,66 @@ def test_networks_show_all_buses_lines_and_stations(runs, color):
     assert states["out"] == 2
     points = sum(len(c.get_offsets()) for c in figure.axes[1].collections)
     assert points >= len(eq.scenario.case.feeder.buses)
+
+
+@pytest.mark.parametrize("scenario", ["base", "stress", "island"])
+@pytest.mark.parametrize("v2g", [False, True])
+def test_maps_mark_what_binds_and_say_how_much(runs, scenario, v2g):
+    eq = runs.get(scenario, v2g)
+    binding = eq.coupled.grid.binding(eq.values)
+    for name in ("feeder", "networks"):
+        figure = getattr(Plots(eq), name)()
+        words = [t.get_text() for t in figure.legends[0].get_texts()]
+        axes = figure.axes[0 if name == "feeder" else 1]
+        # white ones are the halo of the others
+        marked = {
+            kind: sum(len(m.get_xdata()) for m in axes.lines if m.get_marker() == kind)
+            for kind in ("|", "v", "^")
+        }
+        marked["|"] -= sum(m.get_color() == "white" for m in axes.lines)
+        found = (marked["|"], marked["v"], marked["^"])
+        assert found == tuple(map(len, binding))
+        if binding.lines:
+            assert f"line rating binds ({len(binding.lines)})" in words
+        if binding.lowest:
+            assert f"lowest voltage 0.985 pu ({len(binding.lowest)})" in words
+        none = not (binding.lines or binding.lowest or binding.highest)
+        assert ("no limit of the feeder binds" in words) == none
+
+
+def test_maps_mark_stations_at_their_limit():
+    near = {"road_node": "2", "bus": "b", "charge_max_kw": 20.0}
+    slow = {"road_node": "2", "bus": "b", "base_wait_h": 0.1}
+    case = make_case(stations={"s": near, "slow": slow}, drivers={"ev": {"battery": 10.0}})
+    eq = vg.solve(case, "base", v2g=False)
+    assert full_stations(eq) == ["s"]
+    assert "station at its limit (1)" in texts(Plots(eq).roads())
+    assert full_stations(vg.solve(make_case(), "base")) == []
+
+
+@pytest.mark.parametrize(
+    ("color", "words"),
+    [
+        ("dlmp", "DLMP ($/kWh; value of lost load 20)"),
+        ("voltage", "Voltage (pu; limits 0.985 to 1.05)"),
+        ("loading", "Flow / rating (-; limit 1)"),
+    ],
+)
+def test_feeder_maps_have_a_title_and_their_limits(runs, color, words):
+    shown = texts(Plots(runs.get("stress", True)).feeder(color=color))
+    assert "stress with V2G" in shown
+    assert words in shown
+
+
+def test_figures_of_one_run_have_no_place_for_another(runs):
+    plots = Plots(runs.get("stress", True))
+    for name in ("supply", "prices"):
+        figure = getattr(plots, name)()
+        assert "no run" not in texts(figure)
+        assert not any("without V2G" in text for text in texts(figure))
+    assert len(plots.prices().axes) == 1
+    (bar,) = {p.get_x() for p in plots.supply().axes[1].patches}
+    assert bar == pytest.approx(-0.18)
 
 
 def test_nodes_that_touch_are_moved_apart():

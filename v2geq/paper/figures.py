@@ -34,7 +34,7 @@ def _routes(runs: Runs, **options: Any) -> Figure:
 FIGURES: dict[int, tuple[Callable[..., Figure], str]] = {
     5: (supply, "supply and station energy"),
     6: (prices, "DLMPs and load not served"),
-    7: (station_use, "station use, energy, dwell time, discharging OD pairs"),
+    7: (station_use, "station use, energy per stop, dwell time, discharging OD pairs"),
     8: (trip_costs, "cost of a trip by term"),
     9: (_routes, "routes without and with V2G, and the battery"),
     10: (social_cost, "change of the social cost by term"),

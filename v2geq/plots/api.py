@@ -59,7 +59,7 @@ class Plots(Figures):
         return feeder(self._eq, color=color, width_mm=width_mm)
 
     def roads(self, *, width_mm: float = 89.0) -> Figure:
-        """Flow over capacity on the roads, stations as pies."""
+        """Flow over capacity on the roads, energy of the stations as rings."""
         from v2geq.plots.roads import roads
 
         return roads(self._eq, width_mm=width_mm)

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Patch
 
 from v2geq.plots.api import Figures
-from v2geq.plots.positions import node_positions
-from v2geq.plots.roads import arc_lines, congestible, draw_arcs, draw_pies
+from v2geq.plots.positions import node_positions, shape
+from v2geq.plots.roads import arc_lines, congestible, draw_arcs, draw_rings
 from v2geq.plots.style import COLOURS, INK, MUTED, legend, new_figure, number, quiet, style
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class AssignmentPlots(Figures):
         """Where the vehicles on chosen arcs come from and go, see `UserEquilibrium.select_link`.
 
         Width and colour of an arc are the share of these vehicles that use it; arrows mark the
-        chosen arcs. Pies are the trips that start and end at a node, area by their sum.
+        chosen arcs. Rings are the trips that start and end at a node, area by their sum.
 
         Raises
         ------
@@ -83,13 +83,15 @@ class AssignmentPlots(Figures):
                 shape: Any = {"arrowstyle": "-|>", "mutation_scale": 9, "shrinkA": 0, "shrinkB": 0}
                 tail, head = 0.6 * start + 0.4 * end, 0.4 * start + 0.6 * end
                 axes.add_patch(FancyArrowPatch(tail, head, **shape, **look))
-            most = draw_pies(axes, place, nodes, starting, ending, 0.07 * width_mm, ENDS)
+            most = draw_rings(
+                axes, place, nodes, starting, ending, min(0.07 * width_mm, 12.0), ENDS
+            )
             joint = " or " if how == "any" else " and "
             first, second = (
                 Patch(color=c, label=n) for c, n in zip(ENDS, ("start", "end"), strict=True)
             )
             title = (
-                f"{number(chosen.trips)} veh/h on {joint.join(arcs)}, largest pie {number(most)}"
+                f"{number(chosen.trips)} veh/h on {joint.join(arcs)}, largest ring {number(most)}"
             )
             legend(figure, [first, second], 2, title=title)
         return figure
@@ -135,5 +137,4 @@ def _ends(od: pd.DataFrame) -> tuple[list[str], FloatArray, FloatArray]:
 
 def _height(place: Mapping[str, Place], width_mm: float) -> float:
     """Height that suits the shape of the network and fits on a page, mm."""
-    width, height = np.ptp(np.array(list(place.values())), axis=0) + 0.1
-    return min(max(float(height / width), 0.4) * width_mm + 10.0, 210.0)
+    return min(max(shape(place), 0.4) * width_mm + 10.0, 210.0)

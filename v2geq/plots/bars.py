@@ -1,4 +1,7 @@
-"""Bars in pairs: for every scenario one without and one with V2G, side by side."""
+"""Bars in pairs: for every scenario one without and one with V2G, side by side.
+
+Where all runs are of one state, a bar stands alone.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,22 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from v2geq.plots.style import INK, MUTED, SHORT_STATES, edge, fill, note, number
+from v2geq.plots.style import INK, MUTED, SHORT_STATES, STATES, edge, fill, note, number
 from v2geq.plots.tables import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from v2geq.plots.runs import Runs
+
 BAR = 0.36
 """Width of a bar; scenarios are one apart."""
 
 
-def place(scenario: int, v2g: bool) -> float:
+def place(runs: Runs, scenario: int, v2g: bool) -> float:
     """Middle of a bar."""
-    return scenario + (0.5 if v2g else -0.5) * (BAR + 0.04)
+    aside = 0.0 if len(runs.states) < 2 else 0.5 if v2g else -0.5
+    return scenario + aside * (BAR + 0.04)
 
 
 def bar(
@@ -75,16 +81,22 @@ def range_mark(axes: Axes, x: float, low: float, high: float) -> None:
     axes.errorbar(x, (low + high) / 2, yerr=(high - low) / 2, **look)
 
 
-def scenario_axis(axes: Axes, scenarios: Sequence[str], states: bool = True) -> None:
+def scenario_axis(axes: Axes, runs: Runs, states: bool = True) -> None:
     """Scenario names below the bars, and with `states` the word for each bar of a pair."""
+    scenarios = runs.scenarios
     axes.set_xlim(-0.55, len(scenarios) - 0.45)
     places = range(len(scenarios))
     if not states:
         axes.set_xticks(places, scenarios)
+    elif len(runs.states) == 1:
+        axes.set_xticks(places, [f"{s}\n{STATES[runs.states[0]]}" for s in scenarios])
     else:
-        axes.set_xticks(places, [f"\n{s}" for s in scenarios])
-        minor = [place(i, v2g) for i in places for v2g in SHORT_STATES]
-        axes.set_xticks(minor, [*SHORT_STATES.values()] * len(scenarios), minor=True)
+        axes.set_xticks(places, scenarios)
+        # below the words of the states
+        axes.tick_params(axis="x", which="major", pad=11.0)
+        minor = [place(runs, i, v2g) for i in places for v2g in runs.states]
+        words = [SHORT_STATES[v2g] for v2g in runs.states]
+        axes.set_xticks(minor, words * len(scenarios), minor=True)
         for label in axes.get_xticklabels(minor=True):
             label.set_fontsize(6)
             label.set_color(MUTED)
@@ -108,18 +120,18 @@ def zero_line(axes: Axes) -> None:
 
 
 def each(
-    axes: Axes, scenarios: Sequence[str], table: pd.DataFrame
+    axes: Axes, runs: Runs, table: pd.DataFrame
 ) -> Iterator[tuple[float, bool, dict[str, float]]]:
     """Place, V2G and row of every run of `table`; missing ones are marked on the axes."""
-    for i, scenario in enumerate(scenarios):
-        for v2g in SHORT_STATES:
+    for i, scenario in enumerate(runs.scenarios):
+        for v2g in runs.states:
             rows = rows_of(table, scenario, v2g)
             if len(rows):
                 values = rows.to_numpy(dtype=float)[0]
                 names = [str(c) for c in rows.columns]
-                yield place(i, v2g), v2g, dict(zip(names, map(float, values), strict=True))
+                yield place(runs, i, v2g), v2g, dict(zip(names, map(float, values), strict=True))
             else:
-                no_run(axes, place(i, v2g))
+                no_run(axes, place(runs, i, v2g))
 
 
 def no_run(axes: Axes, x: float, text: str = "no run") -> None:

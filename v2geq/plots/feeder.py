@@ -12,12 +12,26 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from v2geq.errors import DataError, did_you_mean
-from v2geq.plots.positions import Place, bus_positions
+from v2geq.plots.limits import mark_feeder
+from v2geq.plots.positions import Place, bus_positions, shape
 from v2geq.plots.roads import add_lines, colour_bar, frame, road_colours
-from v2geq.plots.style import COLOURS, FAINT, INK, MUTED, PAGE_MM, new_figure, note, style
+from v2geq.plots.runs import run_name
+from v2geq.plots.style import (
+    COLOURS,
+    FAINT,
+    INK,
+    MUTED,
+    PAGE_MM,
+    is_wide,
+    legend,
+    new_figure,
+    note,
+    style,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,9 +83,12 @@ def feeder(eq: Point, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figu
     """
     shade(color)
     with style():
-        figure = new_figure(width_mm, 0.72 * width_mm)
+        ratio = shape(bus_positions(eq.scenario.case.feeder.buses))
+        figure = new_figure(width_mm, min(max(ratio, 0.35), 1.2) * width_mm + 24.0)
         axes = figure.add_subplot()
-        draw_feeder(figure, axes, eq, color=color)
+        handles = draw_feeder(figure, axes, eq, color=color)
+        axes.set_title(run_name(eq))
+        legend(figure, handles, len(handles) if is_wide(width_mm) else 2)
     return figure
 
 
@@ -91,8 +108,8 @@ def feeder_table(eq: Point) -> pd.DataFrame:
     return table
 
 
-def draw_feeder(figure: Figure, axes: Axes, eq: Point, *, color: str = "dlmp") -> None:
-    """Lines, buses, open switches, stations and substation, with a colour bar below."""
+def draw_feeder(figure: Figure, axes: Axes, eq: Point, *, color: str = "dlmp") -> list[Line2D]:
+    """Lines, buses, open switches, substation and binding limits over a colour bar; the legend."""
     what = shade(color)
     place = bus_positions(eq.scenario.case.feeder.buses)
     table = feeder_table(eq)
@@ -116,10 +133,14 @@ def draw_feeder(figure: Figure, axes: Axes, eq: Point, *, color: str = "dlmp") -
     add_lines(axes, (segments[n] for n in dead), colors=FAINT, linewidths=0.7, zorder=1)
     _draw_open(axes, table, segments)
     _draw_buses(axes, eq, place, values if what.on == "bus" else None, cmap, norm)
+    root: Any = {"linestyle": "none", "color": INK, "marker": "s", "markersize": 5}
+    handles = [Line2D([], [], label="substation", **root)]
+    handles += mark_feeder(axes, eq, place, segments)
     frame(axes, place, margin=0.04)
 
     shaded = ScalarMappable(norm, cmap)
-    bar = colour_bar(figure, axes, shaded, what.label, "bottom", (40.0, 0.7))
+    label = f"{what.label[:-1]}; {_limits(eq, color)})"
+    bar = colour_bar(figure, axes, shaded, label, "bottom", (40.0, 0.7))
     if isinstance(norm, LogNorm):
         bar.ax.xaxis.set_major_locator(LogLocator(10.0, subs=(1.0, 2.0, 5.0)))
         bar.ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
@@ -129,7 +150,18 @@ def draw_feeder(figure: Figure, axes: Axes, eq: Point, *, color: str = "dlmp") -
     known = values[np.isfinite(values)]
     if what.on == "bus" and len(known) and float(known.max() - known.min()) < 1e-6:
         bar.ax.xaxis.set_major_locator(NullLocator())
-        bar.set_label(f"{what.label}: {float(known.mean()):.4g} at all buses")
+        bar.set_label(f"{label}: {float(known.mean()):.4g} at all buses")
+    return handles
+
+
+def _limits(eq: Point, color: str) -> str:
+    """Words for the limits of what colours the feeder."""
+    settings = eq.scenario.case.feeder_settings
+    return {
+        "dlmp": f"value of lost load {eq.scenario.case.market.voll:g}",
+        "voltage": f"limits {settings.vmin:g} to {settings.vmax:g}",
+        "loading": "not limited" if settings.line_rating == "none" else "limit 1",
+    }[color]
 
 
 def _norm(values: np.ndarray, color: str) -> Normalize:
@@ -200,4 +232,3 @@ def _draw_buses(
         )
     root = eq.scenario.case.feeder.root
     axes.scatter(*place[root], s=26, marker="s", color=INK, linewidths=0, zorder=4)
-    note(axes, "substation", place[root], (-2.5, -4.5), ha="left", va="top", annotation_clip=False)

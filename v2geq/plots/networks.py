@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 
 from v2geq.plots.feeder import draw_feeder, shade
-from v2geq.plots.positions import bus_positions, node_positions
-from v2geq.plots.roads import draw_roads, pie_handles
-from v2geq.plots.style import INK, PAGE_MM, STATES, is_wide, legend, new_figure, note, style
+from v2geq.plots.positions import bus_positions, node_positions, shape
+from v2geq.plots.roads import draw_roads
+from v2geq.plots.runs import run_name
+from v2geq.plots.style import INK, PAGE_MM, is_wide, legend, new_figure, note, style
 
 if TYPE_CHECKING:
     from v2geq.results.point import Point
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 def networks(eq: Point, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figure:
     """Road network and feeder side by side, a line from every station's node to its bus.
 
-    Roads: width and colour are flow over capacity. Pies at the stations: charge and discharge,
+    Roads: width and colour are flow over capacity. Rings at the stations: charge and discharge,
     area by energy. Feeder: buses of islands without supply are grey, open switches are boxes.
 
     Parameters
@@ -36,21 +38,26 @@ def networks(eq: Point, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Fi
     shade(color)
     wide = is_wide(width_mm)
     with style():
-        figure = new_figure(width_mm, 0.52 * width_mm if wide else 1.65 * width_mm)
+        road = np.clip(shape(node_positions(eq.scenario.case.road)), 0.35, 1.25)
+        buses = np.clip(shape(bus_positions(eq.scenario.case.feeder.buses)), 0.35, 1.0)
         if wide:
+            height = min(max(0.39 * road, 0.61 * buses), 0.43) * width_mm + 22.0
+            figure = new_figure(width_mm, height)
             left, right = figure.subplots(1, 2, width_ratios=[1.0, 1.55])
         else:
-            left, right = figure.subplots(2, 1, height_ratios=[1.25, 1.0])
-        most = draw_roads(figure, left, eq, pie_radius=10.0, bar="bottom" if wide else "top")
-        draw_feeder(figure, right, eq, color=color)
+            figure = new_figure(width_mm, min(0.8 * road + buses, 1.5) * width_mm + 38.0)
+            left, right = figure.subplots(2, 1, height_ratios=[0.8 * road + 0.1, buses + 0.1])
+        side = "bottom" if wide else "top"
+        handles = draw_roads(figure, left, eq, radius=10.0, bar=side)
+        handles += draw_feeder(figure, right, eq, color=color)
         _couple(figure, left, right, eq)
-        run = f"{eq.scenario.name} {STATES[eq.scenario.v2g]}"
         if wide:
             left.set_title("Road network")
-            right.set_title(f"Feeder: {run}")
+            right.set_title(f"Feeder: {run_name(eq)}")
         else:
-            figure.suptitle(run, x=0.02, ha="left", fontsize=7, fontweight="bold")
-        legend(figure, pie_handles(most), 2, "upper" if wide else "lower")
+            figure.suptitle(run_name(eq), x=0.02, ha="left", fontsize=7, fontweight="bold")
+        columns = 2 if not wide else len(handles) if len(handles) <= 5 else -(-len(handles) // 2)
+        legend(figure, handles, columns, "upper" if wide else "lower")
     return figure
 
 

@@ -47,6 +47,12 @@ def bus_positions(buses: pd.DataFrame) -> Mapping[str, Place]:
     return {str(b): (float(x), float(y)) for b, (x, y) in zip(buses.index, xy, strict=True)}
 
 
+def shape(place: Mapping[str, Place]) -> float:
+    """Height of a map over its width."""
+    width, height = np.ptp(np.array(list(place.values())), axis=0) + 0.1
+    return float(height / width)
+
+
 def _layout(road: RoadNetwork) -> FloatArray:
     """(node, 2) positions whose distances are near those along the roads (pivot MDS)."""
     at = {node: k for k, node in enumerate(road.nodes.index)}

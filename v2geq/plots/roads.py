@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Wedge
+from matplotlib.patches import Wedge
 from matplotlib.transforms import Affine2D, ScaledTranslation
 
 from v2geq.arrays import BoolArray, FloatArray
-from v2geq.plots.positions import Place, has_places, node_positions
+from v2geq.plots.limits import entry, mark_stations
+from v2geq.plots.positions import Place, has_places, node_positions, shape
+from v2geq.plots.runs import run_name
 from v2geq.plots.style import (
     COLOURS,
     FAINT,
     INK,
     MUTED,
+    is_wide,
     legend,
     new_figure,
     note,
@@ -58,48 +62,53 @@ def road_colours() -> Colormap:
 def roads(eq: Point, *, width_mm: float = 89.0) -> Figure:
     """Flow over capacity of every arc, and what the stations charge and discharge."""
     with style():
-        figure = new_figure(width_mm, 1.05 * width_mm)
+        ratio = shape(node_positions(eq.scenario.case.road))
+        figure = new_figure(width_mm, min(max(ratio, 0.35), 0.9) * width_mm + 24.0)
         axes = figure.add_subplot()
-        most = draw_roads(figure, axes, eq, pie_radius=0.09 * width_mm)
-        legend(figure, pie_handles(most), 2)
+        handles = draw_roads(figure, axes, eq, radius=min(0.09 * width_mm, 12.0))
+        axes.set_title(run_name(eq))
+        legend(figure, handles, 3 if is_wide(width_mm) else 2)
     return figure
 
 
 def draw_roads(
-    figure: Figure, axes: Axes, eq: Point, *, pie_radius: float, bar: str = "bottom"
-) -> float:
-    """Flow over capacity of every arc and what the stations charge and discharge.
+    figure: Figure, axes: Axes, eq: Point, *, radius: float, bar: str = "bottom"
+) -> list[Artist]:
+    """Flow over capacity of every arc, what the stations charge and discharge; the legend.
 
     Parameters
     ----------
-    pie_radius
-        Radius of the pie of the busiest station, points.
+    radius
+        That of the ring of the busiest station, points.
     bar
         Side of the colour bar.
-
-    Returns
-    -------
-    Energy of that pie, kW.
     """
     road = eq.scenario.case.road
     place = node_positions(road)
     ratio = eq.data["volume_capacity"].to_numpy()
     draw_arcs(figure, axes, road, place, ratio, plain=~congestible(road), bar=bar)
-    return draw_pies(
+    most = draw_rings(
         axes,
         place,
         [str(n) for n in eq.scenario.stations["road_node"]],
         np.maximum(eq.data["discharge_kw"].to_numpy(), 0.0),
         np.maximum(eq.data["charge_kw"].to_numpy(), 0.0),
-        pie_radius,
+        radius,
     )
+    idle = int((eq.data["charge_kw"] + eq.data["discharge_kw"] <= 1e-3 * most).sum())
+    scale = f"(largest ring {number(most)} kW)" if most > 0 else "(all stations idle)"
+    words = {"charge": "charging", "discharge": f"discharging  {scale}"}
+    handles: list[Artist] = [*quantity_handles(words)]
+    if most > 0 and idle:
+        handles.append(entry(f"idle station ({idle})", "o", 6.0, markeredgewidth=1.1))
+    return handles + mark_stations(axes, eq, place, 2.0 * radius + 3.0)
 
 
 def tell_layout(axes: Axes, road: RoadNetwork) -> None:
     """Say so where the positions of nodes are computed, for want of coordinates."""
     if not has_places(road):
-        text = "positions computed: no coordinates"
-        axes.set_title(text, fontsize=5.5, color=MUTED, fontweight="normal", loc="right")
+        text, middle = "positions computed: no coordinates", (0.5, 0.0)
+        note(axes, text, middle, (0, -1), where="axes fraction", va="top", colour=MUTED)
 
 
 def congestible(road: RoadNetwork) -> BoolArray:
@@ -194,8 +203,8 @@ def arc_lines(road: RoadNetwork, place: Mapping[str, Place]) -> FloatArray:
     return lines
 
 
-def base_map(axes: Axes, eq: Point) -> Mapping[str, Place]:
-    """Roads in grey with numbered nodes; the positions of the nodes."""
+def base_map(axes: Axes, eq: Point, named: Collection[str]) -> Mapping[str, Place]:
+    """Roads in grey and nodes, with names but for those `named` elsewhere; their positions."""
     place = node_positions(eq.scenario.case.road)
     graph = eq.coupled.traffic.graph
     ends = {
@@ -203,14 +212,14 @@ def base_map(axes: Axes, eq: Point) -> Mapping[str, Place]:
         for t, h in zip(graph.tail, graph.head, strict=True)
     }
     add_lines(axes, ([place[a], place[b]] for a, b in sorted(ends)), colors=FAINT, zorder=1)
-    draw_nodes(axes, place)
+    draw_nodes(axes, place, named)
     tell_layout(axes, eq.scenario.case.road)
     frame(axes, place)
     return place
 
 
-def draw_nodes(axes: Axes, place: Mapping[str, Place]) -> None:
-    """Nodes as white discs with their name; dots where there are too many to read."""
+def draw_nodes(axes: Axes, place: Mapping[str, Place], named: Collection[str] = ()) -> None:
+    """Nodes as white discs with their name, but for those `named` elsewhere; or many as dots."""
     x, y = zip(*place.values(), strict=True)
     if len(place) > MOST_NAMES:
         area = 2.0 * MOST_NAMES / len(place)
@@ -218,19 +227,13 @@ def draw_nodes(axes: Axes, place: Mapping[str, Place]) -> None:
         return
     axes.scatter(x, y, s=NODE, facecolor="white", edgecolor=MUTED, linewidths=0.5, zorder=3)
     for name, at in place.items():
-        node_name(axes, name, at)
+        if name not in named:
+            node_name(axes, name, at)
 
 
-def node_name(
-    axes: Axes,
-    name: str,
-    at: Place,
-    colour: str = INK,
-    zorder: float = 3.5,
-    offset: Place = (0.0, 0.0),
-) -> None:
-    """Name of a node in its disc, or `offset` points from its middle."""
-    note(axes, name, at, (offset[0], offset[1] - 0.5), va="center", colour=colour, zorder=zorder)
+def node_name(axes: Axes, name: str, at: Place, colour: str = INK, zorder: float = 3.5) -> None:
+    """Name of a node in its disc."""
+    note(axes, name, at, (0.0, -0.5), va="center", colour=colour, zorder=zorder)
 
 
 def frame(axes: Axes, place: Mapping[str, Place], margin: float = 0.05) -> None:
@@ -242,7 +245,7 @@ def frame(axes: Axes, place: Mapping[str, Place], margin: float = 0.05) -> None:
     axes.set_axis_off()
 
 
-def draw_pies(
+def draw_rings(
     axes: Axes,
     place: Mapping[str, Place],
     nodes: Sequence[str],
@@ -251,37 +254,28 @@ def draw_pies(
     size: float,
     colours: tuple[str, str] = (COLOURS["discharge"], COLOURS["charge"]),
 ) -> float:
-    """Two amounts at nodes as pies, area by their sum; the largest sum.
+    """Two amounts at nodes as rings round their discs, area by their sum; the largest sum.
 
-    The largest has radius `size` (points). One without either is a thick ring.
+    The largest has radius `size` (points). A node without either is circled.
     """
     total = first + second
     most = float(total.max()) if len(total) else 0.0
+    # nodes without names have no disc to go round
+    inner = 0.5 * np.sqrt(NODE) if len(place) <= MOST_NAMES else 0.0
     for k in np.argsort(-total):
         at = place[nodes[k]]
         if total[k] <= 1e-3 * most:
             axes.scatter(*at, s=NODE, facecolor="none", edgecolor=INK, linewidths=1.1, zorder=5)
             continue
-        radius = size * float(np.sqrt(total[k] / most))
-        pie(axes, at, radius, 90.0 + 360.0 * float(first[k] / total[k]), colours)
-        if len(place) <= MOST_NAMES:
-            # the pie covers the name in the node's disc; a small one has no room for it
-            inside = radius > 4.5
-            if not inside:
-                axes.scatter(*at, s=1.05 * NODE, color="white", linewidths=0, zorder=3.7)
-            node_name(
-                axes,
-                nodes[k],
-                at,
-                "white" if inside else INK,
-                zorder=6,
-                offset=(0.0, 0.0) if inside else (-6.5, 4.0),
-            )
+        radius = float(np.sqrt(inner**2 + (size**2 - inner**2) * total[k] / most))
+        ring(axes, at, (inner, radius), 90.0 + 360.0 * float(first[k] / total[k]), colours)
     return most
 
 
-def pie(axes: Axes, at: Place, radius: float, turn: float, colours: tuple[str, str]) -> None:
-    """First colour from the top anticlockwise to angle `turn`, then the second; radius, points."""
+def ring(
+    axes: Axes, at: Place, radii: tuple[float, float], turn: float, colours: tuple[str, str]
+) -> None:
+    """First colour from the top anticlockwise to angle `turn`, then the second; radii, points."""
     figure = axes.figure
     in_data: Any = axes.transData  # declared for affine transforms, made for any
     where = (
@@ -289,14 +283,10 @@ def pie(axes: Axes, at: Place, radius: float, turn: float, colours: tuple[str, s
         + figure.dpi_scale_trans
         + ScaledTranslation(at[0], at[1], in_data)
     )
+    inner, outer = radii
     for colour, start, end in zip(colours, (90.0, turn), (turn, 450.0), strict=True):
         if end - start > 0.5:
-            look: Any = {"edgecolor": "white", "linewidth": 0.4, "zorder": 4.0, "clip_on": False}
-            at_zero = {"transform": where, "facecolor": colour, **look}
-            axes.add_artist(Wedge((0.0, 0.0), radius, start, end, **at_zero))
-
-
-def pie_handles(most: float) -> list[Patch]:
-    """Legend of the pies, with the energy of the largest."""
-    scale = f"(largest pie {number(most)} kW)" if most > 0 else "(all stations idle)"
-    return quantity_handles({"charge": "charging", "discharge": f"discharging  {scale}"})
+            # behind the nodes, so that no ring hides the name of another
+            look: Any = {"edgecolor": "white", "linewidth": 0.4, "zorder": 2.8, "clip_on": False}
+            at_zero = {"transform": where, "facecolor": colour, "width": outer - inner, **look}
+            axes.add_artist(Wedge((0.0, 0.0), outer, start, end, **at_zero))

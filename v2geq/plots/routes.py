@@ -15,15 +15,16 @@ from matplotlib.ticker import MaxNLocator
 
 from v2geq.arrays import FloatArray
 from v2geq.errors import DataError
-from v2geq.plots.positions import Place
+from v2geq.plots.positions import Place, node_positions, shape
 from v2geq.plots.roads import NODE, base_map, node_name
-from v2geq.plots.runs import Runs, as_runs
+from v2geq.plots.runs import Runs, as_runs, run_name
 from v2geq.plots.style import (
     COLOURS,
     MUTED,
     PAGE_MM,
     STATES,
     edge,
+    heading,
     is_wide,
     mix,
     new_figure,
@@ -155,9 +156,11 @@ def route(
     """
     pair = telling_pair(eq) if od is None else _known(eq, od)
     with style():
-        figure = new_figure(width_mm, 1.35 * width_mm)
-        upper, lower = figure.subplots(2, 1, height_ratios=[2.6, 1.0])
-        _draw(upper, lower, eq, pair, f"{eq.scenario.name} {STATES[eq.scenario.v2g]}")
+        # at most as high as wide: the map, and below it the battery
+        heights = [min(max(shape(node_positions(eq.scenario.case.road)), 0.15), 0.9), 0.3]
+        figure = new_figure(width_mm, sum(heights) * width_mm + 16.0)
+        upper, lower = figure.subplots(2, 1, height_ratios=heights)
+        _draw(upper, lower, eq, pair, run_name(eq))
     return figure
 
 
@@ -200,8 +203,7 @@ def routes(
                 # leaves room beside the text above the map
                 axes.set_box_aspect(1.25)
         for i, eq in enumerate(pair_of):
-            heading = f"{'ab'[i]}  {scenario} {STATES[eq.scenario.v2g]}"
-            _draw(maps[i], batteries[i], eq, pair, heading)
+            _draw(maps[i], batteries[i], eq, pair, f"{'ab'[i]}  {run_name(eq)}")
         _same_limits(batteries[0], batteries[1])
         if wide:
             batteries[1].set_ylabel("")
@@ -213,30 +215,32 @@ def _known(eq: Point, od: Ends) -> Pair:
     return od_pair(od, electric_pairs(eq), "electric vehicles")
 
 
-def _draw(upper: Axes, lower: Axes, eq: Point, pair: Pair, heading: str) -> None:
+def _draw(upper: Axes, lower: Axes, eq: Point, pair: Pair, title: str) -> None:
     table = route_table(eq, pair)
-    place = base_map(upper, eq)
     first, *others = table.to_dict("records")
+    name, position = str(first["class"]), int(first["path"])
+    profile = battery_table(eq, name, position)
+    # the energies are in the panel of the battery
+    marks = dict.fromkeys(pair, (ROUTE, NODE))
+    for node, stop in zip(profile["node"], profile["stop"], strict=True):
+        if stop:
+            marks[node] = (COLOURS[STOPS[stop][0]], 1.3 * NODE)
+    place = base_map(upper, eq, marks)
     paths = eq.path_flows.coupled.traffic.paths
     for row in others:
         nodes = path_nodes(eq, paths[str(row["class"])][int(row["path"])])
         _line(upper, place, nodes, mix(ROUTE, 0.45), 1.0, arrows=False)
-    name, position = str(first["class"]), int(first["path"])
     nodes = path_nodes(eq, paths[name][position])
     _line(upper, place, nodes, ROUTE, 2.4, arrows=True)
-    _mark_ends(upper, place, pair)
-    profile = battery_table(eq, name, position)
-    _mark_stops(upper, place, profile)
+    for node, (colour, size) in marks.items():
+        _mark(upper, place, node, colour, size)
     _battery(lower, eq, name, profile)
     share = f"{100 * float(first['share']):.0f} % of trips {'-'.join(pair)}"
     if others:
         share += " (thin: the others)"
     cost = float(first["cost_usd"])
     text = f"{'-'.join(nodes)}, {float(first['length_km']):g} km\n{share}, {cost:,.2f} $"
-    upper.set_title(heading, pad=19)
-    words = note(upper, text, (0.0, 1.0), (0, 0), where="axes fraction", ha="left", linespacing=1.2)
-    # wider than a narrow map, which must not shrink for it
-    words.set_in_layout(False)
+    heading(upper, title, text)
 
 
 def _line(
@@ -274,20 +278,10 @@ def _line(
         )
 
 
-def _mark_ends(axes: Axes, place: Mapping[str, Place], pair: Pair) -> None:
-    for node in pair:
-        axes.scatter(*place[node], s=NODE, facecolor=ROUTE, edgecolor=ROUTE, zorder=4)
-        node_name(axes, node, place[node], "white", zorder=4.5)
-
-
-def _mark_stops(axes: Axes, place: Mapping[str, Place], profile: pd.DataFrame) -> None:
-    """Discs in the colour of what happens there; the energies are in the panel of the battery."""
-    for row in profile.to_dict("records"):
-        if row["stop"]:
-            at = place[str(row["node"])]
-            colour = COLOURS[STOPS[str(row["stop"])][0]]
-            axes.scatter(*at, s=1.3 * NODE, facecolor=colour, edgecolor="white", zorder=5)
-            node_name(axes, str(row["node"]), at, "white", zorder=7)
+def _mark(axes: Axes, place: Mapping[str, Place], node: str, colour: str, size: float) -> None:
+    """A node as a disc of a colour, its name in white."""
+    axes.scatter(*place[node], s=size, facecolor=colour, edgecolor="white", zorder=4)
+    node_name(axes, node, place[node], "white", zorder=4.5)
 
 
 def _battery(axes: Axes, eq: Point, name: str, profile: pd.DataFrame) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from v2geq.errors import DataError
 from v2geq.files import as_path
+from v2geq.plots.style import STATES
 
 if TYPE_CHECKING:
     from v2geq.results.point import Point
@@ -20,6 +21,11 @@ Key = tuple[str, bool]
 def file_name(scenario: str, v2g: bool) -> str:
     """File of a run in the folder of its study, or of a variant of it."""
     return f"{scenario}_{'v2g' if v2g else 'no_v2g'}.nc"
+
+
+def run_name(eq: Point) -> str:
+    """Heading of a run: its scenario, and whether with V2G."""
+    return f"{eq.scenario.name} {STATES[eq.scenario.v2g]}"
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,11 @@ class Runs:
     def scenarios(self) -> list[str]:
         """Scenarios with at least one run."""
         return list(dict.fromkeys(scenario for scenario, _ in self.found))
+
+    @property
+    def states(self) -> list[bool]:
+        """Without and with V2G, as far as there are runs of either."""
+        return sorted({v2g for _, v2g in self.found})
 
     @property
     def missing(self) -> list[Key]:

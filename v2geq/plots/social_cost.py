@@ -18,6 +18,7 @@ from v2geq.plots.style import (
     MUTED,
     PAGE_MM,
     edge,
+    heading,
     is_wide,
     new_figure,
     note,
@@ -153,7 +154,7 @@ def _rows(axes: Axes, terms: Sequence[str]) -> None:
     quiet(axes, "left")
 
 
-def _in_total(axes: Axes, table: pd.DataFrame, heading: str) -> None:
+def _in_total(axes: Axes, table: pd.DataFrame, title: str) -> None:
     """Heading with the whole change, with and without travel time, in $/h and in percent."""
     travel = np.array([tables.is_travel(str(t)) for t in table.index])
     lines = []
@@ -163,17 +164,7 @@ def _in_total(axes: Axes, table: pd.DataFrame, heading: str) -> None:
         share = f" ({number(percent, 2 if abs(percent) < 10 else 1)} %)"
         digits = 0 if abs(change) >= 100 else 2
         lines.append(f"{number(change, digits)} $/h{share} {what}")
-    axes.set_title(heading, pad=20)
-    note(
-        axes,
-        "\n".join(lines),
-        (0.0, 1.0),
-        (0, 3),
-        where="axes fraction",
-        ha="left",
-        colour=MUTED,
-        linespacing=1.2,
-    )
+    heading(axes, title, "\n".join(lines), MUTED)
 
 
 def _label(term: str) -> str:

@@ -1,4 +1,4 @@
-"""Trips that stop, energies, dwell time and OD pairs that discharge."""
+"""Trips that stop, energy per stop, dwell time and OD pairs that discharge."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def station_use(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE_MM) -> Figure:
-    """Trips that stop, energies, dwell time and OD pairs that discharge.
+    """Trips that stop, energy per stop, dwell time and OD pairs that discharge.
 
     Whiskers are the range over all equilibrium path flows.
     """
@@ -51,13 +51,13 @@ def station_use(equilibria: Runs | Point | Sequence[Point], *, width_mm: float =
         _dwell_panel(panels["c"], runs, table)
         _pairs_panel(panels["d"], runs, table)
         quantities = quantity_handles({"charge": "charging", "discharge": "discharging"})
-        legend(figure, [*quantities, *state_handles()], 4)
+        legend(figure, [*quantities, *state_handles(runs.states)], 4)
     return figure
 
 
 def _share_panel(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
     labels = []
-    for x, v2g, row in bars.each(axes, runs.scenarios, table):
+    for x, v2g, row in bars.each(axes, runs, table):
         row = {k: 100.0 * v for k, v in row.items()}
         visit, discharge = row["visit_share"], row["discharge_share"]
         bars.bar(axes, x, discharge, "discharge", v2g)
@@ -73,34 +73,34 @@ def _share_panel(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
             text = number(discharge)
             bars.value_label(axes, x, discharge / 2, text, middle=True, colour="white")
     bars.label_pairs(axes, labels)
-    bars.scenario_axis(axes, runs.scenarios, states=False)
+    bars.scenario_axis(axes, runs, states=False)
     bars.value_axis(axes, "EV trips that use a station (%)", headroom=0.03)
     panel_letter(axes, "a", "Station use")
 
 
 def _energy_panel(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
-    most = float(table[["charge_kw", "discharge_kw"]].to_numpy().max())
+    """Energy of a mean stop: what the sums of the supply figure are made of."""
     labels = []
-    for x, v2g, row in bars.each(axes, runs.scenarios, table):
-        charge, discharge = row["charge_kw"], row["discharge_kw"]
+    for x, v2g, row in bars.each(axes, runs, table):
+        charge, discharge = row["charge_kwh_per_stop"], row["discharge_kwh_per_stop"]
         bars.bar(axes, x, charge, "charge", v2g)
-        labels.append((x, charge, number(charge)))
+        labels.append((x, charge, number(charge, 1)))
         bars.bar(axes, x, -discharge, "discharge", v2g)
-        if discharge > 1e-3 * most:
-            bars.value_label(axes, x, -discharge, number(discharge), below=True)
+        if discharge:
+            bars.value_label(axes, x, -discharge, number(discharge, 1), below=True)
     bars.zero_line(axes)
     bars.label_pairs(axes, labels)
-    bars.scenario_axis(axes, runs.scenarios, states=False)
-    bars.value_axis(axes, "Energy at stations (kWh per hour)", headroom=0.05)
+    bars.scenario_axis(axes, runs, states=False)
+    bars.value_axis(axes, "Energy per stop (kWh)", headroom=0.06)
     # both directions are amounts of energy
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: number(abs(v))))
-    panel_letter(axes, "b", "Energy")
+    panel_letter(axes, "b", "Energy per stop")
 
 
 def _dwell_panel(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
     axes.set_yscale("log")
     ends: dict[int, list[tuple[float, float]]] = {}
-    for x, v2g, row in bars.each(axes, runs.scenarios, table):
+    for x, v2g, row in bars.each(axes, runs, table):
         hours = row["dwell_h"]
         if hours <= 0:
             # nobody stops: the logarithmic axis has no place for it
@@ -123,7 +123,7 @@ def _dwell_panel(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
                 (0, 4 if point == upper else -4),
                 va="bottom" if point == upper else "top",
             )
-    bars.scenario_axis(axes, runs.scenarios, states=False)
+    bars.scenario_axis(axes, runs, states=False)
     reached = [hours for points in ends.values() for _, hours in points] or [1.0]
     axes.set_ylim(min(reached) / 1.9, max(reached) * 1.9)
     axes.yaxis.set_major_locator(LogLocator(10.0, subs=(1.0, 2.0, 5.0)))
@@ -135,14 +135,14 @@ def _dwell_panel(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
 
 
 def _pairs_panel(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
-    for x, v2g, row in bars.each(axes, runs.scenarios, table):
+    for x, v2g, row in bars.each(axes, runs, table):
         value = row["discharge_od_pairs"]
         bars.bar(axes, x, value, "discharge", v2g)
         low, high = (row[f"discharge_od_pairs_{end}"] for end in ("low", "high"))
         if high > low:
             bars.range_mark(axes, x, low, high)
         bars.value_label(axes, x, max(value, high), number(value))
-    bars.scenario_axis(axes, runs.scenarios, states=False)
+    bars.scenario_axis(axes, runs, states=False)
     total = float(table["od_pairs"].max())
     axes.set_ylim(0.0, total)
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -7,7 +7,7 @@ those of Okabe and Ito, which people with colour-blindness tell apart.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -186,11 +186,11 @@ def edge(quantity: str) -> Colour:
     return red, green, blue
 
 
-def state_handles() -> list[Patch]:
+def state_handles(states: Iterable[bool]) -> list[Patch]:
     """Legend entries for runs without and with V2G."""
+    look: Any = {"edgecolor": INK, "linewidth": 0.5}
     return [
-        Patch(facecolor=mix(INK, 0.0 if v2g else PALE), edgecolor=INK, linewidth=0.5, label=text)
-        for v2g, text in STATES.items()
+        Patch(facecolor=mix(INK, 0.0 if v2g else PALE), label=STATES[v2g], **look) for v2g in states
     ]
 
 
@@ -219,6 +219,15 @@ def number(value: float, digits: int = 0) -> str:
 def panel_letter(axes: Axes, letter: str, title: str) -> None:
     """Heading of a panel, as 'a  Supply'."""
     axes.set_title(f"{letter}  {title}" if letter else title)
+
+
+def heading(axes: Axes, title: str, text: str, colour: str = INK) -> None:
+    """Title of a panel with two lines of text below it."""
+    axes.set_title(title, pad=20)
+    above: Any = {"where": "axes fraction", "ha": "left", "linespacing": 1.2}
+    words = note(axes, text, (0.0, 1.0), (0, 2), colour=colour, **above)
+    # where wider than its panel, that must not shrink for it
+    words.set_in_layout(False)
 
 
 def note(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -37,8 +38,9 @@ def supply(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE
     table = tables.supply_table(runs)
     wide = is_wide(width_mm)
     with style():
-        figure = new_figure(width_mm, 66 if wide else 118)
-        left, right = figure.subplots(1, 2) if wide else figure.subplots(2, 1)
+        beside = wide or len(runs.scenarios) == 1
+        figure = new_figure(width_mm, 66 if beside else 118)
+        left, right = figure.subplots(1, 2) if beside else figure.subplots(2, 1)
         _supply_bars(left, runs, table)
         _station_bars(right, runs, table)
         words = {
@@ -54,9 +56,12 @@ def supply(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE
             "edgecolor": COLOURS["shed"],
             "hatch": "//////",
         }
-        shed = Patch(label="load not served", **frame)
-        net = Line2D([], [], color=INK, linewidth=1.6, label="net of both")
-        legend(figure, [*quantity_handles(words), shed, net], 6 if wide else 3)
+        handles: list[Artist] = [*quantity_handles(words)]
+        if (table["load_shed_kw"] > tables.SEEN).any():
+            handles.append(Patch(label="load not served", **frame))
+        if (table["discharge_kw"] > tables.SEEN).any():
+            handles.append(Line2D([], [], color=INK, linewidth=1.6, label="net of both"))
+        legend(figure, handles, len(handles) if wide else 3)
     return figure
 
 
@@ -68,7 +73,7 @@ def _supply_bars(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
         "battery": "own_players_kw",
     }
     top = float(table[list(supplies.values())].sum(axis=1).max())
-    for x, v2g, row in bars.each(axes, runs.scenarios, table):
+    for x, v2g, row in bars.each(axes, runs, table):
         total = 0.0
         for quantity, column in supplies.items():
             height = row[column]
@@ -77,28 +82,28 @@ def _supply_bars(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
                 bars.value_label(axes, x, total + height / 2, number(height), middle=True)
             total += height
         shed = row["load_shed_kw"]
-        if shed > 0.5:
+        if shed > tables.SEEN:
             empty: Any = {"facecolor": "white", "edgecolor": COLOURS["shed"], "hatch": "/////"}
             axes.bar(x, shed, bars.BAR, bottom=total, linewidth=0.6, **empty)
             bars.value_label(axes, x, total + shed, number(shed))
-    bars.scenario_axis(axes, runs.scenarios)
+    bars.scenario_axis(axes, runs)
     bars.value_axis(axes, "Power (kW)", headroom=0.05)
     panel_letter(axes, "a", "Supply")
 
 
 def _station_bars(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
-    for x, v2g, row in bars.each(axes, runs.scenarios, table):
+    for x, v2g, row in bars.each(axes, runs, table):
         charge, discharge = row["charge_kw"], row["discharge_kw"]
         net = row["net_station_kw"]
         bars.bar(axes, x, charge, "charge", v2g)
         bars.value_label(axes, x, charge, number(charge))
-        if discharge > 0.5:
+        if discharge > tables.SEEN:
             bars.bar(axes, x, -discharge, "discharge", v2g)
             bars.value_label(axes, x, -discharge, number(-discharge), below=True)
             half = bars.BAR / 2
             axes.plot([x - half, x + half], [net, net], color=INK, linewidth=1.6, zorder=5)
             bars.value_label(axes, x, net, number(net), colour="white")
     bars.zero_line(axes)
-    bars.scenario_axis(axes, runs.scenarios)
+    bars.scenario_axis(axes, runs)
     bars.value_axis(axes, "Power at stations (kW)", headroom=0.06)
     panel_letter(axes, "b", "Stations")

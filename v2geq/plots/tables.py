@@ -33,6 +33,8 @@ TRIP_TERMS = {
 
 SUPPLY = ("tso_import_kw", "generation_kw", "discharge_kw", "charge_kw", "load_shed_kw")
 
+SEEN = 0.5
+"""kW below which there is nothing to see in a figure."""
 USED = 1e-6
 """Share of an OD pair's trips from which a path counts as used."""
 
@@ -78,12 +80,15 @@ def trips_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
 
     Shares are of electric trips, between 0 and 1, and the count of OD pairs that discharge is of
     `od_pairs`; `..._low` and `..._high` bound them over all equilibrium path flows. dwell_h is in
-    vehicle-hours per hour.
+    vehicle-hours per hour, charge_kwh_per_stop and discharge_kwh_per_stop are means over the stops
+    of a kind.
     """
     rows: dict[Any, dict[str, float]] = {}
     for key, eq in as_runs(equilibria):
         flows = eq.path_flows
         row = {name: FIGURES[name].of(eq) for name in ("charge_kw", "discharge_kw", "dwell_h")}
+        for name, stops in zip(("charge", "discharge"), _stops(eq), strict=True):
+            row[f"{name}_kwh_per_stop"] = row[f"{name}_kw"] / stops if stops > USED else 0.0
         for name, value in {
             "visit_share": flows.visit_share,
             "discharge_share": flows.discharge_share,
@@ -93,6 +98,16 @@ def trips_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
         traffic = eq.coupled.traffic
         rows[key] = {**row, "od_pairs": sum(len(traffic.demand[k]) for k in traffic.electric)}
     return _by_run(rows)
+
+
+def _stops(eq: Point) -> tuple[float, float]:
+    """Stops to charge and to discharge, veh/h."""
+    flows, charge, discharge = eq.path_flows, 0.0, 0.0
+    for name in flows.coupled.traffic.electric:
+        paths, flow = flows.coupled.traffic.paths[name], flows.least_squares[name]
+        charge += float((paths.charge_stops @ flow).sum())
+        discharge += float((paths.discharge_stops @ flow).sum())
+    return charge, discharge
 
 
 def trip_cost_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:

@@ -87,7 +87,7 @@ def trip_costs(
     columns = len(keys) if wide else min(3, len(keys))
     rows = -(-len(keys) // columns)
     with style():
-        figure = new_figure(width_mm, rows * (16 + 3.0 * pairs) + (2 if wide else 10))
+        figure = new_figure(width_mm, rows * (16 + 3.0 * max(pairs, 3)) + (2 if wide else 10))
         panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         if not wide and len(keys) > columns:
             # states in rows, scenarios in columns
@@ -107,7 +107,7 @@ def trip_costs(
             if i % columns:
                 axes.tick_params(axis="y", labelleft=False)
             else:
-                axes.set_ylabel("Origin-destination pair")
+                axes.set_ylabel("OD pair")
         handles: list[Artist] = [*quantity_handles({PARTS[c][0]: PARTS[c][1] for c in used})]
         handles.append(
             Line2D([], [], color=INK, marker="o", markersize=2.2, linestyle="none", label="total")
