@@ -362,6 +362,14 @@ def test_importing_the_package_leaves_matplotlib_alone():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_the_list_of_figures_says_what_each_shows(runs):
+    plots = Plots(runs.first)
+    page = plots._repr_html_()
+    for name in plots.names():
+        assert f"{name}()" in page and name in repr(plots)
+        assert getattr(Plots, name).__doc__
+
+
 def test_equilibrium_has_its_figures(folder):
     eq = vg.load(folder / "base_v2g.nc")
     assert eq.plot.names() == Plots(eq).names()

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import matplotlib as mpl
 import numpy as np
 import pytest
-from cases import make_case
+from cases import fleet, make_case
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import v2geq as vg
@@ -94,9 +94,10 @@ def test_figures_of_one_equilibrium(scenario, v2g, width, shipped, runs):
 
 
 @WIDTHS
-def test_figures_of_a_small_case(width):
+@pytest.mark.parametrize("case", [make_case(), fleet()], ids=["one class", "four classes"])
+def test_figures_of_a_small_case(case, width):
     for v2g in (False, True):
-        check(of_one(vg.solve(make_case(), "base", v2g=v2g), width))
+        check(of_one(vg.solve(case, "base", v2g=v2g), width))
 
 
 @WIDTHS

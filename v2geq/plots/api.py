@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from v2geq.errors import did_you_mean
 from v2geq.plots.style import PAGE_MM
+from v2geq.show import card
 
 if TYPE_CHECKING:
     from v2geq.results.names import Ends
@@ -33,6 +34,10 @@ class Figures:
     def __repr__(self) -> str:
         return f"<figures: {', '.join(self.names())}>"
 
+    def _repr_html_(self) -> str:
+        lines = {n: (getattr(type(self), n).__doc__ or "").partition("\n")[0] for n in self.names()}
+        return card("Figures", {f"{name}()": line for name, line in lines.items()})
+
 
 class Plots(Figures):
     """Figures of one equilibrium; every method returns a matplotlib `Figure`.
@@ -44,7 +49,7 @@ class Plots(Figures):
         self._eq = eq
 
     def networks(self, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figure:
-        """Roads and feeder side by side with their stations.
+        """Roads and feeder side by side with their stations, and the limits that bind.
 
         `color` of the feeder is 'dlmp', 'voltage' or 'loading'.
         """
@@ -53,7 +58,7 @@ class Plots(Figures):
         return networks(self._eq, color=color, width_mm=width_mm)
 
     def feeder(self, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figure:
-        """Feeder coloured by 'dlmp', 'voltage' or 'loading'."""
+        """Feeder coloured by 'dlmp', 'voltage' or 'loading', with the limits that bind marked."""
         from v2geq.plots.feeder import feeder
 
         return feeder(self._eq, color=color, width_mm=width_mm)
@@ -81,7 +86,7 @@ class Plots(Figures):
         return supply(self._eq, width_mm=width_mm)
 
     def prices(self, *, order: str = "value", width_mm: float = 89.0) -> Figure:
-        """DLMPs of the load buses, by 'value' or in 'feeder' order, and load not served."""
+        """Load that pays each DLMP, by 'value' or in 'feeder' order, and load not served."""
         from v2geq.plots.prices import prices
 
         return prices(self._eq, order=order, width_mm=width_mm)

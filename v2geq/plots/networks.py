@@ -65,19 +65,21 @@ def _couple(figure: Figure, left: Axes, right: Axes, eq: Point) -> None:
     """Curves from stations' road nodes to their buses, and the stations' names at the buses."""
     nodes = node_positions(eq.scenario.case.road)
     buses = bus_positions(eq.scenario.case.feeder.buses)
-    for name, row in eq.scenario.stations.iterrows():
+    for _, row in eq.scenario.stations.iterrows():
         node, bus = nodes[str(row["road_node"])], buses[str(row["bus"])]
         # behind both networks
         look: Any = {"color": "#56708A", "linewidth": 0.6, "linestyle": (0, (4, 2)), "zorder": -1}
         link = ConnectionPatch(node, bus, "data", "data", axesA=left, axesB=right, **look)
         link.set_in_layout(False)
         figure.add_artist(link)
+    for at, here in eq.scenario.stations.groupby("bus", sort=False):
+        bus = buses[str(at)]
         right.scatter(
             *bus, s=26, marker="D", facecolor="none", edgecolor=INK, linewidths=0.8, zorder=6
         )
         note(
             right,
-            str(name),
+            "\n".join(map(str, here.index)),
             bus,
             (4, -4),
             ha="left",

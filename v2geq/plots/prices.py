@@ -116,7 +116,9 @@ def _scale(axes: Axes, low: float, high: float) -> None:
     if low > 0.0:
         axes.set_yscale("log")
         axes.set_ylim(low / 2.0, high * 2.6)
-        axes.yaxis.set_major_locator(LogLocator(10.0))
+        axes.yaxis.set_major_locator(
+            LogLocator(10.0, subs=(1.0,) if high > 50.0 * low else (1.0, 2.0, 5.0))
+        )
     else:
         axes.set_yscale("symlog", linthresh=0.01 * high)
         axes.set_ylim(2.0 * low - 0.005 * high, high * 2.6)

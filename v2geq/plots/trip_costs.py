@@ -87,7 +87,8 @@ def trip_costs(
     columns = len(keys) if wide else min(3, len(keys))
     rows = -(-len(keys) // columns)
     with style():
-        figure = new_figure(width_mm, rows * (16 + 3.0 * max(pairs, 3)) + (2 if wide else 10))
+        above = 2.0 if wide else 2.0 * len(used)
+        figure = new_figure(width_mm, rows * (16 + 3.0 * max(pairs, 3)) + above)
         panels = list(figure.subplots(rows, columns, squeeze=False).flat)
         if not wide and len(keys) > columns:
             # states in rows, scenarios in columns
