@@ -45,7 +45,7 @@ def mark_feeder(
             axes.plot((x0 + x1) / 2, (y0 + y1) / 2, markersize=size, **look)
     found = []
     if binding.lines:
-        found.append(entry(f"line rating binds ({len(binding.lines)})", "|", 7.0, **BAR))
+        found.append(hollow_mark(f"line rating binds ({len(binding.lines)})", "|", 7.0, **BAR))
     for word, bound, marker, buses in (
         ("lowest", limits.vmin, "v", binding.lowest),
         ("highest", limits.vmax, "^", binding.highest),
@@ -53,8 +53,8 @@ def mark_feeder(
         if buses:
             x, y = zip(*(place[b] for b in buses), strict=True)
             axes.plot(x, y, marker=marker, markersize=9.0, zorder=6.5, **HOLLOW)
-            found.append(entry(f"{word} voltage {bound:g} pu ({len(buses)})", marker, 6.0))
-    return found or [entry("no limit of the feeder binds", "", 0.0)]
+            found.append(hollow_mark(f"{word} voltage {bound:g} pu ({len(buses)})", marker, 6.0))
+    return found or [hollow_mark("no limit of the feeder binds", "", 0.0)]
 
 
 def mark_stations(axes: Axes, eq: Point, place: Mapping[str, Place], size: float) -> list[Line2D]:
@@ -64,9 +64,9 @@ def mark_stations(axes: Axes, eq: Point, place: Mapping[str, Place], size: float
         return []
     x, y = zip(*(place[str(n)] for n in eq.scenario.stations.loc[names, "road_node"]), strict=True)
     axes.plot(x, y, marker="s", markersize=size, zorder=6.5, clip_on=False, **HOLLOW)
-    return [entry(f"station at its limit ({len(names)})", "s", 6.0)]
+    return [hollow_mark(f"station at its limit ({len(names)})", "s", 6.0)]
 
 
-def entry(text: str, marker: str, size: float, **look: Any) -> Line2D:
+def hollow_mark(text: str, marker: str, size: float, **look: Any) -> Line2D:
     """Legend entry of a hollow marker."""
     return Line2D([], [], marker=marker, markersize=size, label=text, **{**HOLLOW, **look})

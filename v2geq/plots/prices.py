@@ -24,7 +24,6 @@ from v2geq.plots.style import (
     PALE,
     STATES,
     edge,
-    heading,
     is_wide,
     legend,
     mix,
@@ -32,6 +31,7 @@ from v2geq.plots.style import (
     note,
     number,
     style,
+    two_line_title,
 )
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def prices(
         panels = figure.subplots(*shape, squeeze=False, sharey=True).flat
         for i, (axes, scenario) in enumerate(zip(panels, runs.scenarios, strict=True)):
             title = f"{'abcdefgh'[i]}  {scenario}" if count > 1 else scenario
-            heading(axes, title, _price_panel(axes, table, runs, scenario, order), MUTED)
+            two_line_title(axes, title, _price_panel(axes, table, runs, scenario, order), MUTED)
             axes.axhline(voll, color=COLOURS["shed"], linewidth=0.7, dashes=(4, 2))
             if i == 0:
                 note(

@@ -18,7 +18,7 @@ from matplotlib.patches import Wedge
 from matplotlib.transforms import Affine2D, ScaledTranslation
 
 from v2geq.arrays import BoolArray, FloatArray
-from v2geq.plots.limits import entry, mark_stations
+from v2geq.plots.limits import hollow_mark, mark_stations
 from v2geq.plots.positions import Place, has_places, node_positions, shape
 from v2geq.plots.runs import run_name
 from v2geq.plots.style import (
@@ -100,7 +100,7 @@ def draw_roads(
     words = {"charge": "charging", "discharge": f"discharging  {scale}"}
     handles: list[Artist] = [*quantity_handles(words)]
     if most > 0 and idle:
-        handles.append(entry(f"idle station ({idle})", "o", 6.0, markeredgewidth=1.1))
+        handles.append(hollow_mark(f"idle station ({idle})", "o", 6.0, markeredgewidth=1.1))
     return handles + mark_stations(axes, eq, place, 2.0 * radius + 3.0)
 
 

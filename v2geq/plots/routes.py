@@ -24,12 +24,12 @@ from v2geq.plots.style import (
     PAGE_MM,
     STATES,
     edge,
-    heading,
     is_wide,
     mix,
     new_figure,
     note,
     style,
+    two_line_title,
 )
 from v2geq.results.names import Ends, Pair, od_pair
 
@@ -240,7 +240,7 @@ def _draw(upper: Axes, lower: Axes, eq: Point, pair: Pair, title: str) -> None:
         share += " (thin: the others)"
     cost = float(first["cost_usd"])
     text = f"{'-'.join(nodes)}, {float(first['length_km']):g} km\n{share}, {cost:,.2f} $"
-    heading(upper, title, text)
+    two_line_title(upper, title, text)
 
 
 def _line(

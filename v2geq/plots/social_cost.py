@@ -18,13 +18,13 @@ from v2geq.plots.style import (
     MUTED,
     PAGE_MM,
     edge,
-    heading,
     is_wide,
     new_figure,
     note,
     number,
     quiet,
     style,
+    two_line_title,
 )
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def _in_total(axes: Axes, table: pd.DataFrame, title: str) -> None:
         share = f" ({number(percent, 2 if abs(percent) < 10 else 1)} %)"
         digits = 0 if abs(change) >= 100 else 2
         lines.append(f"{number(change, digits)} $/h{share} {what}")
-    heading(axes, title, "\n".join(lines), MUTED)
+    two_line_title(axes, title, "\n".join(lines), MUTED)
 
 
 def _label(term: str) -> str:

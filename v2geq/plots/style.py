@@ -221,7 +221,7 @@ def panel_letter(axes: Axes, letter: str, title: str) -> None:
     axes.set_title(f"{letter}  {title}" if letter else title)
 
 
-def heading(axes: Axes, title: str, text: str, colour: str = INK) -> None:
+def two_line_title(axes: Axes, title: str, text: str, colour: str = INK) -> None:
     """Title of a panel with two lines of text below it."""
     axes.set_title(title, pad=20)
     above: Any = {"where": "axes fraction", "ha": "left", "linespacing": 1.2}
