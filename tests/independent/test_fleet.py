@@ -238,7 +238,8 @@ def test_file_with_sales_by_a_class_that_sells_nothing(solved_fleet, tmp_path: P
     """A saved point is not one of a case whose class `big` sells nothing."""
     eq = solved_fleet(DIFFERENT, "shared")
     case = eq.original.with_parameters({"drivers.big.v2g": False})
-    replace(eq, original=case).save(tmp_path / "sold.nc")
+    scenario = replace(eq.scenario, given=case)
+    replace(eq, coupled=replace(eq.coupled, scenario=scenario)).save(tmp_path / "sold.nc")
     with pytest.raises(vg.DataError, match="sells energy, which its class does not do"):
         vg.load(tmp_path / "sold.nc")
 

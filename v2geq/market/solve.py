@@ -20,7 +20,7 @@ from v2geq.market.coupling import Coupled, couple
 from v2geq.market.lifting import lifted, settle
 from v2geq.market.own import NOBODY, Own
 from v2geq.market.prices import canonical, check_names
-from v2geq.progress import Reporter
+from v2geq.progress import UNSEEN, Reporter
 from v2geq.scenario import Scenario
 from v2geq.show import brief
 from v2geq.solvers import scaling, with_options
@@ -64,7 +64,7 @@ def solve_market(
     options: Options | Mapping[str, Any] | None = None,
     own: Own = NOBODY,
     start: tuple[Coupled, FloatArray] | None = None,
-    show: Reporter,
+    show: Reporter = UNSEEN,
 ) -> tuple[Solution, MCPResult]:
     """Solve a scenario; the point of the last round, and what the solver said of it.
 
