@@ -114,14 +114,22 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(settings)
 
 
+SCREEN_DPI = 110
+
+
 class StudyFigure(Figure):
     """A figure that needs no pyplot: shown by notebooks and saved in the settings of `style`."""
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
+        """A small picture: notebooks keep what they show."""
+        from PIL import Image
+
+        drawn, small = io.BytesIO(), io.BytesIO()
         with style():
-            self.savefig(buffer, format="png", dpi=150)
-        return buffer.getvalue()
+            self.savefig(drawn, format="png", dpi=SCREEN_DPI)
+        with Image.open(drawn) as picture:
+            picture.convert("RGB").quantize().save(small, format="png", optimize=True)
+        return small.getvalue()
 
 
 def new_figure(width_mm: float, height_mm: float) -> Figure:
