@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from scipy.sparse.csgraph import structural_rank
+from scipy.sparse.linalg import SuperLU, splu
 
 import v2geq as vg
 from v2geq.solvers import Options, solver
@@ -76,3 +79,21 @@ def test_a_run_cut_short_does_not_speak_of_infeasibility() -> None:
     ) as caught:
         vg.solve(SHIPPED, "stress", method="interior_point", options=Options(max_iterations=3))
     assert "infeasible" not in str(caught.value)
+
+
+def test_newton_steps_factorise_regular_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SuperLU reads memory that is not its own where no choice of entries makes a matrix regular.
+
+    Found as a crash of this market, whose Jacobian has such a pattern where prices are not unique.
+    """
+    ranks = []
+
+    def factorise(a: sp.csc_array) -> SuperLU:
+        ranks.append((structural_rank(a), a.shape[0]))
+        return splu(a)
+
+    monkeypatch.setattr("v2geq.solvers.semismooth.splu", factorise)
+    eq = vg.solve(SHIPPED, "stress", method="semismooth")
+    assert eq.certificate.holds
+    assert ranks
+    assert all(rank == size for rank, size in ranks)

@@ -68,9 +68,9 @@ class _Newton:
         self.record = Record(problem, options, self.first * problem.scale)
         self.record.stats = {"evaluations": 0, "factorisations": 0}
         a = problem.J(self.first * problem.scale)
-        columns = np.repeat(np.arange(problem.n), np.diff(a.indptr))
+        self.columns = np.repeat(np.arange(problem.n), np.diff(a.indptr))
         self.rows = a.indices
-        self.factor = problem.scale[columns] / problem.row_scale[self.rows]
+        self.factor = problem.scale[self.columns] / problem.row_scale[self.rows]
 
     def run(self) -> MCPResult:
         """Plain function first, penalised function where that is stuck."""
@@ -120,8 +120,11 @@ class _Newton:
             return Status.DOMAIN_ERROR
         da, db = self._derivative(p)
         data = jacobian.data * self.factor * db[self.rows]
-        h = sp.csc_array((data, jacobian.indices, jacobian.indptr), shape=jacobian.shape)
-        h = sp.csc_array(h + sp.diags_array(da))
+        # a diagonal that is stored, zeros too: SuperLU reads memory that is not its own where the
+        # pattern itself is singular (xiaoyeli/superlu, issue 33)
+        diagonal = np.arange(len(da))
+        entries = (np.r_[self.rows, diagonal], np.r_[self.columns, diagonal])
+        h = sp.coo_array((np.r_[data, da], entries), shape=jacobian.shape).tocsc()
         gradient = h.T @ p.phi
         if np.abs(gradient).max() <= STATIONARY * min(1.0, np.sqrt(2.0 * p.merit)):
             return Status.INFEASIBLE_STATIONARY
