@@ -36,24 +36,7 @@ from v2geq.errors import DataError, Unusable, did_you_mean, mistake, mistakes, p
 
 
 def read_case(name_or_path: str | Path) -> CaseData:
-    """Case of a folder with case.toml and its tables.
-
-    Parameters
-    ----------
-    name_or_path
-        Name of a shipped case (see `available_cases`), or path of a folder or of its case.toml.
-        A plain name means the shipped case first; write './name' for a folder of the same name.
-
-    Returns
-    -------
-    Case
-        Checked data; see `Case` for tables, columns and units.
-
-    Raises
-    ------
-    DataError
-        If there is no such case, or its data cannot be used.
-    """
+    """Checked data of a case folder; arguments and errors as of `v2geq.load_case`."""
     path = _case_file(name_or_path)
     with discreet(path, [path.parent]):
         return _read_folder(path)
