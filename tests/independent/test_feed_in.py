@@ -137,3 +137,8 @@ def test_more_than_the_price_is_refused() -> None:
     assert "dso.p_feed" not in eq.values
     told = "substation.feed_in_price = 0.09 is not used: substation.import_min is not below 0"
     assert told in eq.warnings
+
+
+def test_a_largest_purchase_below_zero_is_refused_by_name() -> None:
+    with pytest.raises(DataError, match="import_max = -500.0 kW is out of range"):
+        case_of(0.02, 600.0).with_parameters(import_max=-500.0)

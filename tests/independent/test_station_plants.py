@@ -219,3 +219,11 @@ def test_a_user_who_takes_the_station_over_takes_its_plant() -> None:
 def test_columns_have_their_range(column: str, value: float) -> None:
     with pytest.raises(DataError, match=f"{column} = .* is out of range"):
         vg.solve(one_station(**{column: value}))
+
+
+def test_a_price_of_zero_is_told_without_a_sign() -> None:
+    """Where the sun is cut prices are zero but for rounding, some from below."""
+    eq = vg.solve(one_station(pv_kw=5000.0))
+    eq.values["lse.A.energy"][:] = -1e-17
+    for told in (eq.explain(bus="b").text, eq.explain(station="s").text):
+        assert "0.0000 $/kWh" in told and "-0.0000" not in told

@@ -92,13 +92,13 @@ def line_reasons(eq: Point, line: str) -> tuple[str, pd.DataFrame]:
         text += ", which does not bind."
     if abs(own["rating"]) > SMALL * eq.scenario.price_scale:
         text += (
-            f" Its shadow price is {own['rating']:.4f} $/kWh: so much it adds to the DLMP of the "
+            f" Its shadow price is {own['rating']:z.4f} $/kWh: so much it adds to the DLMP of the "
             f"{len(served)} buses it serves ({listed(served, 6)})."
         )
     else:
         text += f" Its rating moves no price; it serves {len(served)} buses ({listed(served, 6)})."
     if round(own["voltage"], 4):
-        text += f" Its voltage drop, where voltage limits bind, adds {own['voltage']:.4f} $/kWh."
+        text += f" Its voltage drop, where voltage limits bind, adds {own['voltage']:z.4f} $/kWh."
     return text, table.round(12) + 0.0
 
 
@@ -117,11 +117,11 @@ def _fee_terms(eq: Point, bus: str) -> dict[str, float]:
 def _price_text(eq: Point, station: str, side: str, cost: float) -> str:
     data = eq.data.sel(station=station)
     price, kw = float(data[f"{side}_price"]), float(data[f"{side}_kw"])
-    words = f"Vehicles {side} {kw:.0f} kW at {price:.4f} $/kWh"
+    words = f"Vehicles {side} {kw:.0f} kW at {price:z.4f} $/kWh"
     if not data[f"{side}_traded"]:
-        words = f"No vehicle {side}s; from {price:.4f} $/kWh the station would trade"
+        words = f"No vehicle {side}s; from {price:z.4f} $/kWh the station would trade"
     if round(cost, 4):
-        words += f", where to run the station costs {cost:.4f} $/kWh"
+        words += f", where to run the station costs {cost:z.4f} $/kWh"
     return f"{words}. {unique_text(eq, f'{side}_price', station)}"
 
 
@@ -132,7 +132,7 @@ def _limit_text(eq: Point, station: str, parts: Mapping[str, float] | None) -> s
     words = f"Its net withdrawal is {net:.0f} kW, within {low:.0f} to {high:.0f} kW"
     price = 0.0 if parts is None else parts["limits"]
     if abs(price) > SMALL * eq.scenario.price_scale:
-        return f"{words}, a limit that binds and adds {price:.4f} $/kWh to its prices."
+        return f"{words}, a limit that binds and adds {price:z.4f} $/kWh to its prices."
     return f"{words}; its limits have no price."
 
 

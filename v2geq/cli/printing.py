@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from v2geq.studies.outcome import Outcome
 
 STATION_COLUMNS = {
-    "charge_price": ("charging", "$/kWh", "{:.4f}"),
-    "discharge_price": ("discharging", "$/kWh", "{:.4f}"),
+    "charge_price": ("charging", "$/kWh", "{:z.4f}"),
+    "discharge_price": ("discharging", "$/kWh", "{:z.4f}"),
     "charge_kw": ("charge", "kW", "{:.1f}"),
     "discharge_kw": ("discharge", "kW", "{:.1f}"),
     "stops_veh_h": ("stops", "veh/h", "{:.1f}"),

@@ -75,12 +75,18 @@ NO_CHANGE = 5e-3
 TERM_COLOURS = {
     "generation": "generation",
     "TSO purchase": "tso",
+    "TSO sale": "tso",
     "lost load": "shed",
+    "station operation": "operation",
+    "station stores": "store",
     "waiting and plug": "waiting",
     "battery wear": "degradation",
     "battery energy": "battery",
     "benefit of responsive demand": "benefit",
 }
+
+OWN = "battery"
+"""Colour of what players of the user cost, here and in the supply."""
 
 
 def _waterfall(axes: Axes, table: pd.DataFrame, margin: float) -> None:
@@ -93,7 +99,7 @@ def _waterfall(axes: Axes, table: pd.DataFrame, margin: float) -> None:
     for k, term in enumerate(rows):
         start = 0.0 if term == "total" else float(reached.iloc[k] - change.iloc[k])
         step = total if term == "total" else float(change.iloc[k])
-        key = TERM_COLOURS.get(term, "travel")
+        key = TERM_COLOURS.get(term, "travel" if tables.is_travel(term) else OWN)
         axes.barh(
             k,
             step,

@@ -41,6 +41,9 @@ COLOURS = {
     "waiting": "#CC79A7",
     "degradation": "#F0E442",
     "battery": "#8A6240",
+    "pv": "#DDCC77",
+    "store": "#9E8FD0",
+    "operation": "#7FA65A",
     "benefit": "#5A5A5A",
 }
 """Colour of every quantity, the same in all figures."""

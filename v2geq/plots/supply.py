@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 
     from v2geq.results.point import Point
 
+_SOMETIMES = (
+    ("pv", "pv_kw", "station PV"),
+    ("store", "store_kw", "station stores"),
+    ("battery", "own_players_kw", "own players"),
+)
+"""Quantity, column and text of supply that only some cases have."""
+
 
 def supply(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE_MM) -> Figure:
     """Supply of the feeder and energy of the stations, in pairs without and with V2G."""
@@ -43,14 +50,14 @@ def supply(equilibria: Runs | Point | Sequence[Point], *, width_mm: float = PAGE
         left, right = figure.subplots(1, 2) if beside else figure.subplots(2, 1)
         _supply_bars(left, runs, table)
         _station_bars(right, runs, table)
+        sold = (table["tso_import_kw"] < -tables.SEEN).any()
         words = {
-            "tso": "TSO import",
+            "tso": "TSO import, export" if sold else "TSO import",
             "generation": "local generation",
             "charge": "charging",
             "discharge": "V2G discharge",
+            **{quantity: text for quantity, column, text in _SOMETIMES if table[column].any()},
         }
-        if table["own_players_kw"].any():
-            words["battery"] = "own players"
         frame: dict[str, Any] = {
             "facecolor": "white",
             "edgecolor": COLOURS["shed"],
@@ -70,22 +77,27 @@ def _supply_bars(axes: Axes, runs: Runs, table: pd.DataFrame) -> None:
         "tso": "tso_import_kw",
         "generation": "generation_kw",
         "discharge": "discharge_kw",
-        "battery": "own_players_kw",
+        **{quantity: column for quantity, column, _ in _SOMETIMES},
     }
-    top = float(table[list(supplies.values())].sum(axis=1).max())
+    parts = table[list(supplies.values())]
+    above, below = parts.clip(lower=0.0).sum(axis=1), parts.clip(upper=0.0).sum(axis=1)
+    span = float(above.max() - below.min())
     for x, v2g, row in bars.each(axes, runs, table):
-        total = 0.0
+        total, taken = 0.0, 0.0
         for quantity, column in supplies.items():
             height = row[column]
-            bars.bar(axes, x, height, quantity, v2g, bottom=total)
-            if height > 0.06 * top:
-                bars.value_label(axes, x, total + height / 2, number(height), middle=True)
-            total += height
+            bottom = total if height > 0.0 else taken
+            bars.bar(axes, x, height, quantity, v2g, bottom=bottom)
+            if abs(height) > 0.06 * span:
+                bars.value_label(axes, x, bottom + height / 2, number(height), middle=True)
+            total, taken = total + max(height, 0.0), taken + min(height, 0.0)
         shed = row["load_shed_kw"]
         if shed > tables.SEEN:
             empty: Any = {"facecolor": "white", "edgecolor": COLOURS["shed"], "hatch": "/////"}
             axes.bar(x, shed, bars.BAR, bottom=total, linewidth=0.6, **empty)
             bars.value_label(axes, x, total + shed, number(shed))
+    if float(below.min()) < 0.0:
+        bars.zero_line(axes)
     bars.scenario_axis(axes, runs)
     bars.value_axis(axes, "Power (kW)", headroom=0.05)
     panel_letter(axes, "a", "Supply")

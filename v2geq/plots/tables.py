@@ -15,6 +15,7 @@ from v2geq.market.accounts import accounts
 from v2geq.market.sites import energy_sold
 from v2geq.plots.runs import Runs, as_runs
 from v2geq.results.summary import FIGURES
+from v2geq.scenario import PLANTS
 from v2geq.trips import costs
 
 if TYPE_CHECKING:
@@ -42,16 +43,24 @@ USED = 1e-6
 def supply_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
     """Supply of the feeder, station energy and load not served by run, kW.
 
-    Columns `SUPPLY`, own_players_kw (what players of the user sell at buses) and net_station_kw
-    (charge less discharge: below zero the stations inject).
+    Columns `SUPPLY` (an import below zero is sold to the TSO), pv_kw and store_kw (of the stations'
+    own plants; below zero the stores take more than they give), own_players_kw (what players of the
+    user sell at buses) and net_station_kw (charge less discharge: below zero the stations inject).
     """
     rows = {}
     for key, eq in as_runs(equilibria):
         found = {name: FIGURES[name].of(eq) for name in SUPPLY}
+        pv, taken, given = (_total(eq, name) for name in PLANTS)
+        found |= {"pv_kw": pv, "store_kw": given - taken}
         sold = [energy_sold(p, eq.values).values() for p in eq.coupled.own.programs]
         found["own_players_kw"] = sum(kw for own in sold for kw in own if kw > 0.0)
         rows[key] = {**found, "net_station_kw": found["charge_kw"] - found["discharge_kw"]}
     return _by_run(rows)
+
+
+def _total(eq: Point, name: str) -> float:
+    """Sum of a result that not every case has."""
+    return float(eq.data[name].sum()) if name in eq.data else 0.0
 
 
 def dlmp_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:

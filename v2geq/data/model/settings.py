@@ -43,7 +43,7 @@ class SubstationSettings:
     import_min: float = setting(
         "kW", "least purchase; below 0 as much may be sold to the TSO", default=0.0
     )
-    import_max: float = setting("kW", "largest purchase")
+    import_max: float = setting("kW", "largest purchase", lower=0.0)
     reactive_min: float = setting("kvar", "least reactive supply at the root")
     reactive_max: float = setting("kvar", "largest reactive supply at the root")
 
