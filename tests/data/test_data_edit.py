@@ -12,10 +12,12 @@ from matplotlib.text import Text
 import v2geq as vg
 from v2geq.data.edit.build import DRIVERS, SETTINGS
 from v2geq.data.parameters.change import admit_case
-from v2geq.data.provenance import fingerprint, provenance
+from v2geq.data.provenance import provenance
+from v2geq.data.readers.document import fingerprint
 from v2geq.data.readers.feeder import read_feeder
 from v2geq.data.readers.folders import networks_folder
 from v2geq.data.template import write_template
+from v2geq.errors import DataError
 
 S9 = {"road_node": "9", "bus": "13", "charge_max_kw": 100.0, "discharge_max_kw": 50.0}
 S9 |= {"piles": 4.0, "base_wait_h": 0.02, "queue_slope_h": 0.02}
@@ -253,3 +255,37 @@ def test_another_road_and_feeder_with_everything_moved():
         case.drivers["fv"].trips_factor * 104_694.4
     )
     assert moved.trips["ev"]["trips_veh_h"].tolist() == [30.0, 20.0]
+
+
+def test_nodes_named_by_whole_numbers_are_so_in_all_tables_of_a_road() -> None:
+    ends = {"origin": [1, 2], "destination": [2, 1]}
+    trips = pd.DataFrame({**ends, "trips_veh_h": [10.0, 20.0]})
+    arcs = {"capacity_veh_h": 100.0, "length_km": 5.0, "free_flow_min": 5.0, "bpr_b": 0.15}
+    road = {
+        "nodes": pd.DataFrame({"node": [1, 2]}),
+        "arcs": pd.DataFrame(
+            {"arc": ["1-2", "2-1"], "from_node": [1, 2], "to_node": [2, 1], **arcs, "bpr_power": 4}
+        ),
+    }
+    by_pair = trips.set_index(["origin", "destination"])["trips_veh_h"]
+    built = [vg.Case.build(feeder="ieee123", road={**road, "trips": t}) for t in (trips, by_pair)]
+    assert built[0] == built[1]
+    assert list(built[0].road.trips["origin"]) == ["1", "2"]
+    with pytest.raises(DataError, match=r"^road\.trips '1-2', column trips_veh_h"):
+        vg.Case.build(feeder="ieee123", road={**road, "trips": trips.assign(trips_veh_h=np.nan)})
+
+
+def test_cases_are_equal_where_their_data_are(tmp_path) -> None:
+    write_template(tmp_path / "new")
+    case = vg.load_case(tmp_path / "new").with_parameters(voll=4.0)
+    case.save(tmp_path / "mine")
+    assert vg.load_case(tmp_path / "mine") == case
+    assert case != case.with_station("s3", pv_kw=1.0) and case != 5
+    with pytest.raises(TypeError, match="unhashable type: 'Case'"):
+        hash(case)
+
+
+@pytest.mark.parametrize("name", [None, ["a"], 1.5])
+def test_scenarios_listed_by_what_is_no_name_are_refused(name) -> None:
+    with pytest.raises(DataError, match="^scenario: name = "):
+        vg.Case.build(feeder="ieee123", road="sioux_falls", scenarios=[name])

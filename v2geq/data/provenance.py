@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +16,7 @@ from v2geq.data.model.schema import (
     row_name,
 )
 from v2geq.data.readers.case import read_case
-from v2geq.data.readers.document import document_of
+from v2geq.data.readers.document import document_of, fingerprint
 from v2geq.data.readers.folders import available_cases
 from v2geq.errors import listed, quoted
 
@@ -36,7 +34,7 @@ class Provenance:
 
     Attributes
     ----------
-    name : of the case; contents : hash of all it holds, see `fingerprint`
+    name : of the case; contents : hash of all it holds (`fingerprint`)
     shipped : whether a case of this name is shipped
     differences : from the shipped case, as 'market.voll = 10.0, shipped 20.0'
     changes : parameters changed for this run, by name
@@ -67,15 +65,6 @@ class Provenance:
             more = len(self.changes) - _LINES
             lines.append(f"  set for this run: {changed}{f' and {more} more' if more > 0 else ''}")
         return "\n".join(lines)
-
-
-def fingerprint(case: CaseData) -> str:
-    """Hash of everything a checked case holds: tables, settings, scenarios, notes."""
-    document = document_of(case)
-    for driver in document["drivers"].values():
-        del driver["trips"]  # the name of a file
-    text = json.dumps(document, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def provenance(case: CaseData, changes: Mapping[str, Any]) -> Provenance:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from v2geq.arrays import FloatArray
 from v2geq.certificates.market import Certificate, certify
 from v2geq.data.edit.case import Case
-from v2geq.data.provenance import Provenance, fingerprint, provenance
+from v2geq.data.provenance import Provenance, provenance
+from v2geq.data.readers.document import fingerprint
 from v2geq.errors import DataError, did_you_mean
 from v2geq.market.accounts import Accounts
 from v2geq.market.coupling import Coupled

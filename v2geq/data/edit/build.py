@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.edit.parts import priced_road, with_class, with_scenario
-from v2geq.data.edit.rows import as_frame, label
+from v2geq.data.edit.parts import priced_road, trip_frame, with_class, with_scenario
+from v2geq.data.edit.rows import as_frame, label, named
 from v2geq.data.model.case import CaseData, ScenarioData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.feeder import Feeder
@@ -20,6 +20,7 @@ from v2geq.data.model.schema import (
     FEEDER_TABLES,
     LSES,
     ROAD_TABLES,
+    TRIPS,
     TableSchema,
 )
 from v2geq.data.model.settings import SECTIONS
@@ -113,7 +114,7 @@ def build_case(
     for name, given in _by_name(DRIVERS if drivers is None else drivers, "drivers", "ev").items():
         case = _with_class(case, name, given)
     if isinstance(scenarios, Iterable) and not isinstance(scenarios, (str, Mapping)):
-        scenarios = {name: {} for name in scenarios}
+        scenarios = {named(name, "scenario"): {} for name in scenarios}
     every = {"base": {}} if scenarios is None else scenarios
     for name, given in _by_name(every, "scenarios", "base").items():
         case = _with_scenario(case, name, given)
@@ -142,9 +143,10 @@ def as_road(given: Any) -> RoadNetwork:
         return read_road(_folder(given, "road"))
     if not isinstance(given, Mapping):
         return priced_road(_object(given, RoadNetwork, "road", "sioux_falls"))
-    trips = ROAD_TABLES["trips"]
-    empty = trips.frame({c.name: [] for c in trips.columns})
-    return priced_road(_network(given, RoadNetwork, ROAD_TABLES, {"name": "road", "trips": empty}))
+    none = TRIPS.frame({c.name: [] for c in TRIPS.columns})
+    if "trips" in given:
+        given = {**given, "trips": trip_frame(given["trips"], TRIPS.name)}
+    return priced_road(_network(given, RoadNetwork, ROAD_TABLES, {"name": "road", "trips": none}))
 
 
 def _object(given: Any, cls: type, what: str, example: str) -> Any:

@@ -21,6 +21,7 @@ from v2geq.data.edit.save import save_case
 from v2geq.data.model.case import CaseData
 from v2geq.data.parameters.change import admit_case, with_parameters
 from v2geq.data.readers.case import read_case
+from v2geq.data.readers.document import fingerprint
 from v2geq.errors import DataError, quoted
 
 
@@ -47,6 +48,12 @@ class Case(CaseData):
     `with_...` and `without_...` return changed cases, checked as files are; `build` makes and
     `save` writes one.
     """
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both hold the same data; where they were read from does not matter."""
+        return isinstance(other, CaseData) and fingerprint(self) == fingerprint(other)
+
+    __hash__ = None  # type: ignore[assignment]  # its frames may be changed
 
     @classmethod
     def of(cls, data: CaseData) -> Case:

@@ -36,7 +36,7 @@ def with_class(
             raise unknown_name("unknown argument", setting, specs, where)
     model = name if like is None else known(like, case.drivers, "driver class for like =")
     base = case.drivers.get(model)
-    values, table = _trips_of(case, model, trips, where)
+    values, table = _trips_of(case, name, model, trips)
     values |= {k: specs[k].check(v, where) for k, v in given.items()}
     kind = values.get("kind", base.kind if base else "")
     own = None if base is None or (kind == "fv" and base.kind != "fv") else base
@@ -130,7 +130,9 @@ def with_road(case: CaseData, road: RoadNetwork, stations: Any, trips: Any) -> C
     given = {**dict.fromkeys(follow, road.trips), **_names(trips, "trips", "ev", "frame")}
     for name, table in given.items():
         known(name, case.drivers, "driver class")
-        case = replace(case, trip_tables={**case.trip_tables, name: trip_frame(table, name)})
+        case = replace(
+            case, trip_tables={**case.trip_tables, name: trip_frame(table, _trips_place(name))}
+        )
     found = {
         name: class_trips(case, name) if name in case.trip_tables else case.trips[name]
         for name in case.drivers
@@ -165,9 +167,9 @@ def priced_road(road: RoadNetwork) -> RoadNetwork:
     return replace(road, toll_unit=TOLL_UNIT) if free else road
 
 
-def trip_frame(given: Any, name: str) -> pd.DataFrame:
-    """Trip table of a class given as a frame or as a series by origin and destination."""
-    where, frame = f"trips of class {quoted(name)}", given
+def trip_frame(given: Any, where: str) -> pd.DataFrame:
+    """Trip table given as a frame or as a series by origin and destination."""
+    frame = given
     if isinstance(given, pd.Series) and given.index.nlevels == 2:
         frame = given.rename("trips_veh_h").rename_axis(["origin", "destination"]).reset_index()
     if not isinstance(frame, pd.DataFrame):
@@ -179,14 +181,19 @@ def trip_frame(given: Any, name: str) -> pd.DataFrame:
     return travelling(TRIPS.admit(frame, where), where)
 
 
+def _trips_place(name: str) -> str:
+    return f"trips of class {quoted(name)}"
+
+
 def _trips_of(
-    case: CaseData, model: str, trips: Any, where: str
+    case: CaseData, name: str, model: str, trips: Any
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Settings that follow from what is given as trips of a class, and its table."""
     whole = {"trips_factor": 1.0, "trips_of": "", "trips_spread": False}
+    where = f"driver class {quoted(name)}"
     base = case.drivers.get(model)
     if trips is not None and not np.isscalar(trips):
-        return whole, trip_frame(trips, where.partition("'")[2].rstrip("'"))
+        return whole, trip_frame(trips, _trips_place(name))
     if trips is None and base is None:
         raise DataError("trips is missing (veh/h)", where=where, advice=_TRIPS)
     if isinstance(trips, str):

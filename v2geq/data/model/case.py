@@ -56,7 +56,7 @@ def outages_of(given: Any, where: Where, advice: str) -> tuple[str, ...]:
     return tuple(spec.check(branch, where) for branch in given)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CaseData:
     """Everything a study needs: two networks, their coupling, players' data, scenarios.
 

@@ -23,7 +23,7 @@ DELAY_NAMES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RoadNetwork:
     """A directed road network with travel times and a trip table.
 

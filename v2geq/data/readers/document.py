@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
@@ -24,6 +26,15 @@ _NETWORKS: dict[str, tuple[type, dict[str, TableSchema]]] = {
     "road": (RoadNetwork, ROAD_TABLES),
 }
 _TEXTS = ("name", "title", "source")
+
+
+def fingerprint(case: CaseData) -> str:
+    """Hash of everything a checked case holds: tables, settings, scenarios, notes."""
+    document = document_of(case)
+    for driver in document["drivers"].values():
+        del driver["trips"]  # the name of a file
+    text = json.dumps(document, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def case_to_document(case: CaseData) -> dict[str, Any]:
