@@ -284,7 +284,7 @@ def _sell_with_wear(
                 raise V2GError(
                     f"battery wear rises so steeply, to {last:.4g} $/kWh, that detours would pay "
                     "for themselves by selling less: the cheapest path cannot be found. Use a "
-                    "flatter formula for wear, or the path method 'enumerate'"
+                    "flatter formula for wear"
                 )
             target = fronts.targets[column : column + 1]
             own = LegFronts(fronts.graph, fronts.rules, times, fronts.sources, target).fronts

@@ -49,7 +49,7 @@ MEANINGS: Mapping[str, str] = {
     "stations.discharge_piles": "points for vehicles that sell, where queues are by direction",
     "stations.charge_cost": "operator's cost of selling p (kW) to vehicles, an expression in p",
     "stations.discharge_cost": "operator's cost of buying p (kW) from vehicles, an expression in p",
-    "stations.pv_kw": "power that the station's own photovoltaic plant could make now; may be cut",
+    "stations.pv_kw": "what the station's photovoltaic (solar) plant could make now; may be cut",
     "stations.store_charge_kw": "largest power into the station's own store in this hour",
     "stations.store_discharge_kw": "largest power out of the station's own store in this hour",
     "stations.store_value": "what a kWh in the station's own store is worth",
