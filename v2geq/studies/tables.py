@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from v2geq.paper.claims import SCENARIOS, Claim, check_claims
 from v2geq.results.latex import summary_latex
+from v2geq.show import MONEY
 from v2geq.studies.outcome import Outcome
 from v2geq.studies.plan import Study
 
@@ -30,7 +31,8 @@ def tables_of(study: Study, outcomes: Sequence[Outcome], folder: Path) -> dict[P
     if claims_of(outcomes):
         tables[folder / CLAIMS] = _claims_table(outcomes)
     plain = [o for o in outcomes if o.ok and not o.run.variant]
-    changes = social_cost_changes({(o.run.scenario, o.run.v2g): o.social_cost for o in plain})
+    costs = {(o.run.scenario, o.run.v2g): o.social_cost for o in plain}
+    changes = social_cost_changes(costs, study.case.currency)
     if len(changes.columns):
         tables[folder / SOCIAL_COST] = changes.to_csv(lineterminator="\r\n").encode()
     for variant in study.variants:
@@ -41,8 +43,10 @@ def tables_of(study: Study, outcomes: Sequence[Outcome], folder: Path) -> dict[P
     return tables
 
 
-def social_cost_changes(costs: Mapping[tuple[str, bool], Mapping[str, float]]) -> pd.DataFrame:
-    """Change of the social cost by V2G, $/h: terms x scenarios, totals with and without travel.
+def social_cost_changes(
+    costs: Mapping[tuple[str, bool], Mapping[str, float]], currency: str = MONEY
+) -> pd.DataFrame:
+    """Change of the social cost by V2G, by hour: terms x scenarios, totals with and without travel.
 
     Parameters
     ----------
@@ -63,7 +67,7 @@ def social_cost_changes(costs: Mapping[tuple[str, bool], Mapping[str, float]]) -
     travel = [k for k in table.index if str(k).startswith("travel")]
     table.loc["total"] = table.sum()
     table.loc["total without travel"] = table.loc["total"] - table.loc[travel].sum()
-    table.index.name = "change by V2G ($/h)"
+    table.index.name = f"change by V2G ({currency}/h)"
     return table
 
 
