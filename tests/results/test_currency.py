@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from cases import make_case, make_road
 from matplotlib.text import Text
@@ -262,6 +263,22 @@ def test_tolls_of_a_road_are_in_the_currency_of_its_case() -> None:
         case.with_road(replace(road, toll_unit="CNY/veh"))
     with pytest.raises(vg.DataError, match=r"€/veh, where the case counts in \$/veh"):
         make_case().with_road(replace(road, toll_unit="€/veh"))
+
+
+def test_a_case_is_built_in_its_currency() -> None:
+    road = replace(make_road({"1-2": {"toll": 2.0}, "2-3": {}}), toll_unit="€/veh")
+    trips = pd.DataFrame({"origin": ["1"], "destination": ["3"], "trips_veh_h": [5.0]})
+    parts = {"feeder": make_case().feeder, "road": replace(road, trips=trips)}
+    voll = {"value": 3.0, "unit": "€/kWh"}
+    case = vg.Case.build(**parts, parameters={"voll": voll, "currency": "€"})
+    assert (case.currency, case.market.voll) == ("€", 3.0)
+    parts["road"] = replace(parts["road"], toll_unit="$/veh")
+    with pytest.raises(vg.DataError, match="currency = 'E1'"):
+        vg.Case.build(**parts, parameters={"currency": "E1"})
+    drivers = {"fv": {"kind": "fv", "trips": 1.0, "value_of_time": -1.0}}
+    with pytest.raises(vg.DataError, match=r"value_of_time = -1.* €/h") as told:
+        vg.Case.build(**parts, drivers=drivers, parameters={"currency": "€"})
+    assert "$" not in str(told.value)
 
 
 def test_runs_in_different_currencies_are_not_drawn_together() -> None:

@@ -1,6 +1,7 @@
 """The numbers of the study's figures as tables: one row per run, trip or term.
 
-Index levels `scenario` and `v2g`; columns carry their unit in their name.
+Index levels `scenario` and `v2g`; columns carry their unit in their name, those
+of money none: it is that of the case.
 """
 
 from __future__ import annotations

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from v2geq.paper.claims import SCENARIOS, Claim, check_claims
 from v2geq.results.latex import summary_latex
-from v2geq.show import MONEY
+from v2geq.show import MONEY, money
 from v2geq.studies.outcome import Outcome
 from v2geq.studies.plan import Study
 
@@ -89,7 +90,13 @@ def claims_of(outcomes: Sequence[Outcome], variant: str = "") -> list[Claim]:
         for name, value in o.run.changes.items()
         if name.endswith("trips_spread")
     )
-    return check_claims(found) if complete and not spread else []
+    if not complete or spread:
+        return []
+    currency = next(o.currency for o in outcomes if o.ok)
+    return [
+        replace(claim, here=money(claim.here, currency), reason=money(claim.reason, currency))
+        for claim in check_claims(found)
+    ]
 
 
 def _claims_table(outcomes: Sequence[Outcome]) -> bytes:
