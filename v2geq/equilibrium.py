@@ -17,7 +17,7 @@ from v2geq.results.latex import summary_latex
 from v2geq.results.point import Point
 from v2geq.results.sheets import write_sheets
 from v2geq.results.store import load_point, write
-from v2geq.results.summary import FIGURES, Summary, summarise
+from v2geq.results.summary import Summary, summarise
 from v2geq.results.uniqueness import INTERVAL, UNKNOWN, where_used
 from v2geq.show import LongList, card
 from v2geq.solvers.protocol import Options, Status
@@ -162,7 +162,7 @@ class Equilibrium(Point):
         names
             Headings, by default scenario, with or without V2G.
         """
-        return summary_latex([eq.summary for eq in (self, *others)], FIGURES, names)
+        return summary_latex([eq.summary for eq in (self, *others)], self.summary.figures, names)
 
     @cached_property
     def plot(self) -> Plots:
@@ -224,7 +224,7 @@ class Equilibrium(Point):
 
     def _repr_html_(self) -> str:
         figures = self.summary
-        unit = {name: figure.unit for name, figure in FIGURES.items()}
+        unit = {name: figure.unit for name, figure in figures.figures.items()}
         rows = {
             "status": f"{self.status}, {self.effort}",
             "DLMP": f"{figures['dlmp_min']:.4g} to {figures['dlmp_max']:.4g} "

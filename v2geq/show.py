@@ -12,10 +12,17 @@ from v2geq.errors import one_line, quoted
 from v2geq.progress import beside
 
 T = TypeVar("T")
+MONEY = "$"
+"""What units are written with inside: the money of a case, whatever its currency."""
 _LONGEST = 600
 """Characters of an object's short text."""
 _FEW = 4
 """Entries of a collection that are written out."""
+
+
+def money(text: str, currency: str) -> str:
+    """A unit with the currency of a case in it."""
+    return text.replace(MONEY, currency)
 
 
 def card(

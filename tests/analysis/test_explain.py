@@ -14,13 +14,13 @@ TERMS = ["energy", "island", "rating", "voltage", "margin", "lse", "operation", 
 
 def add_up(eq, station):
     table = eq.explain(station=station).table
-    assert list(table.columns) == ["kw", "price_usd_kwh", *(f"{t}_usd_kwh" for t in TERMS)]
+    assert list(table.columns) == ["kw", "price", *(f"{t}_price" for t in TERMS)]
     for side, row in table.iterrows():
         price = float(eq.data[f"{side}_price"].sel(station=station))
-        assert row["price_usd_kwh"] == pytest.approx(price, abs=1e-11)
-        terms = [row[f"{t}_usd_kwh"] for t in TERMS if t != "lse"]
+        assert row["price"] == pytest.approx(price, abs=1e-11)
+        terms = [row[f"{t}_price"] for t in TERMS if t != "lse"]
         assert sum(terms) == pytest.approx(price, abs=1e-8)
-        assert sum(terms[:5]) == pytest.approx(row["lse_usd_kwh"], abs=1e-8)
+        assert sum(terms[:5]) == pytest.approx(row["lse_price"], abs=1e-8)
     return table
 
 
@@ -53,7 +53,7 @@ def test_terms_of_a_station_s_prices_add_up(scarce):
 
 def test_a_station_at_its_limit_says_what_that_adds(limited):
     table = add_up(limited, "s")
-    added = table.loc["charge", "limits_usd_kwh"]
+    added = table.loc["charge", "limits_price"]
     assert float(limited.charge_kw[0]) == pytest.approx(20.0)
     assert added > 0.01
     text = limited.explain(station="s").text
@@ -89,7 +89,7 @@ def test_a_station_of_another_operator_has_its_margin_as_a_term():
         return p
 
     eq = vg.solve(make_case(drivers={"ev": {"battery": 10.0}}), v2g=False, players=[operator])
-    assert add_up(eq, "s").loc["charge", "operation_usd_kwh"] == pytest.approx(0.02, abs=1e-6)
+    assert add_up(eq, "s").loc["charge", "operation_price"] == pytest.approx(0.02, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["box", "polygon"])
@@ -109,14 +109,14 @@ def test_a_line_s_rating_moves_the_buses_behind_it(kind):
     assert list(table.index) == ["b", "c"]
     difference = float(eq.dlmp.sel(bus="b") - eq.dlmp.sel(bus="a"))
     assert difference > 0.1
-    np.testing.assert_allclose(table["rating_usd_kwh"], difference, atol=1e-7)
+    np.testing.assert_allclose(table["rating_price"], difference, atol=1e-7)
     text = eq.explain(line="a-b").text
     assert "which binds" in text
     assert f"shadow price is {difference:.4f} $/kWh" in text
     assert "does not bind. Its rating moves no price" in eq.explain(line="b-c").text
     for bus in ("b", "c"):
         way = eq.explain(bus=bus).table
-        assert way.loc["a-b", "rating_usd_kwh"] == pytest.approx(difference, abs=1e-7)
+        assert way.loc["a-b", "rating_price"] == pytest.approx(difference, abs=1e-7)
 
 
 def test_names_are_understood_as_users_spell_them(scarce):

@@ -180,9 +180,9 @@ def test_lindistflow_way(kind: str) -> None:
     table = grid.way(values, "b", np.array([0.0, 0.0, 0.05]))
     assert table.index.tolist() == ["r-a", "a-b"]
     assert table.loc["a-b", ["from_bus", "to_bus"]].tolist() == ["a", "b"]
-    np.testing.assert_allclose(table["voltage_usd_kwh"], [0.0, 0.02])
-    np.testing.assert_allclose(table["rating_usd_kwh"], [0.0, 0.03])
-    np.testing.assert_allclose(table["fee_usd_kwh"], [0.0, 0.05])
+    np.testing.assert_allclose(table["voltage_price"], [0.0, 0.02])
+    np.testing.assert_allclose(table["rating_price"], [0.0, 0.03])
+    np.testing.assert_allclose(table["fee"], [0.0, 0.05])
     assert grid.way(values, "a", np.zeros(3)).index.tolist() == ["r-a"]
     assert grid.way(values, "r", np.zeros(3)).empty
 
@@ -213,8 +213,8 @@ def test_shadow_price_of_a_full_line(
     eq = vg.solve(case, "base")
     row = eq.explain(bus="a").table.loc["r-a"]
     assert row["p_kw"] == pytest.approx(flow, rel=1e-8)
-    assert row["rating_usd_kwh"] == pytest.approx(price, rel=1e-7)
-    assert row["voltage_usd_kwh"] == pytest.approx(0.0, abs=1e-8)
+    assert row["rating_price"] == pytest.approx(price, rel=1e-7)
+    assert row["voltage_price"] == pytest.approx(0.0, abs=1e-8)
     assert any("line ratings bind: r-a" in text for text in eq.warnings)
 
 

@@ -26,6 +26,13 @@ LONGER = {
     "roads/kernels/assignment.py": "compiled loops over one pool of paths, called by each other",
 }
 """Files longer than `MOST_LINES`, and why."""
+SAYS_DOLLARS = {
+    "paper/claims.py": "the paper's money",
+    "export/gams.py": "commands of GAMS",
+    "results/latex.py": "formulas of LaTeX",
+    "mcp/block.py": "makes units",
+}
+"""Files with a $ in a text that is put together, and what it is; units alone have one anywhere."""
 SAME_NAME: dict[str, str] = {}
 """Public classes and functions of one name in two modules, and why; commands do not count."""
 
@@ -228,3 +235,16 @@ def test_blocks_are_named_only_where_they_are_stated() -> None:
             and BLOCK.search(node.value)
         ]
     assert not found
+
+
+def test_texts_name_no_currency() -> None:
+    """The case does: ``f"{price} {case.currency}/kWh"``."""
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in modules().values()
+        for text in ast.walk(tree(path))
+        if isinstance(text, ast.JoinedStr)
+        for part in text.values
+        if isinstance(part, ast.Constant) and "$" in str(part.value)
+    }
+    assert found == set(SAYS_DOLLARS)

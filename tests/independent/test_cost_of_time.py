@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 from test_certificate_perturbed import broken, moved
 
 import v2geq as vg
+from v2geq.analysis.trip_reasons import COLUMNS
 from v2geq.certificates.market import certify
 from v2geq.errors import DataError
 from v2geq.export.gams import to_gams
@@ -160,8 +161,8 @@ def test_shares_of_time_are_told_and_saved(eq, tmp_path) -> None:
     od = eq.coupled.traffic.od_names("big")[0]
     table = eq.explain(od=od).table
     own = table[table["class"] == "big"]
-    parts = [c for c in own if c.endswith("_usd") and c != "cost_usd"]
-    np.testing.assert_allclose(own[parts].sum(axis=1), own["cost_usd"], atol=1e-6)
+    parts = [c for c in own if c in COLUMNS.values()]
+    np.testing.assert_allclose(own[parts].sum(axis=1), own["cost"], atol=1e-6)
     assert any("of the whole trip" in w for w in eq.warnings)
     assert "convex cost of `drivers.arc_time`" in eq.equations()
     eq.save(tmp_path / "eq.nc")

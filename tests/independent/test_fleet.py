@@ -106,7 +106,7 @@ def test_spec_social_cost_and_dwell_of_a_fleet(solved_fleet, queue: str) -> None
     for name, kind in case.drivers.items():
         flow = eq.values[f"drivers.flow_{name}"]
         cost = own_costs(eq, name)
-        np.testing.assert_allclose(cost, eq.paths(name)["cost_usd"][: len(cost)], rtol=1e-10)
+        np.testing.assert_allclose(cost, eq.paths(name)["cost"][: len(cost)], rtol=1e-10)
         if kind.kind == "ev":
             terms = trip_terms(eq, name).sum(axis=1)[: len(cost)]
             np.testing.assert_allclose(cost, terms, rtol=1e-10)
@@ -197,9 +197,9 @@ def test_closed_form_half_full_at_departure() -> None:
     assert eq.accounts.social_cost["battery energy ev"] == pytest.approx(-6.0)
     table = eq.explain(od=(1, 3)).table.iloc[0]
     assert table["battery_kwh"] == "12 > 7 at s, 24 > 18"
-    assert table["plug_usd"] == pytest.approx(6.0)
-    assert table["battery_usd"] == pytest.approx(-0.6)
-    terms = ["time_usd", "wait_usd", "plug_usd", "charging_usd", "battery_usd"]
+    assert table["plug"] == pytest.approx(6.0)
+    assert table["battery"] == pytest.approx(-0.6)
+    terms = ["travel", "waiting", "plug", "charging", "battery"]
     assert table[terms].sum() == pytest.approx(float(eq.cost_ev[0]))
 
 

@@ -55,7 +55,7 @@ def test_a_rare_fuel_trip_costs_its_time() -> None:
     eq = vg.solve(rare("fv", 1e-6, ("1", "2")), "base")
     assert eq.certificate.holds
     route = eq.paths("fv").query("origin == '1' and destination == '2'")
-    assert cost(eq, "fv", "1-2") == pytest.approx(route["cost_usd"].min(), rel=1e-12)
+    assert cost(eq, "fv", "1-2") == pytest.approx(route["cost"].min(), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["ev", "fv"])

@@ -66,9 +66,9 @@ def test_the_margin_is_the_marginal_cost(eq) -> None:
     told = eq.explain(station="s2")
     assert "to run the station costs" in told.text
     row = told.table.loc["discharge"]
-    parts = row["lse_usd_kwh"] + row["operation_usd_kwh"] + row["limits_usd_kwh"]
-    assert row["price_usd_kwh"] == pytest.approx(parts, abs=1e-8)
-    assert row["operation_usd_kwh"] == pytest.approx(-saved[0], abs=1e-8)
+    parts = row["lse_price"] + row["operation_price"] + row["limits_price"]
+    assert row["price"] == pytest.approx(parts, abs=1e-8)
+    assert row["operation_price"] == pytest.approx(-saved[0], abs=1e-8)
 
 
 def test_the_certificate_sees_a_margin_that_does_not_pay(eq) -> None:

@@ -115,7 +115,7 @@ def test_toll_on_the_shipped_case_empties_the_road() -> None:
     flow = float(some.flow_veh_h.sel(arc="6-8"))
     assert flow > 100.0
     assert some.accounts.profit["roads"] == pytest.approx(5.0 * flow, rel=1e-9)
-    assert "toll_usd" in some.explain(od=(1, 20)).table
+    assert "toll" in some.explain(od=(1, 20)).table
 
 
 # -- against other models ------------------------------------------------------------------------
@@ -221,8 +221,8 @@ def test_routes_tied_by_a_toll_are_all_found() -> None:
             road=road, stations={}, drivers={kind: {"kind": kind}}, trips={kind: {"1-2": 10.0}}
         )
         table = solve(case).paths(kind)
-        assert sorted(table["toll_usd"]) == [0.0, 1.0]
-        np.testing.assert_allclose(table["cost_usd"], 2.0, rtol=1e-9)
+        assert sorted(table["toll"]) == [0.0, 1.0]
+        np.testing.assert_allclose(table["cost"], 2.0, rtol=1e-9)
 
 
 def test_enumerated_paths_pay_tolls() -> None:
@@ -247,8 +247,8 @@ def test_tolls_are_received_by_the_roads_and_no_social_cost() -> None:
         trips = float(eq.data[f"trips_{name}_veh_h"] @ eq.data[f"cost_{name}"])
         assert eq.accounts.profit[f"drivers.{name}"] == pytest.approx(-trips, rel=1e-8)
     table = trip_cost_table(eq)
-    assert float(table["toll_usd"] @ table["trips_veh_h"]) == pytest.approx(paid["ev"], rel=1e-6)
-    np.testing.assert_allclose(table["total_usd"], eq.cost_ev, rtol=1e-6)
+    assert float(table["toll"] @ table["trips_veh_h"]) == pytest.approx(paid["ev"], rel=1e-6)
+    np.testing.assert_allclose(table["total"], eq.cost_ev, rtol=1e-6)
     assert items["roads", "tolls"] == pytest.approx(sum(paid.values()), rel=1e-9)
     assert not [term for term in eq.accounts.social_cost.index if "toll" in term]
     welfare = -float(eq.accounts.social_cost.sum())
@@ -276,7 +276,7 @@ def test_sensitivity_to_a_toll() -> None:
         ({"toll": -2.0}, "$/veh", r"'1-2'.* toll = -2\.0 \$/veh is out of range.*at least 0"),
         ({"toll": np.nan}, "$/veh", r"'1-2'.* toll = nan is not finite"),
         ({"toll": np.inf}, "$/veh", r"'1-2'.* toll = inf is not finite"),
-        ({"toll": 2.0}, "", r"'1-2'.* toll = 2\.0 in an unknown unit.*toll_usd"),
+        ({"toll": 2.0}, "", r"'1-2'.* toll = 2\.0 in an unknown unit.*toll_price"),
         ({"toll": 2.0}, "cents", r"'1-2'.* toll = 2\.0 cents, .*in \$/veh"),
         ({"fixed_min": 2.0}, "$/veh", r"'1-2'.* fixed_min = 2\.0 min.*set fixed_min to 0"),
     ],

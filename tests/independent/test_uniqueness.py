@@ -159,7 +159,7 @@ def test_the_full_table_has_every_result(solved) -> None:
     """Results that are data apart; at stations without trade the CNO's prices are told as well."""
     eq = solved("ieee123_sioux_falls", "stress", True)
     table = eq.full_uniqueness
-    data = {"firm_kw", "island", "toll_usd", "trips_ev_veh_h", "trips_fv_veh_h"}
+    data = {"firm_kw", "island", "toll", "trips_ev_veh_h", "trips_fv_veh_h"}
     numbers = {str(k) for k in eq.data if eq.data[k].dtype.kind == "f"}
     assert set(table["result"]) == numbers - data
     sizes = table.groupby("result").size()

@@ -118,8 +118,8 @@ def test_trip_costs_stack_to_the_table(runs):
     for axes, (key, _) in zip(figure.axes, runs, strict=True):
         part = tables.rows_of(table, *key)
         widths = sum(b.get_width() for b in axes.patches if isinstance(b, Rectangle))
-        assert widths == pytest.approx(part["total_usd"].sum())
-        np.testing.assert_allclose(axes.lines[0].get_xdata(), part["total_usd"])
+        assert widths == pytest.approx(part["total"].sum())
+        np.testing.assert_allclose(axes.lines[0].get_xdata(), part["total"])
 
 
 def test_trip_costs_keep_the_largest_pairs(runs):

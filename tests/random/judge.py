@@ -178,7 +178,7 @@ def check_each_pair(eq: vg.Equilibrium) -> None:
             flow = own["flow_veh_h"].to_numpy()
             assert abs(flow.sum() - demand) <= 1e-6 * demand, (name, o, d, flow.sum(), demand)
             assert (flow >= -1e-9 * demand).all(), (name, o, d, flow)
-            dear = float(flow @ (own["cost_usd"].to_numpy() - u))
+            dear = float(flow @ (own["cost"].to_numpy() - u))
             size = max(abs(u), kind.value_of_time * float(own["time_h"].min()))
             assert abs(dear) <= 1e-6 * demand * size, (name, o, d, dear / demand, u)
 

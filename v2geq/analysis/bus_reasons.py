@@ -17,15 +17,15 @@ SMALL = 1e-6
 
 def bus_reasons(eq: Point, bus: str) -> tuple[str, pd.DataFrame]:
     """Text and table of an energised bus."""
-    scenario = eq.scenario
+    scenario, currency = eq.scenario, eq.scenario.case.currency
     table = eq.coupled.grid.way(eq.values, bus, eq.values["wheeling_price"])
     at = scenario.bus_position[bus]
     fee = float(eq.values["wheeling_price"][at])
     energy = float(eq.data["energy_price"].sel(bus=bus))
     parts = [
-        f"Bus {bus}: energy is worth {fee + energy:z.4f} $/kWh, of which {energy:z.4f} is the "
-        f"energy price of the load serving entities and {fee:z.4f} the wheeling fee from the "
-        "substation.",
+        f"Bus {bus}: energy is worth {fee + energy:z.4f} {currency}/kWh, of which {energy:z.4f} is "
+        f"the energy price of the load serving entities and {fee:z.4f} the wheeling "
+        "fee from the substation.",
         _firm_text(eq, bus, fee + energy),
         unique_text(eq, "dlmp", bus),
         _energy_text(eq),
@@ -41,8 +41,8 @@ def _firm_text(eq: Point, bus: str, dlmp: float) -> str:
     if abs(price - dlmp) <= SMALL * eq.scenario.price_scale:
         return ""
     return (
-        f"One more kW of firm load costs {price:z.4f} $/kWh: it would be shed, at the value of "
-        "lost load."
+        f"One more kW of firm load costs {price:z.4f} {eq.scenario.case.currency}/kWh: it would be "
+        "shed, at the value of lost load."
     )
 
 
@@ -56,8 +56,8 @@ def unique_text(eq: Point, result: str, label: str) -> str:
             return "It is the only price an equilibrium has here."
         if row.status == "interval":
             return (
-                f"It is not unique: any price from {row.low:z.4f} to {row.high:z.4f} $/kWh belongs "
-                "to an equilibrium."
+                f"It is not unique: any price from {row.low:z.4f} to {row.high:z.4f} "
+                f"{eq.scenario.case.currency}/kWh belongs to an equilibrium."
             )
         return "Whether it is the only one is not known."
     return ""
@@ -68,12 +68,12 @@ def _energy_text(eq: Point) -> str:
     small = SMALL * scenario.power_scale
     imported = eq.coupled.grid.import_kw(values)
     substation = scenario.case.substation
-    tau = float(eq.data["tso_price"])
+    tau = f"{float(eq.data['tso_price']):z.4f} {scenario.case.currency}/kWh"
     if imported < -small:
         full = ", its limit," if imported < small - substation.export_max else ""
         return (
             f"The load serving entities sell {-imported:.0f} kW{full} to the transmission system "
-            f"at {tau:z.4f} $/kWh."
+            f"at {tau}."
         )
     buying = [
         str(k) for k in eq.data["lse"].to_numpy() if float(eq.data["import_kw"].sel(lse=k)) > small
@@ -81,33 +81,33 @@ def _energy_text(eq: Point) -> str:
     if not buying:
         return "No load serving entity buys from the transmission system."
     if imported < small:
-        return f"The load serving entities trade with each other alone, at {tau:z.4f} $/kWh."
+        return f"The load serving entities trade with each other alone, at {tau}."
     full = ", its limit" if imported > substation.import_max - small else ""
     return (
         f"{', '.join(buying)} buy{'s' if len(buying) == 1 else ''} {imported:.0f} kW{full} from "
-        f"the transmission system at {tau:z.4f} $/kWh."
+        f"the transmission system at {tau}."
     )
 
 
 def _fee_text(eq: Point, bus: str, table: pd.DataFrame) -> str:
     grid, price = eq.coupled.grid, SMALL * eq.scenario.price_scale
-    texts = []
-    full = table[table["rating_usd_kwh"].abs() > price]
+    currency, texts = eq.scenario.case.currency, []
+    full = table[table["rating_price"].abs() > price]
     for line, row in full.iterrows():
-        texts.append(f"line {line} is full and adds {row['rating_usd_kwh']:z.4f} $/kWh")
-    total = float(table["voltage_usd_kwh"].sum())
+        texts.append(f"line {line} is full and adds {row['rating_price']:z.4f} {currency}/kWh")
+    total = float(table["voltage_price"].sum())
     if abs(total) > price:
         binding = grid.binding(eq.values)
         tight = {*binding.lowest, *binding.highest}
         names = ", ".join(b for b in eq.scenario.buses if b in tight)
-        texts.append(f"voltage limits at {names or 'other buses'} add {total:z.4f} $/kWh")
+        texts.append(f"voltage limits at {names or 'other buses'} add {total:z.4f} {currency}/kWh")
     head = grid.network.head(bus)
     if head:
         own = float(eq.data["wheeling_price"].sel(bus=eq.scenario.buses[head]))
         texts.insert(
             0,
             f"the bus is in an island without the substation, whose own scarcity is priced at "
-            f"{own:z.4f} $/kWh over the energy price",
+            f"{own:z.4f} {currency}/kWh over the energy price",
         )
     if not texts:
         return "No limit between the substation and the bus has a price."
@@ -154,7 +154,7 @@ def _local_text(eq: Point, bus: str, at: int) -> str:
         own = float(data["shed_kw"].sel(bus=bus))
         texts.append(
             f"{shed:.0f} kW of load are shed, {own:.0f} of them here, at "
-            f"{scenario.case.market.voll:g} $/kWh"
+            f"{scenario.case.market.voll:g} {scenario.case.currency}/kWh"
         )
     if not texts:
         return ""

@@ -15,6 +15,7 @@ from v2geq.market.coupling import Coupled
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import CournotRevenue, Variable
 from v2geq.players import cno, drivers, dso, lse
+from v2geq.show import money
 
 _SYMBOL = re.compile(r"^(?P<text>.*?)\s*\((?P<symbol>[^()]*)\)$")
 _STATED: dict[str, Callable[..., Program]] = {
@@ -42,7 +43,7 @@ def equations_page(coupled: Coupled) -> str:
         "What the players want, and why these rows: [model.md](model.md).",
         "",
     ]
-    seen = set()
+    currency, seen = coupled.scenario.case.currency, set()
     for player, program in coupled.programs.items():
         kind = player.partition(".")[0]
         if kind in seen:
@@ -55,8 +56,8 @@ def equations_page(coupled: Coupled) -> str:
                 places.append(_place(coupled.grid.state))
             stated = "in " + " and ".join(f"`{place}`" for place in places)
         lines += [f"## {program.title}", "", f"Stated {stated}.", ""]
-        lines += _variables(program)
-        lines += _rows(program)
+        lines += _variables(program, currency)
+        lines += _rows(program, currency)
     lines += ["## Market clearing", "", f"Stated in `{_place(coupling.markets)}`; each row is the"]
     lines += ["sum of all players' net sales.", ""]
     lines += ["| price | symbol | meaning | unit | row in | sellers and buyers |"]
@@ -70,13 +71,13 @@ def equations_page(coupled: Coupled) -> str:
             if s.market == market.name
         ]
         lines.append(
-            f"| `{market.name}` | {symbol} | {text} | {market.price_unit} | {market.unit} | "
-            f"{', '.join(dict.fromkeys(traders))} |"
+            f"| `{market.name}` | {symbol} | {text} | {money(market.price_unit, currency)} | "
+            f"{money(market.unit, currency)} | {', '.join(dict.fromkeys(traders))} |"
         )
     return "\n".join([*lines, ""])
 
 
-def _variables(program: Program) -> list[str]:
+def _variables(program: Program, currency: str) -> list[str]:
     fixed = [s.market for s in program.sales if s.constant.any()]
     if not program.variables:
         return [f"Trades fixed quantities in {', '.join(f'*{m}*' for m in fixed)}.", ""]
@@ -85,13 +86,13 @@ def _variables(program: Program) -> list[str]:
     for v in program.variables:
         text, symbol = _split(v.meaning)
         lines.append(
-            f"| `{v.name}` | {symbol} | {text} | {', '.join(v.dims) or '-'} | {v.unit} | "
-            f"{_bounds(v)} | {_terms(program, v)} |"
+            f"| `{v.name}` | {symbol} | {text} | {', '.join(v.dims) or '-'} | "
+            f"{money(v.unit, currency)} | {_bounds(v)} | {_terms(program, v)} |"
         )
     return [*lines, ""]
 
 
-def _rows(program: Program) -> list[str]:
+def _rows(program: Program, currency: str) -> list[str]:
     if not program.constraints:
         return []
     lines = ["| row | multiplier | meaning | by | unit | kind | variables |"]
@@ -100,8 +101,8 @@ def _rows(program: Program) -> list[str]:
         text, symbol = _split(c.meaning)
         names = ", ".join(f"`{name}`" for name in [*(v.name for v in c.terms), *c.rivals])
         lines.append(
-            f"| `{c.name}` | {symbol} | {text} | {', '.join(c.dims) or '-'} | {c.unit} | "
-            f"{'= 0' if c.equality else '>= 0'} | {names} |"
+            f"| `{c.name}` | {symbol} | {text} | {', '.join(c.dims) or '-'} | "
+            f"{money(c.unit, currency)} | {'= 0' if c.equality else '>= 0'} | {names} |"
         )
     return [*lines, ""]
 

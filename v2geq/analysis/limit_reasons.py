@@ -20,8 +20,9 @@ SIDES = {"charge": "purchase_price", "discharge": "resale_price"}
 def station_reasons(eq: Point, station: str) -> tuple[str, pd.DataFrame]:
     """Text and table of a station: a row for what vehicles take and one for what they give.
 
-    price_usd_kwh is the sum of lse_usd_kwh (what the operator trades at), operation_usd_kwh (its
-    cost, or margin) and limits_usd_kwh; lse_usd_kwh that of the columns before it.
+    All prices and their parts are money per kWh.
+    price is the sum of lse_price (what the operator trades at), operation_price (its
+    cost, or margin) and limits_price; lse_price that of the columns before it.
     """
     import pandas as pd
 
@@ -36,15 +37,15 @@ def station_reasons(eq: Point, station: str) -> tuple[str, pd.DataFrame]:
         sign = 1.0 if side == "charge" else -1.0
         rows[side] = {
             "kw": float(data[f"{side}_kw"]),
-            "price_usd_kwh": price,
+            "price": price,
             **terms,
-            "margin_usd_kwh": own - sum(terms.values()),
-            "lse_usd_kwh": own,
+            "margin_price": own - sum(terms.values()),
+            "lse_price": own,
             # of an operator of the user's only the margin is known
-            "operation_usd_kwh": price - own if parts is None else sign * parts[side],
-            "limits_usd_kwh": limits,
+            "operation_price": price - own if parts is None else sign * parts[side],
+            "limits_price": limits,
         }
-        texts.append(_price_text(eq, station, side, rows[side]["operation_usd_kwh"] * sign))
+        texts.append(_price_text(eq, station, side, rows[side]["operation_price"] * sign))
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("side")
     if not eq.scenario.v2g:
         texts.append("It buys nothing from vehicles: there is no V2G.")
@@ -72,12 +73,12 @@ def line_reasons(eq: Point, line: str) -> tuple[str, pd.DataFrame]:
     served = [bus for bus in net.buses if at in net.way(bus)]
     fee = eq.values["wheeling_price"]
     row = eq.coupled.grid.way(eq.values, served[0], fee).loc[line].to_dict()
-    own = {name: float(row[f"{name}_usd_kwh"]) for name in ("rating", "voltage")}
+    own = {name: float(row[f"{name}_price"]) for name in ("rating", "voltage")}
     dlmp = data["dlmp"].sel(bus=served).to_numpy()
     index = pd.Index(served, name="bus")
     rest = dlmp - own["rating"] - own["voltage"]
-    columns = {"rating_usd_kwh": own["rating"], "voltage_usd_kwh": own["voltage"]}
-    table = pd.DataFrame({**columns, "others_usd_kwh": rest, "dlmp_usd_kwh": dlmp}, index=index)
+    columns = {"rating_price": own["rating"], "voltage_price": own["voltage"]}
+    table = pd.DataFrame({**columns, "others_price": rest, "dlmp": dlmp}, index=index)
 
     p, q = (float(data[name].sel(line=line)) for name in ("p_kw", "q_kvar"))
     rating = float(net.lines.rating_kva[at])
@@ -90,15 +91,17 @@ def line_reasons(eq: Point, line: str) -> tuple[str, pd.DataFrame]:
         text += ", which binds."
     else:
         text += ", which does not bind."
+    currency = eq.scenario.case.currency
     if abs(own["rating"]) > SMALL * eq.scenario.price_scale:
         text += (
-            f" Its shadow price is {own['rating']:z.4f} $/kWh: so much it adds to the DLMP of the "
-            f"{len(served)} buses it serves ({listed(served, 6)})."
+            f" Its shadow price is {own['rating']:z.4f} {currency}/kWh: so much it adds to the "
+            f"DLMP of the {len(served)} buses it serves ({listed(served, 6)})."
         )
     else:
         text += f" Its rating moves no price; it serves {len(served)} buses ({listed(served, 6)})."
     if round(own["voltage"], 4):
-        text += f" Its voltage drop, where voltage limits bind, adds {own['voltage']:z.4f} $/kWh."
+        text += f" Its voltage drop, where voltage limits bind, adds {own['voltage']:z.4f} "
+        text += f"{currency}/kWh."
     return text, table.round(12) + 0.0
 
 
@@ -107,21 +110,22 @@ def _fee_terms(eq: Point, bus: str) -> dict[str, float]:
     grid, fee = eq.coupled.grid, eq.values["wheeling_price"]
     way = grid.way(eq.values, bus, fee)
     return {
-        "energy_usd_kwh": float(eq.data["energy_price"].sel(bus=bus)),
-        "island_usd_kwh": float(fee[grid.network.head(bus)]),
-        "rating_usd_kwh": float(way["rating_usd_kwh"].sum()),
-        "voltage_usd_kwh": float(way["voltage_usd_kwh"].sum()),
+        "energy_price": float(eq.data["energy_price"].sel(bus=bus)),
+        "island_price": float(fee[grid.network.head(bus)]),
+        "rating_price": float(way["rating_price"].sum()),
+        "voltage_price": float(way["voltage_price"].sum()),
     }
 
 
 def _price_text(eq: Point, station: str, side: str, cost: float) -> str:
     data = eq.data.sel(station=station)
     price, kw = float(data[f"{side}_price"]), float(data[f"{side}_kw"])
-    words = f"Vehicles {side} {kw:.0f} kW at {price:z.4f} $/kWh"
+    unit = f"{eq.scenario.case.currency}/kWh"
+    words = f"Vehicles {side} {kw:.0f} kW at {price:z.4f} {unit}"
     if not data[f"{side}_traded"]:
-        words = f"No vehicle {side}s; from {price:z.4f} $/kWh the station would trade"
+        words = f"No vehicle {side}s; from {price:z.4f} {unit} the station would trade"
     if round(cost, 4):
-        words += f", where to run the station costs {cost:z.4f} $/kWh"
+        words += f", where to run the station costs {cost:z.4f} {unit}"
     return f"{words}. {unique_text(eq, f'{side}_price', station)}"
 
 
@@ -132,7 +136,8 @@ def _limit_text(eq: Point, station: str, parts: Mapping[str, float] | None) -> s
     words = f"Its net withdrawal is {net:.0f} kW, within {low:.0f} to {high:.0f} kW"
     price = 0.0 if parts is None else parts["limits"]
     if abs(price) > SMALL * eq.scenario.price_scale:
-        return f"{words}, a limit that binds and adds {price:z.4f} $/kWh to its prices."
+        adds = f"{price:z.4f} {eq.scenario.case.currency}/kWh"
+        return f"{words}, a limit that binds and adds {adds} to its prices."
     return f"{words}; its limits have no price."
 
 

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = {
-    "travel": "time_usd",
-    "tolls": "toll_usd",
-    "waiting": "wait_usd",
-    "plug": "plug_usd",
-    "degradation": "wear_usd",
-    "battery energy": "battery_usd",
-    "charging": "charging_usd",
-    "discharging": "discharging_usd",
+    "travel": "travel",
+    "tolls": "toll",
+    "waiting": "waiting",
+    "plug": "plug",
+    "degradation": "degradation",
+    "battery energy": "battery",
+    "charging": "charging",
+    "discharging": "discharging",
 }
-"""Columns of a trip's table by term of a path's cost."""
+"""Columns of a trip's table, money per vehicle, by term of a path's cost."""
 UNUSED_SHOWN = 3
 SMALL = 1e-6
 
@@ -66,7 +66,7 @@ def _trip_table(eq: Point, name: str, od: int) -> pd.DataFrame:
             "class": name,
             "used": "yes" if p in used else "no",
             "flow_veh_h": flow[p],
-            "cost_usd": cost[p],
+            "cost": cost[p],
             "km": float(sum(traffic.graph.length_km[a] for a in path.arcs)),
             **{COLUMNS[term]: amounts[p] for term, amounts in terms.items()},
         }
@@ -90,15 +90,16 @@ def _trip_text(eq: Point, name: str, od: int, table: pd.DataFrame) -> str:
     origin, destination = eq.coupled.traffic.od_names(name)[od]
     trips = float(eq.coupled.traffic.demand[name][od])
     used = table[table["used"] == "yes"]
+    currency = eq.scenario.case.currency
     text = (
         f"Class {name}, {origin} to {destination}: {trips:g} trips per hour on {len(used)} "
-        f"path{'s' if len(used) != 1 else ''} at {used['cost_usd'].min():.2f} $ a trip."
+        f"path{'s' if len(used) != 1 else ''} at {used['cost'].min():.2f} {currency} a trip."
     )
     unused = table[table["used"] == "no"]
     if len(unused):
-        more = float(unused["cost_usd"].min() - used["cost_usd"].min())
+        more = float(unused["cost"].min() - used["cost"].min())
         text += (
-            f" The best unused path in the problem costs {more:.2f} $ more."
+            f" The best unused path in the problem costs {more:.2f} {currency} more."
             if more > SMALL
             else " Some unused paths cost the same."
         )

@@ -17,6 +17,7 @@ from v2geq.convex.deviation import best_deviation
 from v2geq.market.accounts import Accounts, accounts
 from v2geq.market.coupling import Coupled
 from v2geq.mcp.problem import scaled_residual
+from v2geq.show import MONEY, money
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,6 +65,8 @@ class Certificate(Verdict):
         exist outside the list, and the regret says by how much.
     case
         Name and hash of the case it is about.
+    currency
+        That of the case.
     """
 
     blocks: pd.DataFrame = field(kw_only=True)
@@ -72,6 +75,7 @@ class Certificate(Verdict):
     wardrop_gap_all_paths: float = field(kw_only=True)
     exact_paths: bool = field(kw_only=True)
     case: str = field(default="", kw_only=True)
+    currency: str = field(default=MONEY, kw_only=True)
 
     def lines(self) -> list[str]:
         """The verdict, its figures, where they are worst, and the regret of every player."""
@@ -89,7 +93,7 @@ class Certificate(Verdict):
             lines.append(
                 f"  {f'imbalance of {market}':<22} {row['mismatch']:10.2e}   {row['unit']}"
             )
-        lines.append("  regret by player ($/h, share of turnover):")
+        lines.append(f"  regret by player ({self.currency}/h, share of turnover):")
         for player, row in self.regrets.iterrows():
             lines.append(f"    {player:<14} {row['regret']:10.2e} {row['relative']:10.2e}")
         return [head, *lines]
@@ -115,7 +119,7 @@ def block_residuals(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
         rows.append(
             {
                 "block": b.name,
-                "unit": b.row_unit if by_row else b.unit,
+                "unit": money(b.row_unit if by_row else b.unit, coupled.scenario.case.currency),
                 "residual": scaled[worst] * size[worst],
                 "worst": b.describe(worst),
                 "scaled": scaled[worst],
@@ -153,7 +157,8 @@ def market_mismatches(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
         value = f[at.slice]
         off = np.abs(value) if market.lower < 0.0 else np.maximum(-value, 0.0)
         worst = at.describe(at.start + int(np.argmax(off))) if len(off) else ""
-        rows[market.name] = (market.unit, float(off.max(initial=0.0)), worst)
+        unit = money(market.unit, coupled.scenario.case.currency)
+        rows[market.name] = (unit, float(off.max(initial=0.0)), worst)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["unit", "mismatch", "worst"])
 
 
@@ -213,6 +218,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
             regrets=table,
             wardrop_gap_all_paths=drivers.gap_all_paths,
             exact_paths=exact,
+            currency=case.currency,
         ),
         book,
     )

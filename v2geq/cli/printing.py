@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from v2geq.errors import one_line
 from v2geq.progress import Told, beside, visible
+from v2geq.show import money
 
 if TYPE_CHECKING:
     from v2geq.equilibrium import Equilibrium
@@ -110,14 +111,13 @@ def say_notes(outcomes: list[Outcome]) -> None:
 
 def print_equilibrium(eq: Equilibrium) -> None:
     """Print an equilibrium for people."""
-    from v2geq.results.summary import FIGURES
-
+    figures, currency = eq.summary.figures, eq.scenario.case.currency
     print(repr(eq).strip("<>"))
     print(eq.effort)
     print("\nfigures")
     for key, value in eq.summary.items():
         if isinstance(value, float):
-            print(f"  {key:<20}  {_number(value):>12}  {FIGURES[key].unit}".rstrip())
+            print(f"  {key:<20}  {_number(value):>12}  {figures[key].unit}".rstrip())
     if eq.tells_uniqueness:
         counts = eq.uniqueness["status"].value_counts()
         told = ", ".join(f"{n} {status}" for status, n in counts.items())
@@ -140,7 +140,10 @@ def print_equilibrium(eq: Equilibrium) -> None:
             ]
             for name, row in zip(stations.index, stations.to_numpy(), strict=True)
         ]
-        headings = [("", "station"), *(h[:2] for h in columns.values())]
+        headings = [
+            ("", "station"),
+            *((word, money(unit, currency)) for word, unit, _ in columns.values()),
+        ]
         print("\n".join("  " + line for line in _table(headings, rows)))
     own = eq.own_players
     if len(own):
@@ -153,7 +156,7 @@ def print_equilibrium(eq: Equilibrium) -> None:
         ("profit", eq.accounts.profit),
         ("social cost", eq.accounts.social_cost),
     ):
-        print(f"\n{title} ($/h)")
+        print(f"\n{title} ({currency}/h)")
         width = max(len(str(name)) for name in account.index)
         for name, value in account.items():
             print(f"  {name!s:<{width}}  {round(float(value), 2) + 0.0:>16,.2f}")

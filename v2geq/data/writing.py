@@ -113,9 +113,9 @@ def _case_toml(case: CaseData, trips: Mapping[str, str], basis: dict[str, tuple[
     for section, (attribute, cls) in SECTIONS.items():
         holder = getattr(case, attribute)
         values = {k: getattr(holder, k) for k in setting_specs(cls)}
-        parts.append(_section([section], values, setting_specs(cls), basis))
+        parts.append(_section([section], values, setting_specs(cls, case.currency), basis))
     for name, driver in case.drivers.items():
-        specs = setting_specs(DriverClass)
+        specs = setting_specs(DriverClass, case.currency)
         left = EV_SETTINGS if driver.kind == "fv" else ()
         values = {k: getattr(driver, k) for k in specs if k not in left}
         values["trips"] = trips[name]

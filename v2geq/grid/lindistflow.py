@@ -258,9 +258,9 @@ class LinDistFlow:
             "p_kw": _of(values, "p_line"),
             "loading": self._loading(values),
             "voltage_pu": _voltage(values)[lines.to_bus],
-            "rating_usd_kwh": self.rating.price(self._multipliers(values), rest),
-            "voltage_usd_kwh": voltage,
-            "fee_usd_kwh": fee[lines.to_bus],
+            "rating_price": self.rating.price(self._multipliers(values), rest),
+            "voltage_price": voltage,
+            "fee": fee[lines.to_bus],
         }
         return pd.DataFrame(columns, index=pd.Index(lines.names, name="line")).iloc[at]
 

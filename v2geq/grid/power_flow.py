@@ -89,5 +89,5 @@ class PowerFlow(Protocol):
         -------
         pandas.DataFrame
             Index line; columns from_bus, to_bus, p_kw, loading, voltage_pu (of to_bus),
-            rating_usd_kwh and voltage_usd_kwh (what rating and voltage limits add), fee_usd_kwh.
+            rating_price and voltage_price (what rating and voltage limits add), fee.
         """

@@ -15,7 +15,7 @@ from v2geq.market.coupling import Coupled
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import CournotRevenue, SeparableCost, Variable
 from v2geq.players.lse import inverse_demand, responsive_sales
-from v2geq.show import card
+from v2geq.show import MONEY, card
 from v2geq.trips.costs import TRANSFERS, class_costs
 
 TERMS = ("generation", "TSO purchase", "lost load")
@@ -24,7 +24,7 @@ TERMS = ("generation", "TSO purchase", "lost load")
 
 @dataclass(frozen=True)
 class Accounts:
-    """Who earns and pays what, $/h.
+    """Who earns and pays what, $/h in the currency of the case.
 
     Attributes
     ----------
@@ -38,16 +38,17 @@ class Accounts:
     social_cost: pd.Series
     identity_gap: float
     turnover: pd.Series
+    currency: str = MONEY
 
     def __repr__(self) -> str:
         return (
             f"<Accounts of {len(self.turnover)} players: "
-            f"social cost {self.social_cost.sum():,.2f} $/h>"
+            f"social cost {self.social_cost.sum():,.2f} {self.currency}/h>"
         )
 
     def _repr_html_(self) -> str:
-        profit = {name: f"{amount:,.2f} $/h" for name, amount in self.profit.items()}
-        cost = f"social cost {self.social_cost.sum():,.2f} $/h"
+        profit = {name: f"{amount:,.2f} {self.currency}/h" for name, amount in self.profit.items()}
+        cost = f"social cost {self.social_cost.sum():,.2f} {self.currency}/h"
         return card("profit", {str(name): text for name, text in profit.items()}, note=cost)
 
     @property
@@ -147,7 +148,8 @@ def accounts(coupled: Coupled, values: Mapping[str, FloatArray]) -> Accounts:
     gap = float(table["amount"].sum() + sum(social.values()))
     return Accounts(
         table,
-        pd.Series(social, name="social cost ($/h)"),
+        pd.Series(social, name=f"social cost ({scenario.case.currency}/h)"),
         gap,
         turnover.clip(lower=reference),
+        scenario.case.currency,
     )

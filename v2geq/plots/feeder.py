@@ -32,6 +32,7 @@ from v2geq.plots.style import (
     note,
     style,
 )
+from v2geq.show import money
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,7 +140,7 @@ def draw_feeder(figure: Figure, axes: Axes, eq: Point, *, color: str = "dlmp") -
     frame(axes, place, margin=0.04)
 
     shaded = ScalarMappable(norm, cmap)
-    label = f"{what.label[:-1]}; {_limits(eq, color)})"
+    label = f"{money(what.label, eq.scenario.case.currency)[:-1]}; {_limits(eq, color)})"
     bar = colour_bar(figure, axes, shaded, label, "bottom", (40.0, 0.7))
     if isinstance(norm, LogNorm):
         bar.ax.xaxis.set_major_locator(LogLocator(10.0, subs=(1.0, 2.0, 5.0)))

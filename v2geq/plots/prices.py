@@ -88,7 +88,7 @@ def prices(
             if i == 0:
                 note(
                     axes,
-                    f"value of lost load {voll:g} $/kWh",
+                    f"value of lost load {voll:g} {runs.currency}/kWh",
                     (0.0, voll),
                     (2, 1.5),
                     where=("axes fraction", "data"),
@@ -96,7 +96,7 @@ def prices(
                     colour=edge("shed"),
                 )
             if not wide or i == 0:
-                axes.set_ylabel("DLMP ($/kWh)")
+                axes.set_ylabel(f"DLMP ({runs.currency}/kWh)")
             if wide or i == count - 1:
                 first = "lowest DLMP first" if order == "value" else "feeder order"
                 axes.set_xlabel(f"Firm load (kW), {first}")
@@ -151,4 +151,5 @@ def _price_panel(axes: Axes, table: pd.DataFrame, runs: Runs, scenario: str, ord
         sheds.append(number(float(shed.sum())))
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: number(v)))
-    return f"highest DLMP {' → '.join(tops)} $/kWh\nload not served {' → '.join(sheds)} kW"
+    highest = f"{' → '.join(tops)} {runs.currency}/kWh"
+    return f"highest DLMP {highest}\nload not served {' → '.join(sheds)} kW"

@@ -76,7 +76,7 @@ def route_table(eq: Point, od: Ends) -> pd.DataFrame:
     """Used paths of an OD pair of electric vehicles, the one with the most vehicles first.
 
     Columns class, path (position in its class), route, pattern, flow_veh_h (least squares),
-    share, cost_usd, length_km, charge_kwh, discharge_kwh.
+    share, cost, length_km, charge_kwh, discharge_kwh.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def route_table(eq: Point, od: Ends) -> pd.DataFrame:
         "pattern",
         "flow_veh_h",
         "share",
-        "cost_usd",
+        "cost",
         "length_km",
         "charge_kwh",
         "discharge_kwh",
@@ -238,8 +238,9 @@ def _draw(upper: Axes, lower: Axes, eq: Point, pair: Pair, title: str) -> None:
     share = f"{100 * float(first['share']):.0f} % of trips {'-'.join(pair)}"
     if others:
         share += " (thin: the others)"
-    cost = float(first["cost_usd"])
-    text = f"{'-'.join(nodes)}, {float(first['length_km']):g} km\n{share}, {cost:,.2f} $"
+    cost = float(first["cost"])
+    text = f"{'-'.join(nodes)}, {float(first['length_km']):g} km\n{share}, {cost:,.2f} "
+    text += eq.scenario.case.currency
     two_line_title(upper, title, text)
 
 

@@ -62,6 +62,11 @@ class Runs:
         """Any of the equilibria, for what they share."""
         return next(iter(self.found.values()))
 
+    @property
+    def currency(self) -> str:
+        """That of all of them."""
+        return self.first.scenario.case.currency
+
     def __iter__(self) -> Iterator[tuple[Key, Point]]:
         """Runs in drawing order."""
         return iter(self.found.items())
@@ -120,6 +125,12 @@ def as_runs(equilibria: Runs | Point | Sequence[Point]) -> Runs:
             raise DataError(
                 f"equilibria of different cases: {case.name!r} and {eq.original.name!r}",
                 advice="draw each case by itself",
+            )
+        if eq.scenario.case.currency != listed[0].scenario.case.currency:
+            raise DataError(
+                f"equilibria in {listed[0].scenario.case.currency} and "
+                f"{eq.scenario.case.currency}: their numbers do not compare",
+                advice="draw each by itself",
             )
         if key in found:
             raise DataError(

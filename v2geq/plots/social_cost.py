@@ -61,11 +61,11 @@ def social_cost(equilibria: Runs | Point | Sequence[Point], *, width_mm: float =
                 _nothing(axes, part)
             else:
                 _waterfall(axes, part, 0.25 if wide else 0.36)
-            _in_total(axes, part, f"{'abcdefgh'[i]}  {scenario}")
+            _in_total(axes, part, f"{'abcdefgh'[i]}  {scenario}", runs.currency)
             if wide and i:
                 axes.tick_params(axis="y", labelleft=False)
             if wide or i == len(scenarios) - 1:
-                axes.set_xlabel("Change with V2G ($/h)")
+                axes.set_xlabel(f"Change with V2G ({runs.currency}/h)")
     return figure
 
 
@@ -160,8 +160,8 @@ def _rows(axes: Axes, terms: Sequence[str]) -> None:
     quiet(axes, "left")
 
 
-def _in_total(axes: Axes, table: pd.DataFrame, title: str) -> None:
-    """Heading with the whole change, with and without travel time, in $/h and in percent."""
+def _in_total(axes: Axes, table: pd.DataFrame, title: str, currency: str) -> None:
+    """Heading with the whole change, with and without travel time, by hour and in percent."""
     travel = np.array([tables.is_travel(str(t)) for t in table.index])
     lines = []
     for what, part in (("with travel time", table), ("without it", table[~travel])):
@@ -169,7 +169,7 @@ def _in_total(axes: Axes, table: pd.DataFrame, title: str) -> None:
         percent = 100.0 * change / abs(before) if before else 0.0
         share = f" ({number(percent, 2 if abs(percent) < 10 else 1)} %)"
         digits = 0 if abs(change) >= 100 else 2
-        lines.append(f"{number(change, digits)} $/h{share} {what}")
+        lines.append(f"{number(change, digits)} {currency}/h{share} {what}")
     two_line_title(axes, title, "\n".join(lines), MUTED)
 
 

@@ -1,6 +1,7 @@
 """The numbers of the study's figures as tables: one row per run, trip or term.
 
-Index levels `scenario` and `v2g`; columns carry their unit in their name.
+Index levels `scenario` and `v2g`; columns carry their unit in their name, those
+of money none: it is that of the case.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from v2geq.results.point import Point
 
 TRIP_TERMS = {
-    "travel_usd": ("travel",),
-    "toll_usd": ("tolls",),
-    "waiting_usd": ("waiting", "plug"),
-    "charging_usd": ("charging",),
-    "degradation_usd": ("degradation",),
-    "battery_usd": ("battery energy",),
-    "discharging_usd": ("discharging",),
+    "travel": ("travel",),
+    "toll": ("tolls",),
+    "waiting": ("waiting", "plug"),
+    "charging": ("charging",),
+    "degradation": ("degradation",),
+    "battery": ("battery energy",),
+    "discharging": ("discharging",),
 }
 """Columns of the cost of an electric trip, $, and their terms; what is earned is negative."""
 
@@ -123,7 +124,7 @@ def trip_cost_table(equilibria: Runs | Point | Sequence[Point]) -> pd.DataFrame:
     """Cost of an electric trip by term, $ per vehicle, of every class and OD pair.
 
     Means over the used paths of a pair, weighted by the least-squares flows. Index levels scenario,
-    v2g, class, od; columns trips_veh_h, `TRIP_TERMS` and total_usd (their sum). waiting_usd is the
+    v2g, class, od; columns trips_veh_h, `TRIP_TERMS` and total (their sum). waiting is the
     time in the queue and at the plug.
     """
     parts = [_trip_costs(eq).assign(scenario=s, v2g=v) for (s, v), eq in as_runs(equilibria)]
@@ -151,12 +152,12 @@ def _trip_costs(eq: Point) -> pd.DataFrame:
         weight = pd.Series(flow).groupby(paths.od).sum()
         mean = trip_terms(eq, name).mul(flow, axis=0).groupby(paths.od).sum().div(weight, axis=0)
         mean.insert(0, "trips_veh_h", traffic.demand[name])
-        mean["total_usd"] = mean[list(TRIP_TERMS)].sum(axis=1)
+        mean["total"] = mean[list(TRIP_TERMS)].sum(axis=1)
         mean.index = pd.MultiIndex.from_product([[name], pairs], names=["class", "od"])
         parts.append(mean)
     if not parts:
         empty = pd.MultiIndex.from_arrays([[], []], names=["class", "od"])
-        return pd.DataFrame(columns=["trips_veh_h", *TRIP_TERMS, "total_usd"], index=empty)
+        return pd.DataFrame(columns=["trips_veh_h", *TRIP_TERMS, "total"], index=empty)
     return pd.concat(parts)
 
 

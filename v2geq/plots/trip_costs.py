@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from v2geq.results.point import Point
 
 PARTS = {
-    "travel_usd": ("travel", "travel time"),
-    "toll_usd": ("toll", "tolls"),
-    "waiting_usd": ("waiting", "waiting and plug time"),
-    "charging_usd": ("charge", "energy charged"),
-    "degradation_usd": ("degradation", "battery wear"),
-    "battery_usd": ("battery", "battery energy"),
-    "discharging_usd": ("discharge", "energy discharged (receipt)"),
+    "travel": ("travel", "travel time"),
+    "toll": ("toll", "tolls"),
+    "waiting": ("waiting", "waiting and plug time"),
+    "charging": ("charge", "energy charged"),
+    "degradation": ("degradation", "battery wear"),
+    "battery": ("battery", "battery energy"),
+    "discharging": ("discharge", "energy discharged (receipt)"),
 }
 MOST_PAIRS = 40
 """OD pairs in the figure at most; those with the most trips are kept."""
@@ -100,7 +100,7 @@ def trip_costs(
             own = reach[key] not in common
             _stack(axes, part, used, reach[key] if own else limits)
             axes.set_title(f"{key[0]}\n{STATES[key[1]]}", fontsize=6.5)
-            axes.set_xlabel("$ per trip (own scale)" if own else "$ per trip")
+            axes.set_xlabel(f"{runs.currency} per trip" + (" (own scale)" if own else ""))
             if own:
                 axes.spines["bottom"].set_color(COLOURS["shed"])
                 axes.spines["bottom"].set_linewidth(1.0)
@@ -151,7 +151,7 @@ def _stack(
         left += np.minimum(size, 0.0)
     dots: Any = {"linestyle": "none", "marker": "o", "markersize": 2.2, "color": INK}
     edge: Any = {"markeredgecolor": "white", "markeredgewidth": 0.3}
-    axes.plot(part["total_usd"], places, **dots, **edge, zorder=4)
+    axes.plot(part["total"], places, **dots, **edge, zorder=4)
     axes.axvline(0.0, color=INK, linewidth=0.6, zorder=3)
     classes = part.index.get_level_values("class")
     several = len(set(classes)) > 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.files import as_path, write_tree
-from v2geq.results.summary import FIGURES, summarise
-from v2geq.show import brief
+from v2geq.results.summary import summarise
+from v2geq.show import MONEY, brief, money
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 SCHEMA = "columns"
 """The table of what is in the others."""
 _LONGEST_NAME = 100
+_CURRENCIES = {"$": "usd", "€": "eur", "£": "gbp"}
+"""Currency signs as headings write them; others by their names."""
 _SCHEMA = {
     "table": ("", "name of the table"),
     "column": ("", "heading in it"),
@@ -34,8 +37,8 @@ _ACCOUNTS = {
     "player": ("", "who receives or pays"),
     "item": ("", "what for"),
     "term": ("", "part of the social cost"),
-    "amount_usd_per_h": ("$/h", "receipt; a payment is negative"),
-    "cost_usd_per_h": ("$/h", "cost to all together; a benefit is negative"),
+    "amount": ("$/h", "receipt; a payment is negative"),
+    "cost": ("$/h", "cost to all together; a benefit is negative"),
 }
 _FIGURES = {
     "figure": ("", "name"),
@@ -62,8 +65,8 @@ _BALANCES = {
     "scaled": ("", "the same by the scales of the data"),
     "mismatch": ("column unit", "largest imbalance"),
     "worst": ("", "entry where it is largest"),
-    "regret_usd_per_h": ("$/h", "what deviating alone could gain"),
-    "turnover_usd_per_h": ("$/h", "receipts and payments together"),
+    "regret": ("$/h", "what deviating alone could gain"),
+    "turnover": ("$/h", "receipts and payments together"),
     "relative": ("", "regret as a share of turnover"),
 }
 _PATHS = {
@@ -72,9 +75,9 @@ _PATHS = {
     "destination": ("", "node"),
     "pattern": ("", "stops: C charges, D discharges"),
     "flow_veh_h": ("veh/h", "flow found by the solver"),
-    "cost_usd": ("$/veh", "cost of the trip"),
+    "cost": ("$/veh", "cost of the trip"),
     "time_h": ("h", "travel time without stops"),
-    "toll_usd": ("$/veh", "tolls"),
+    "toll": ("$/veh", "tolls"),
     "length_km": ("km", "length"),
     "charge_kwh": ("kWh/veh", "energy bought"),
     "discharge_kwh": ("kWh/veh", "energy sold"),
@@ -144,7 +147,7 @@ def write_sheets(eq: Point, folder: str | Path, form: str = "csv") -> list[Path]
 
 def heading(name: str, unit: str) -> str:
     """Name of a result with its unit: 'dlmp_usd_per_kwh'; as it is where it ends in its unit."""
-    text = unit.lower().replace("$", "usd").replace("/", " per ")
+    text = "".join(_CURRENCIES.get(c) or _in_words(c) for c in unit.lower()).replace("/", " per ")
     ending = "_".join(re.findall(r"\w+", text))
     if not ending or name.endswith(
         (f"_{ending}", f"_{ending.replace('_per_', '_')}", f"_{ending.partition('_per_')[0]}")
@@ -153,38 +156,55 @@ def heading(name: str, unit: str) -> str:
     return f"{name}_{ending}"
 
 
+def _in_words(character: str) -> str:
+    """A currency sign by its name, as 'indian_rupee'; other characters as they are."""
+    if unicodedata.category(character) != "Sc":
+        return character
+    return unicodedata.name(character).removesuffix(" SIGN").lower().replace(" ", "_")
+
+
+def _priced(
+    frame: pd.DataFrame, columns: Mapping[str, tuple[str, str]], keys: tuple[str, ...], eq: Point
+) -> Sheet:
+    """A table whose columns of money bear their unit in the currency of the case."""
+    units = {c: money(unit, eq.scenario.case.currency) for c, (unit, _) in columns.items()}
+    names = {c: heading(c, units[c]) if MONEY in unit else c for c, (unit, _) in columns.items()}
+    told = {names[c]: (units[c], meaning) for c, (_, meaning) in columns.items()}
+    return Sheet(frame.rename(columns=names), told, keys)
+
+
 def _sheets(eq: Point) -> Iterator[tuple[str, Sheet]]:
     import pandas as pd
 
-    yield "summary", Sheet(summarise(eq).to_frame(), _FIGURES, ("figure",))
+    summary = summarise(eq)
+    yield "summary", Sheet(summary.to_frame(), _FIGURES, ("figure",))
     yield from _results(eq)
     if eq.tells_uniqueness:
         prices = eq.uniqueness
         units = [eq.data[name].attrs["unit"] for name in prices["result"]]
         yield "prices", Sheet(prices.assign(unit=units), _FIGURES, ("result", "label"))
     for name in eq.coupled.traffic.classes:
-        yield f"paths_{name}", Sheet(eq.paths(name).reset_index(), _PATHS, ("path",))
+        yield f"paths_{name}", _priced(eq.paths(name).reset_index(), _PATHS, ("path",), eq)
+    figures = summary.figures
     ranges = [
-        (name, ends.value, ends.low, ends.high, FIGURES[name].unit, FIGURES[name].meaning)
+        (name, ends.value, ends.low, ends.high, figures[name].unit, figures[name].meaning)
         for name, ends in eq.path_flows.ranges.items()
     ]
     columns = ["figure", "value", "low", "high", "unit", "meaning"]
     yield "path_flow_ranges", Sheet(pd.DataFrame(ranges, columns=columns), _FIGURES, ("figure",))
     book, verdict = eq.accounts, eq.certificate
-    items = book.items.rename(columns={"amount": "amount_usd_per_h"})
-    yield "accounts", Sheet(items, _ACCOUNTS, ("player", "item"))
-    social = book.social_cost.rename("cost_usd_per_h").rename_axis("term").reset_index()
-    yield "social_cost", Sheet(social, _ACCOUNTS, ("term",))
-    figures = [(f.name, f.value, f.limit, f.holds, f.unit, f.evidence) for f in verdict.figures]
+    yield "accounts", _priced(book.items, _ACCOUNTS, ("player", "item"), eq)
+    social = book.social_cost.rename("cost").rename_axis("term").reset_index()
+    yield "social_cost", _priced(social, _ACCOUNTS, ("term",), eq)
+    evidence = [(f.name, f.value, f.limit, f.holds, f.unit, f.evidence) for f in verdict.figures]
     columns = ["figure", "value", "limit", "holds", "unit", "evidence"]
-    yield "certificate", Sheet(pd.DataFrame(figures, columns=columns), _FIGURES, ("figure",))
+    yield "certificate", Sheet(pd.DataFrame(evidence, columns=columns), _FIGURES, ("figure",))
     blocks = verdict.blocks.rename_axis("block").reset_index()
     yield "certificate_blocks", Sheet(blocks, _BALANCES, ("block",))
     markets = verdict.markets.rename_axis("market").reset_index()
     yield "certificate_markets", Sheet(markets, _BALANCES, ("market",))
-    money = {name: f"{name}_usd_per_h" for name in ("regret", "turnover")}
-    regrets = verdict.regrets.rename(columns=money).rename_axis("player").reset_index()
-    yield "certificate_regrets", Sheet(regrets, _BALANCES, ("player",))
+    regrets = verdict.regrets.rename_axis("player").reset_index()
+    yield "certificate_regrets", _priced(regrets, _BALANCES, ("player",), eq)
     yield "iterations", Sheet(eq.convergence, _LOG, ("round", "number"))
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from v2geq.show import card
+from v2geq.show import MONEY, card, money
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -154,6 +154,18 @@ FIGURES: Mapping[str, SummaryFigure] = {f.name: f for f in _FIGURES}
 """The figures of every summary, by name, in the order of its row."""
 
 
+def priced(figures: Mapping[str, SummaryFigure], currency: str) -> dict[str, SummaryFigure]:
+    """The figures with their units in a currency."""
+    return {
+        name: replace(
+            figure,
+            unit=money(figure.unit, currency),
+            heading=figure.heading and (figure.heading[0], money(figure.heading[1], currency)),
+        )
+        for name, figure in figures.items()
+    }
+
+
 def with_units(row: Mapping[str, Any], figures: Mapping[str, SummaryFigure]) -> dict[str, str]:
     """Values of a row with their units, by name."""
     return {
@@ -170,24 +182,33 @@ def is_number(value: Any) -> bool:
 class Summary(dict[str, Any]):
     """The figures of a point by name, in the order of `FIGURES`; shown with units and meanings."""
 
+    currency = MONEY
+    """That of the case."""
+
+    @property
+    def figures(self) -> dict[str, SummaryFigure]:
+        """`FIGURES` in its currency."""
+        return priced(FIGURES, self.currency)
+
     def __repr__(self) -> str:
         width = max(map(len, self), default=0)
-        return "\n".join(f"{k:<{width}}  {v}" for k, v in with_units(self, FIGURES).items())
+        return "\n".join(f"{k:<{width}}  {v}" for k, v in with_units(self, self.figures).items())
 
     def _repr_html_(self) -> str:
-        rows = {k: f"{v}: {FIGURES[k].meaning}" for k, v in with_units(self, FIGURES).items()}
+        rows = {k: f"{v}: {FIGURES[k].meaning}" for k, v in with_units(self, self.figures).items()}
         return card("summary", rows)
 
     def to_frame(self) -> pd.DataFrame:
         """Columns figure, value, text (of what is no number), unit, meaning."""
         import pandas as pd
 
+        figures = self.figures
         rows = [
             (
                 name,
                 float("nan") if isinstance(value, str) else float(value),
                 value if isinstance(value, str) else "",
-                FIGURES[name].unit,
+                figures[name].unit,
                 FIGURES[name].meaning,
             )
             for name, value in self.items()
@@ -197,4 +218,6 @@ class Summary(dict[str, Any]):
 
 def summarise(eq: Point) -> Summary:
     """All figures of a point, by name."""
-    return Summary((name, figure.of(eq)) for name, figure in FIGURES.items())
+    found = Summary((name, figure.of(eq)) for name, figure in FIGURES.items())
+    found.currency = eq.scenario.case.currency
+    return found

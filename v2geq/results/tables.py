@@ -14,6 +14,7 @@ from v2geq.market.prices import built_in_results
 from v2geq.mcp.block import paired_unit
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Constraint, Variable
+from v2geq.show import money
 from v2geq.trips.costs import path_costs
 from v2geq.trips.traffic import Traffic
 
@@ -45,8 +46,9 @@ def tables(coupled: Coupled, values: Mapping[str, FloatArray]) -> xr.Dataset:
     # what is out of service is listed with NaN
     service = {**coords, "bus": coupled.scenario.buses}
     alive = {name: np.array([at[str(x)] for x in service[name]], int) for name, at in place.items()}
+    currency = coupled.scenario.case.currency
     for result in results:
-        unit = {"unit": result.unit, "long_name": result.meaning}
+        unit = {"unit": money(result.unit, currency), "long_name": result.meaning}
         data[result.name] = (result.dims, _spread(result, place, alive), unit)
     return xr.Dataset(data, coords=coords)
 
@@ -160,9 +162,9 @@ def path_table(traffic: Traffic, values: Mapping[str, FloatArray], name: str) ->
             "destination": [pairs[k][1] for k in paths.od],
             "pattern": list(paths.patterns),
             "flow_veh_h": traffic.path_flow(values, name),
-            "cost_usd": path_costs(traffic, values, name),
+            "cost": path_costs(traffic, values, name),
             "time_h": hours,
-            "toll_usd": paths.arc_incidence.T @ traffic.toll,
+            "toll": paths.arc_incidence.T @ traffic.toll,
             "length_km": length,
             "charge_kwh": paths.charged_kwh,
             "discharge_kwh": paths.discharged_kwh,

@@ -229,7 +229,8 @@ def notes_on(coupled: Coupled, table: pd.DataFrame) -> list[str]:
         first = several.iloc[0]
         out.append(
             f"prices of energy are not unique at buses {listed(list(several['label']))}; at "
-            f"{first['label']}: any value from {first['low']:.6g} to {first['high']:.6g} $/kWh"
+            f"{first['label']}: any value from {first['low']:.6g} to {first['high']:.6g} "
+            f"{coupled.scenario.case.currency}/kWh"
         )
     unknown = prices[prices["status"] == UNKNOWN]
     if len(unknown):

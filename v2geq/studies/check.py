@@ -247,8 +247,8 @@ def _describe(report: Report, case: CaseData, plan: Study | None) -> None:
         report.warn(text)
     if case.market.voll <= max(case.substation.price, case.market.reference_price):
         report.warn(
-            f"the value of lost load ({case.market.voll:g} $/kWh) is not above the price of "
-            "energy: firm load is shed to save money"
+            f"the value of lost load ({case.market.voll:g} {case.currency}/kWh) is not above the "
+            "price of energy: firm load is shed to save money"
         )
 
 
@@ -257,7 +257,7 @@ def _tolls(case: CaseData) -> str:
     toll = case.road.arcs.get("toll", pd.Series(dtype=float))
     toll = toll[toll > 0.0]
     arcs = [f"{arc} ({amount:g})" for arc, amount in toll.items()]
-    return f"{case.road.toll_unit} on {_many(len(toll), 'arc')}: {listed(arcs)}" if arcs else ""
+    return f"{case.currency}/veh on {_many(len(toll), 'arc')}: {listed(arcs)}" if arcs else ""
 
 
 # -- Who gets where --------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from v2geq.data.parameters.change import with_parameters
 from v2geq.errors import ConvergenceError, DataError, one_line
 from v2geq.files import check_writable
 from v2geq.paper.facts import PAPER_FIGURES, facts
-from v2geq.results.summary import with_units
-from v2geq.show import card
+from v2geq.results.summary import priced, with_units
+from v2geq.show import MONEY, card
 from v2geq.studies.plan import Run, Study
 
 
@@ -31,12 +31,13 @@ class Outcome:
     social_cost: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     several: Sequence[Mapping[str, Any]] = ()
+    currency: str = MONEY
 
     def __repr__(self) -> str:
         return f"<Outcome of {self.run.name}: {one_line(self.problem or 'certified', 200)}>"
 
     def _repr_html_(self) -> str:
-        rows = with_units(self.row, PAPER_FIGURES)
+        rows = with_units(self.row, priced(PAPER_FIGURES, self.currency))
         return card(f"run {self.run.name}", rows, note=self.problem, good=self.ok)
 
     @property
@@ -89,6 +90,7 @@ def _solve_run(study: Study, run: Run, path: Path) -> Outcome:
             {"run": run.name, **dict(zip(several.columns, price, strict=True))}
             for price in several.itertuples(index=False)
         ],
+        study.case.currency,
     )
 
 

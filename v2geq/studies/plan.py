@@ -16,7 +16,7 @@ from v2geq.data.readers.toml import TomlTable, read_toml
 from v2geq.data.trips import spread_trips
 from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.paper.facts import ARXIV, PAPER_FIGURES
-from v2geq.results.summary import FIGURES, SummaryFigure
+from v2geq.results.summary import FIGURES, SummaryFigure, priced
 from v2geq.show import card
 
 DEFAULT_STUDY = "ieee123_sioux_falls"
@@ -63,7 +63,7 @@ class Study:
     @property
     def figures(self) -> Mapping[str, SummaryFigure]:
         """Columns of its tables of runs, by name."""
-        return PAPER_FIGURES if self.paper else FIGURES
+        return priced(PAPER_FIGURES if self.paper else FIGURES, self.case.currency)
 
     @property
     def variants(self) -> tuple[str, ...]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from v2geq.paper.claims import SCENARIOS, Claim, check_claims
 from v2geq.results.latex import summary_latex
+from v2geq.show import MONEY, money
 from v2geq.studies.outcome import Outcome
 from v2geq.studies.plan import Study
 
@@ -30,7 +32,8 @@ def tables_of(study: Study, outcomes: Sequence[Outcome], folder: Path) -> dict[P
     if claims_of(outcomes):
         tables[folder / CLAIMS] = _claims_table(outcomes)
     plain = [o for o in outcomes if o.ok and not o.run.variant]
-    changes = social_cost_changes({(o.run.scenario, o.run.v2g): o.social_cost for o in plain})
+    costs = {(o.run.scenario, o.run.v2g): o.social_cost for o in plain}
+    changes = social_cost_changes(costs, study.case.currency)
     if len(changes.columns):
         tables[folder / SOCIAL_COST] = changes.to_csv(lineterminator="\r\n").encode()
     for variant in study.variants:
@@ -41,8 +44,10 @@ def tables_of(study: Study, outcomes: Sequence[Outcome], folder: Path) -> dict[P
     return tables
 
 
-def social_cost_changes(costs: Mapping[tuple[str, bool], Mapping[str, float]]) -> pd.DataFrame:
-    """Change of the social cost by V2G, $/h: terms x scenarios, totals with and without travel.
+def social_cost_changes(
+    costs: Mapping[tuple[str, bool], Mapping[str, float]], currency: str = MONEY
+) -> pd.DataFrame:
+    """Change of the social cost by V2G, by hour: terms x scenarios, totals with and without travel.
 
     Parameters
     ----------
@@ -63,7 +68,7 @@ def social_cost_changes(costs: Mapping[tuple[str, bool], Mapping[str, float]]) -
     travel = [k for k in table.index if str(k).startswith("travel")]
     table.loc["total"] = table.sum()
     table.loc["total without travel"] = table.loc["total"] - table.loc[travel].sum()
-    table.index.name = "change by V2G ($/h)"
+    table.index.name = f"change by V2G ({currency}/h)"
     return table
 
 
@@ -85,7 +90,13 @@ def claims_of(outcomes: Sequence[Outcome], variant: str = "") -> list[Claim]:
         for name, value in o.run.changes.items()
         if name.endswith("trips_spread")
     )
-    return check_claims(found) if complete and not spread else []
+    if not complete or spread:
+        return []
+    currency = next(o.currency for o in outcomes if o.ok)
+    return [
+        replace(claim, here=money(claim.here, currency), reason=money(claim.reason, currency))
+        for claim in check_claims(found)
+    ]
 
 
 def _claims_table(outcomes: Sequence[Outcome]) -> bytes:

@@ -282,7 +282,7 @@ def _sell_with_wear(
             times = fronts.times_h - slope / omega * use
             if (times < 0.0).any():
                 raise V2GError(
-                    f"battery wear rises so steeply, to {last:.4g} $/kWh, that detours would pay "
+                    f"battery wear rises so steeply, to {last:.4g} per kWh, that detours would pay "
                     "for themselves by selling less: the cheapest path cannot be found. Use a "
                     "flatter formula for wear"
                 )
@@ -329,7 +329,7 @@ def _terms(rules: EnergyRules, fronts: LegFronts, station_node: IntArray, rates:
     size = station_node.size
     if not 0 < rates.value_of_time < np.inf or not 0 <= rates.energy_value < np.inf:
         raise DataError(
-            f"value of time {rates.value_of_time} $/h, energy value {rates.energy_value} $/kWh",
+            f"value of time {rates.value_of_time} per h, energy value {rates.energy_value} per kWh",
             advice="the first must be positive, the second zero or more",
         )
     power = np.asarray(rates.charger_power, dtype=np.float64)

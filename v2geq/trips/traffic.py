@@ -201,7 +201,7 @@ class Traffic:
         text = "flow of all classes"
         yield whole("flow_veh_h", arc, self.arc_key, values, "veh/h", text)
         yield Labelled("time_h", arc, self.travel_time.time(flow), "h", "travel time")
-        yield Labelled("toll_usd", arc, self.toll, "$/veh", "toll")
+        yield Labelled("toll", arc, self.toll, "$/veh", "toll")
         ratio = flow / self.travel_time.capacity
         yield Labelled("volume_capacity", arc, ratio, "", "flow over capacity")
         for name in self.classes:
@@ -369,7 +369,7 @@ def traffic(scenario: Scenario, *, first_paths: bool = True) -> Traffic:
         np.stack([one, one + (twice - 1) * len(names)]),
         queues,
         TravelTime.from_road(road),
-        arc_tolls(road),
+        arc_tolls(road, currency=case.currency),
         QueueTime(
             by_queue("base_wait_h", "base_wait_h"),
             by_queue("queue_slope_h", "queue_slope_h"),

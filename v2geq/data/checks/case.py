@@ -11,7 +11,7 @@ from v2geq.data.checks.road import arc_tolls, check_road, check_trips
 from v2geq.data.model.case import CaseData
 from v2geq.data.model.drivers import EV_SETTINGS, LONGEST_TRIP_H, DriverClass
 from v2geq.data.model.origin import NO_ORIGIN, Origin
-from v2geq.data.model.values import setting_specs
+from v2geq.data.model.values import is_currency, setting_specs
 from v2geq.errors import DataError, mistake, mistakes, part, quoted, unknown_name
 
 _PORTION_TOLERANCE = 1e-9
@@ -41,7 +41,7 @@ def check_case(case: CaseData, origin: Origin = NO_ORIGIN, checked: CaseData | N
     ):
         check_road(case.traffic_road, origin)
         with part():
-            arc_tolls(case.road, origin)
+            arc_tolls(case.road, origin, case.currency)
     sound = mistakes() == before
     _check_settings(case, origin)
     _check_players(case, origin)
@@ -73,6 +73,14 @@ def _check_names(case: CaseData, origin: Origin) -> None:
 
 def _check_settings(case: CaseData, origin: Origin) -> None:
     feeder, substation = case.feeder_settings, case.substation
+    if not is_currency(case.currency):
+        mistake(
+            DataError(
+                f"currency = {quoted(case.currency)} is no sign or short word",
+                where=origin.place("market.currency"),
+                advice="write a sign or at most 8 letters, as '€' or 'EUR'",
+            )
+        )
     if feeder.vmin >= feeder.vmax:
         mistake(
             DataError(
@@ -115,8 +123,9 @@ def _check_settings(case: CaseData, origin: Origin) -> None:
     if substation.export_max and substation.feed_in_price > substation.price:
         mistake(
             DataError(
-                f"feed_in_price = {substation.feed_in_price:g} $/kWh is above "
-                f"price = {substation.price:g} $/kWh: to buy and sell at once would pay",
+                f"feed_in_price = {substation.feed_in_price:g} {case.currency}/kWh is "
+                f"above price = {substation.price:g} {case.currency}/kWh: to buy and "
+                "sell at once would pay",
                 where=origin.place("substation.feed_in_price"),
                 advice="give at most the price, or import_min = 0 for no sale to the TSO",
             )
@@ -289,7 +298,7 @@ def _check_wear(name: str, driver: DriverClass, origin: Origin) -> None:
     if driver.degradation:
         raise DataError(
             f"driver class {quoted(name)} has wear = {quoted(driver.wear)} and degradation = "
-            f"{driver.degradation:g} $/kWh: wear would count twice",
+            f"{driver.degradation:g}: wear would count twice",
             where=where,
             advice="set degradation = 0, or leave wear out",
         )

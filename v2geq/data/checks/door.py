@@ -21,11 +21,19 @@ from v2geq.data.model.case import REACTIVE_SOURCE, CaseData, ScenarioData, outag
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.road import RoadNetwork
-from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS
+from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TOLL_UNIT, TRIPS
 from v2geq.data.model.settings import SECTIONS
-from v2geq.data.model.values import BASES, LARGEST, NAME_LENGTH, ValueSpec, setting_specs
+from v2geq.data.model.values import (
+    BASES,
+    LARGEST,
+    NAME_LENGTH,
+    ValueSpec,
+    currency_told,
+    setting_specs,
+)
 from v2geq.data.trips import class_trips, travelling
 from v2geq.errors import DataError, Unusable, mistake, mistakes, part, quoted, unknown_name
+from v2geq.show import MONEY, money
 
 _NAME = ValueSpec("name", "text", longest=NAME_LENGTH)
 _TITLE = ValueSpec("title", "text", longest=300)
@@ -50,13 +58,16 @@ def checked_copy(given: Any) -> CaseData:
         for spec in (_NAME, _TITLE, _SOURCE)
     }
     parts["feeder"] = lambda: _feeder(case.feeder)
-    parts["road"] = lambda: admit_road(case.road, as_case=True)
+    currency = currency_told(getattr(case.market, "__dict__", None))
+    parts["road"] = lambda: admit_road(case.road, as_case=True, currency=currency)
     for name, schema in CASE_TABLES.items():
-        parts[name] = partial(schema.admit, getattr(case, name))
+        parts[name] = partial(schema.priced(currency).admit, getattr(case, name))
     for section, (attribute, cls) in SECTIONS.items():
-        parts[attribute] = partial(_settings, getattr(case, attribute), cls, section)
+        parts[attribute] = partial(_settings, getattr(case, attribute), cls, section, currency)
     parts["drivers"] = lambda: _by_name(
-        case.drivers, "drivers", lambda name, d: _settings(d, DriverClass, f"drivers.{name}")
+        case.drivers,
+        "drivers",
+        lambda name, d: _settings(d, DriverClass, f"drivers.{name}", currency),
     )
     for which in ("trips", "trip_tables"):
         parts[which] = partial(_trips, case, which)
@@ -75,7 +86,7 @@ def checked_copy(given: Any) -> CaseData:
     return copy
 
 
-def admit_road(road: Any, *, as_case: bool = False) -> RoadNetwork:
+def admit_road(road: Any, *, as_case: bool = False, currency: str = MONEY) -> RoadNetwork:
     """Checked copy of a road network; of a case, or else to assign trips of other tables to.
 
     A case knows arcs by their ends, has numbers of ordinary size and a trip table of its own.
@@ -93,12 +104,14 @@ def admit_road(road: Any, *, as_case: bool = False) -> RoadNetwork:
         spec.check(getattr(road, spec.name), f"road.{spec.name}")
     largest = LARGEST if as_case else sys.float_info.max
     frames: dict[str, Any] = {
-        name: schema.admit(getattr(road, name), largest=largest)
+        name: schema.priced(currency).admit(getattr(road, name), largest=largest)
         for name, schema in ROAD_TABLES.items()
         if as_case or schema is not TRIPS
     }
     if as_case:
         frames["trips"] = travelling(frames["trips"], TRIPS.name)
+        if road.toll_unit == money(TOLL_UNIT, currency):
+            frames["toll_unit"] = TOLL_UNIT
     copy: RoadNetwork = replace(road, **frames)
     if not as_case:
         check_arcs(copy, parallel=True)
@@ -123,7 +136,7 @@ def _feeder(feeder: Any) -> Feeder:
     return copy
 
 
-def _settings(settings: Any, cls: Any, where: str) -> Any:
+def _settings(settings: Any, cls: Any, where: str, currency: str) -> Any:
     if not isinstance(settings, cls):
         raise DataError(
             f"{quoted(settings)} is not a {cls.__name__}",
@@ -131,7 +144,7 @@ def _settings(settings: Any, cls: Any, where: str) -> Any:
             advice=f"give a {cls.__module__}.{cls.__name__}",
         )
     values = {}
-    for name, spec in setting_specs(cls).items():
+    for name, spec in setting_specs(cls, currency).items():
         try:
             values[name] = spec.check(getattr(settings, name), f"{where}.{name}")
         except DataError as error:

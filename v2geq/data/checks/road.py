@@ -13,6 +13,7 @@ from v2geq.data.model.origin import NO_ORIGIN, Origin
 from v2geq.data.model.road import DELAY_NAMES, RoadNetwork
 from v2geq.data.model.schema import TOLL_UNIT
 from v2geq.errors import DataError, collects, mistake, mistakes, part, quoted, unknown_name
+from v2geq.show import MONEY, money
 
 
 def check_road(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> None:
@@ -56,8 +57,8 @@ def check_arcs(road: RoadNetwork, origin: Origin = NO_ORIGIN, *, parallel: bool 
         ends[start, end] = arc
 
 
-def arc_tolls(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> FloatArray:
-    """(arc,) tolls as the drivers of a case pay them, $/veh.
+def arc_tolls(road: RoadNetwork, origin: Origin = NO_ORIGIN, currency: str = MONEY) -> FloatArray:
+    """(arc,) tolls as the drivers of a case in `currency` pay them, $/veh.
 
     Raises
     ------
@@ -67,19 +68,20 @@ def arc_tolls(road: RoadNetwork, origin: Origin = NO_ORIGIN) -> FloatArray:
     """
     arcs, toll, extra = road.arcs, road.column("toll"), road.column("fixed_min")
     unit = f" {road.toll_unit}" if road.toll_unit else ""
+    own = money(TOLL_UNIT, currency)
     for name, bad, what, advice in (
         (
             "toll",
             (toll != 0.0) & (road.toll_unit != TOLL_UNIT),
-            f"{unit}, where a case counts in {TOLL_UNIT}" if unit else " in an unknown unit",
-            f"state them in {TOLL_UNIT}: read_tntp(..., toll_usd=$ per unit of the file), or "
-            "replace(road, arcs=..., toll_unit='$/veh')",
+            f"{unit}, where the case counts in {own}" if unit else " in an unknown unit",
+            f"state them in {own}: read_tntp(..., toll_price={currency} per unit of the file), or "
+            f"replace(road, arcs=..., toll_unit={own!r})",
         ),
         (
             "fixed_min",
             extra != 0.0,
             " min, a cost that is neither travel time nor money",
-            f"set fixed_min to 0, and state what is paid as toll ({TOLL_UNIT})",
+            f"set fixed_min to 0, and state what is paid as toll ({own})",
         ),
     ):
         for k in np.flatnonzero(bad)[:1]:

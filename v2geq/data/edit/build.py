@@ -24,12 +24,13 @@ from v2geq.data.model.schema import (
     TableSchema,
 )
 from v2geq.data.model.settings import SECTIONS
-from v2geq.data.model.values import setting_specs
+from v2geq.data.model.values import currency_told, setting_specs
 from v2geq.data.parameters.change import admit_case, with_changes
 from v2geq.data.readers.feeder import read_feeder
 from v2geq.data.readers.folders import find_network, known_networks
 from v2geq.data.readers.road import read_road
 from v2geq.errors import DataError, did_you_mean, quoted, unknown_name
+from v2geq.show import MONEY
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "feeder": {
@@ -92,12 +93,17 @@ def build_case(
     parts: dict[str, Any] = {
         attribute: cls(**SETTINGS[section]) for section, (attribute, cls) in SECTIONS.items()
     }
+    currency = currency_told(parameters, "market.currency")
+    if currency == MONEY:
+        currency = currency_told(parameters)
+    parts["market"] = replace(parts["market"], currency=currency)
     parts["lses"] = _lses(lses)
     tables = {"stations": stations, "generators": generators}
     for table, given in tables.items():
         if table == "generators":
             given = _of_one(given, parts["lses"])
-        parts[table] = as_frame({} if given is None else given, CASE_TABLES[table], table[:-1])
+        schema = CASE_TABLES[table].priced(currency)
+        parts[table] = as_frame({} if given is None else given, schema, table[:-1])
     for table, schema in CASE_TABLES.items():
         parts[table], told = _without_basis(parts[table], schema)
         basis |= told

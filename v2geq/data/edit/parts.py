@@ -30,7 +30,7 @@ def with_class(
 ) -> CaseData:
     """Case with a driver class added, or changed where there is one of this name."""
     name = named(name, "driver class")
-    where, specs = f"driver class {quoted(name)}", setting_specs(DriverClass)
+    where, specs = f"driver class {quoted(name)}", setting_specs(DriverClass, case.currency)
     for setting in given:
         if setting not in specs:
             raise unknown_name("unknown argument", setting, specs, where)
@@ -214,7 +214,7 @@ def _trips_of(
 
 
 def _require(name: str, values: Mapping[str, Any], needed: list[str], case: CaseData) -> None:
-    specs = setting_specs(DriverClass)
+    specs = setting_specs(DriverClass, case.currency)
     missing = [
         f"{k} ({specs[k].unit or ' or '.join(specs[k].choices) or 'share'})"
         for k in needed

@@ -51,7 +51,8 @@ def with_row(
     case: CaseData, table: str, name: Any, given: Mapping[str, Any], like: Any
 ) -> CaseData:
     """Case with a row of `table` added, or changed where there is one of this name."""
-    schema, frame, noun = CASE_TABLES[table], getattr(case, table), NOUNS[table]
+    schema, frame = CASE_TABLES[table].priced(case.currency), getattr(case, table)
+    noun = NOUNS[table]
     name = named(name, noun)
     columns, basis = _taken(given, f"{noun} {quoted(name)}")
     if like is not None:
@@ -95,6 +96,7 @@ def with_arcs(case: CaseData, changes: Any) -> CaseData:
             advice='write {"6-8": {"toll": 2.0}}',
         )
     arcs, basis, rows = case.road.arcs, dict(case.basis), {}
+    schema = ARCS.priced(case.currency)
     for given, row in changes.items():
         arc = named(given, "arc")
         if not isinstance(row, Mapping):
@@ -108,7 +110,7 @@ def with_arcs(case: CaseData, changes: Any) -> CaseData:
                 error.problem, advice=f"{error.advice}; a new one needs from_node and to_node"
             )
         columns, own = _taken(row, f"arc {quoted(arc)}")
-        rows[arc] = _row(ARCS, arcs, arc, columns, None, "arc")
+        rows[arc] = _row(schema, arcs, arc, columns, None, "arc")
         basis[f"road.arcs.{arc}"] = own or ("assumed", _words("added in Python", columns))
     return replace(case, road=replace(case.road, arcs=_put(ARCS, arcs, rows)), basis=basis)
 

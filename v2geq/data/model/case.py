@@ -135,6 +135,11 @@ class CaseData:
         return card(self.title or self.name, rows)
 
     @property
+    def currency(self) -> str:
+        """Name of the money of all its numbers."""
+        return self.market.currency
+
+    @property
     def traffic_road(self) -> RoadNetwork:
         """The road network with `road.capacity_factor` applied, to go with `trips`."""
         factor = self.road_settings.capacity_factor

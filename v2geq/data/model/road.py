@@ -35,8 +35,9 @@ class RoadNetwork:
         cost that no flow changes, min; none in a case), delay ('bpr', 'conical' or an
         expression, see `v2geq.roads.delay`; 'bpr' if left out), conical_alpha
     trips : columns origin, destination, trips_veh_h; no zero rows, no intrazonal rows
-    toll_unit : unit of the tolls: $/veh, as in every case; another, or none where nobody knows it,
-        will do for an assignment, where values of time are in the same money
+    toll_unit : unit of the tolls: "$/veh" is money of the case per vehicle, whatever its currency;
+        "€/veh" fits a case in € alone. Another, or none where nobody knows it, will do for an
+        assignment, where values of time are in the same money
     """
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ from v2geq.data.model.values import BASES, LARGEST, NAME_LENGTH, ValueSpec
 from v2geq.errors import DataError, did_you_mean, mistake, quoted, unknown_name
 
 TOLL_UNIT = "$/veh"
-"""Unit of the tolls of a case."""
+"""Unit of the tolls of a case, whose currency stands for $."""
 NO_LIMIT_KW = 1e6
 """Charger power of a station that limits no vehicle, kW."""
 
@@ -50,6 +50,10 @@ class TableSchema:
     def value_columns(self) -> tuple[str, ...]:
         """Columns of the frame, the index left out."""
         return tuple(c.name for c in self.columns if not (self.indexed and c.name in self.key))
+
+    def priced(self, currency: str) -> TableSchema:
+        """The same in a currency."""
+        return replace(self, columns=tuple(c.priced(currency) for c in self.columns))
 
     def complete(self, values: dict[str, list[Any]], rows: int) -> None:
         """Fill in optional columns that are not given: their default, or the column they follow."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from v2geq.data.model.values import setting
+from v2geq.show import MONEY
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,11 @@ class MarketSettings:
         "range of the inverse demand, as a multiple of the reference quantity q0",
         default=3.0,
         lower=1.0,
+    )
+    currency: str = setting(
+        "",
+        "currency of all money in the case, as '€' or 'EUR': a name, no number is converted",
+        default=MONEY,
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import MISSING, Field, dataclass, field, fields
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, get_type_hints
 
 from v2geq.errors import DataError, did_you_mean, quoted
+from v2geq.show import MONEY, money
 
 # where a value came from, in words; a function where the words are only needed for an error
 Where = str | Callable[[], str]
@@ -23,6 +25,7 @@ LEAST = 1e-12
 NAME_LENGTH = 100
 """Most letters of a name; names become parts of file names."""
 
+_LONGEST_CURRENCY = 8
 _INTEGER = re.compile(r"[+-]?\d+\Z")
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
@@ -58,6 +61,10 @@ class ValueSpec:
     unknown: bool = False
     longest: int = 10_000
     least: float = LEAST
+
+    def priced(self, currency: str) -> ValueSpec:
+        """The same in a currency."""
+        return replace(self, unit=money(self.unit, currency))
 
     def parse(self, text: str, where: Where) -> Any:
         """Value written as `text` in a table cell; raises DataError naming the place `where`."""
@@ -145,17 +152,33 @@ def setting(
     return field(metadata=meta) if default is MISSING else field(default=default, metadata=meta)
 
 
-def setting_specs(cls: Any) -> dict[str, ValueSpec]:
+def setting_specs(cls: Any, currency: str = MONEY) -> dict[str, ValueSpec]:
     """Specs of the scalar settings of the class `cls` by name, read from its attribute table."""
-    return _specs_of(cls)
+    return _specs_of(cls, currency)
+
+
+def is_currency(name: Any) -> bool:
+    """Whether a text may stand for money in units: a few letters or currency signs."""
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= _LONGEST_CURRENCY
+        and all(c.isalpha() or c == "." or unicodedata.category(c) == "Sc" for c in name)
+    )
+
+
+def currency_told(given: Any, name: str = "currency") -> str:
+    """Currency in a table of settings, read before the values in it; the usual one if unusable."""
+    told = given.get(name) if isinstance(given, Mapping) else None
+    told = told.get("value") if isinstance(told, Mapping) else told
+    return str(told) if is_currency(told) else MONEY
 
 
 @cache
-def _specs_of(cls: Any) -> dict[str, ValueSpec]:
+def _specs_of(cls: Any, currency: str) -> dict[str, ValueSpec]:
     hints = get_type_hints(cls)
     kinds = {float: "float", int: "int", bool: "bool", str: "text"}
     return {
-        f.name: _setting_spec(f, kinds[hints[f.name]])
+        f.name: _setting_spec(f, kinds[hints[f.name]]).priced(currency)
         for f in fields(cls)
         if hints[f.name] in kinds
     }

@@ -108,6 +108,11 @@ def check_scenario_set(
                 advice="a scenario changes only the other parameters",
             )
         target = find_target(case, name)
+        if target.name == "market.currency":
+            raise DataError(
+                f"{quoted(name)} is one for all scenarios: their numbers are compared",
+                advice="state it in the section [market]",
+            )
         plain[target.name] = _checked(case, target, raw, f"parameter {quoted(name)}")[0]
 
     def together() -> None:
@@ -155,10 +160,10 @@ def _checked(case: CaseData, target: Target, raw: Any, where: Where) -> tuple[An
     if target.kind == "scenario":
         return _checked_scenario(target, raw, where)
     if target.kind == "table":
-        spec = TABLES[target.owner][2].spec[target.field]
+        spec = TABLES[target.owner][2].spec[target.field].priced(case.currency)
     else:
         cls = DriverClass if target.kind == "driver" else SECTIONS[target.owner][1]
-        spec = setting_specs(cls)[target.field]
+        spec = setting_specs(cls, case.currency)[target.field]
     value, basis = parameter(spec, raw, where)
     is_table = target.kind == "driver" and target.field == "trips"
     if is_table and value != case.drivers[target.owner].trips:

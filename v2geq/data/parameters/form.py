@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from v2geq.data.model.values import BASES, ValueSpec, Where, in_words
+from v2geq.data.model.values import BASES, ValueSpec, Where, in_words, is_currency
 from v2geq.errors import DataError, did_you_mean, quoted
 
 Basis = tuple[str, str]
@@ -40,13 +40,23 @@ def parameter(spec: ValueSpec, raw: Any, where: Where) -> tuple[Any, Basis]:
         raise DataError(
             f"{spec.name} is given in {quoted(unit)}",
             where=in_words(where),
-            advice=f"convert it to {quoted(spec.unit)}"
-            if spec.unit
-            else "it has no unit; drop the key",
+            advice=_other_unit(spec, str(unit)),
         )
     basis = ValueSpec("basis", "text", choices=BASES).check(raw.get("basis", "assumed"), where)
     note = ValueSpec("note", "text").check(raw.get("note", ""), where)
     return spec.check(raw["value"], where), (basis, note)
+
+
+def _other_unit(spec: ValueSpec, unit: str) -> str:
+    """What to do about a value in another unit than its own."""
+    if not spec.unit:
+        return "it has no unit; drop the key"
+    advice = f"convert it to {quoted(spec.unit)}"
+    other, _, per = unit.partition("/")
+    own, _, same = spec.unit.partition("/")
+    if per == same and is_currency(other) and is_currency(own):
+        advice += f", or let the case count in it: market.currency = {quoted(other)}"
+    return advice
 
 
 def flatten(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

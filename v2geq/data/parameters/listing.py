@@ -15,6 +15,7 @@ from v2geq.data.parameters.change import admit_case
 from v2geq.data.parameters.meaning import MEANINGS, meant
 from v2geq.data.parameters.targets import TABLES, Target, applies, table_frame, value_of
 from v2geq.errors import DataError, quoted
+from v2geq.show import money
 
 _COLUMNS = ("name", "value", "unit", "range", "basis", "meaning", "note")
 
@@ -69,7 +70,7 @@ def _rows(case: CaseData) -> Iterator[tuple[Any, ...]]:
                 yield (
                     f"{table}.{key}.{column}",
                     frame.loc[key, column],
-                    spec.unit,
+                    money(spec.unit, case.currency),
                     spec.range,
                     kind,
                     MEANINGS[f"{table}.{column}"],
@@ -78,10 +79,11 @@ def _rows(case: CaseData) -> Iterator[tuple[Any, ...]]:
 
 
 def _settings(case: CaseData, kind: str, owner: str, cls: type) -> Iterator[tuple[Any, ...]]:
-    for name, spec in setting_specs(cls).items():
+    for name, spec in setting_specs(cls, case.currency).items():
         target = Target(kind, owner, name)
         if applies(case, target):
-            yield _row(case, target, spec, _meaning(cls, name))
+            meaning = money(_meaning(cls, name), case.currency)
+            yield _row(case, target, spec, meaning)
 
 
 def _row(case: CaseData, target: Target, spec: ValueSpec, meaning: str) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.origin import Origin, TableOrigin
 from v2geq.data.model.schema import CASE_TABLES, TRIPS, with_provenance
 from v2geq.data.model.settings import SECTIONS
-from v2geq.data.model.values import BASES, ValueSpec, setting_specs
+from v2geq.data.model.values import BASES, ValueSpec, currency_told, setting_specs
 from v2geq.data.parameters.change import apply_changes, with_full_names
 from v2geq.data.parameters.form import Basis, flatten, parameter
 from v2geq.data.readers.feeder import read_feeder_with_origin
@@ -62,7 +63,8 @@ def _case_file(name_or_path: str | Path) -> Path:
 class _Parts:
     """What has been read so far of a case: provenance and places of its parameters."""
 
-    def __init__(self) -> None:
+    def __init__(self, currency: str) -> None:
+        self.currency = currency
         self.basis: dict[str, Basis] = {}
         self.places: dict[str, str] = {}
         self.tables: dict[str, TableOrigin] = {}
@@ -73,7 +75,7 @@ class _Parts:
         Keys it does not know are left to `table.finish`.
         """
         values: dict[str, Any] = {}
-        specs = table.known = setting_specs(cls)
+        specs = table.known = setting_specs(cls, self.currency)
         for name, spec in specs.items():
             dotted = f"{prefix}.{name}"
             self.places[dotted] = table.where(name)
@@ -104,7 +106,9 @@ class _Parts:
 
 
 def _read_folder(path: Path) -> CaseData:
-    top, folder, parts = read_toml(path), path.parent, _Parts()
+    top, folder = read_toml(path), path.parent
+    currency = currency_told(top.data.get("market"))
+    parts = _Parts(currency)
     parts.places |= {name: str(path) for name in ("drivers", "scenario")}
     name, title = top.text("name", folder.name), top.text("title", "")
     source = top.text("source", "")
@@ -112,7 +116,8 @@ def _read_folder(path: Path) -> CaseData:
     homes = [folder]
     loaded: dict[str, Any] = {}
     origin = Origin()
-    for kind, read in (("feeder", read_feeder_with_origin), ("road", read_road_with_origin)):
+    read_road = partial(read_road_with_origin, currency=currency)
+    for kind, read in (("feeder", read_feeder_with_origin), ("road", read_road)):
         with part():
             homes.append(_network(networks, kind, folder))
             loaded[kind], found = read(homes[-1])
@@ -124,7 +129,7 @@ def _read_folder(path: Path) -> CaseData:
     for table, schema in CASE_TABLES.items():
         with part():
             file = folder / f"{table}.csv"
-            frame, parts.tables[table] = read_table(file, with_provenance(schema))
+            frame, parts.tables[table] = read_table(file, with_provenance(schema.priced(currency)))
             parts.rows(table, frame, table)
             loaded[table] = frame[list(schema.value_columns)]
     drivers, trip_tables = _drivers(top.table("drivers", {}), homes, parts)

@@ -16,7 +16,7 @@ from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.road import RoadNetwork
 from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
 from v2geq.data.model.settings import SECTIONS
-from v2geq.data.model.values import setting_specs
+from v2geq.data.model.values import currency_told, setting_specs
 from v2geq.data.parameters.change import admit_case
 from v2geq.errors import DataError, quoted, unknown_name
 
@@ -111,9 +111,13 @@ def case_from_document(document: Mapping[str, Any]) -> CaseData:
     _check_keys(document, expected, "document")
     settings = _mapping(document, "settings", "document")
     _check_keys(settings, list(SECTIONS), "settings")
+    currency = currency_told(settings["market"])
     parts: dict[str, Any] = {name: document[name] for name in _TEXTS}
-    parts |= {part: _network(document, part) for part in _NETWORKS}
-    parts |= {name: _table(document, name, schema, name) for name, schema in CASE_TABLES.items()}
+    parts |= {part: _network(document, part, currency) for part in _NETWORKS}
+    parts |= {
+        name: _table(document, name, schema.priced(currency), name)
+        for name, schema in CASE_TABLES.items()
+    }
     parts |= {
         attribute: _fields(settings[section], cls, section)
         for section, (attribute, cls) in SECTIONS.items()
@@ -164,14 +168,15 @@ def _table(holder: Mapping[str, Any], name: str, schema: TableSchema, where: str
     return schema.frame(values)
 
 
-def _network(document: Mapping[str, Any], part: str) -> Any:
+def _network(document: Mapping[str, Any], part: str, currency: str) -> Any:
     cls, tables = _NETWORKS[part]
     holder = _mapping(document, part, "document")
     own = [f for f in fields(cls) if f.name in holder or f.default is MISSING]
     _check_keys(holder, [f.name for f in own], part)
     values = {f.name: holder[f.name] for f in own if f.name not in tables}
     frames = {
-        name: _table(holder, name, schema, f"{part}.{name}") for name, schema in tables.items()
+        name: _table(holder, name, schema.priced(currency), f"{part}.{name}")
+        for name, schema in tables.items()
     }
     return cls(**values, **frames)
 

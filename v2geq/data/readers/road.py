@@ -18,13 +18,15 @@ from v2geq.data.readers.toml import read_toml
 from v2geq.data.trips import travelling
 from v2geq.errors import Unusable, part
 from v2geq.files import as_path
+from v2geq.show import MONEY
 
 
 def read_road(folder: str | Path) -> RoadNetwork:
     """Road network of a folder; see `RoadNetwork` for its tables, columns and units.
 
-    Tolls are in $/veh, or in units of `toll_usd` $ where road.toml says so. `trips.csv` may be left
-    out. Zero and intrazonal trips are dropped, the latter with a warning.
+    Tolls are money per vehicle, in the currency of the case, or in units of which one is
+    `toll_price` of it, where road.toml says so. `trips.csv` may be left out. Zero and intrazonal
+    trips are dropped, the latter with a warning.
 
     Raises
     ------
@@ -35,30 +37,32 @@ def read_road(folder: str | Path) -> RoadNetwork:
     return read_road_with_origin(folder)[0]
 
 
-def read_road_with_origin(folder: str | Path) -> tuple[RoadNetwork, Origin]:
+def read_road_with_origin(folder: str | Path, currency: str = MONEY) -> tuple[RoadNetwork, Origin]:
     """Road network of a folder, and the file and line of its rows."""
     folder = as_path(folder, "a folder")
     file = folder / "road.toml"
     with discreet(file, [folder]):
         head = read_toml(file)
         name, source = head.text("name", folder.name), head.text("source", "")
-        toll_usd = head.number("toll_usd", 1.0)
-        if toll_usd < 0.0:
+        toll_price = head.number("toll_price", 1.0)
+        if toll_price < 0.0:
             raise head.error(
-                f"toll_usd = {toll_usd:g}", key="toll_usd", advice="give a number >= 0"
+                f"toll_price = {toll_price:g}", key="toll_price", advice="give a number >= 0"
             )
         head.finish()
     frames, origins = {TRIPS.name: TRIPS.frame({c.name: [] for c in TRIPS.columns})}, {}
     for table, schema in (("nodes", NODES), ("arcs", ARCS)):
         with part():
-            frames[schema.name], origins[schema.name] = read_table(folder / f"{table}.csv", schema)
+            frames[schema.name], origins[schema.name] = read_table(
+                folder / f"{table}.csv", schema.priced(currency)
+            )
     if os.path.lexists(folder / "trips.csv"):
         with part():
             frames[TRIPS.name], origins[TRIPS.name] = read_trips(folder / "trips.csv")
     if len(frames) < len(ROAD_TABLES):
         raise Unusable
     nodes, arcs, trips = (frames[schema.name] for schema in ROAD_TABLES.values())
-    arcs["toll"] *= toll_usd
+    arcs["toll"] *= toll_price
     road = RoadNetwork(name=name, nodes=nodes, arcs=arcs, trips=trips, source=source)
     origin = Origin(origins)
     check_road(road, origin)

@@ -29,7 +29,7 @@ def read_tntp(
     *,
     distance_factor: float = 0.0,
     toll_factor: float = 0.0,
-    toll_usd: float | None = None,
+    toll_price: float | None = None,
     nodes: str | Path | None = None,
     time_unit: str | None = None,
     length_unit: str | None = None,
@@ -46,9 +46,10 @@ def read_tntp(
     distance_factor, toll_factor
         Weights of length and toll in the generalised cost, in the file's units: time per unit of
         length, time per unit of toll.
-    toll_usd
-        $ per unit of toll in the file, for example 0.01 for cents: the tolls are then in $/veh, as
-        cases need them. Where left out they stay as in the file, whose unit nobody knows.
+    toll_price
+        Money per unit of toll in the file, for example 0.01 for cents: the tolls are then money
+        per vehicle, in the currency of the case they go to. Where left out they stay as in the
+        file, whose unit nobody knows.
     nodes
         Node file with coordinates; without one they are missing.
     time_unit, length_unit
@@ -59,7 +60,7 @@ def read_tntp(
     -------
     road
         Times in minutes (the file's numbers as they stand if these are minutes), lengths in km,
-        capacities as in the file; `toll` in $/veh or the file's unit, `fixed_min` =
+        capacities as in the file; `toll` in money or the file's unit, `fixed_min` =
         distance_factor * length + toll_factor * toll (of the file). Its `trips` are the demand
         without intrazonal rows.
     demand
@@ -91,10 +92,10 @@ def read_tntp(
         }
     )
     toll_unit = TOLL_UNIT
-    if toll_usd is not None:
-        if not (math.isfinite(toll_usd) and toll_usd >= 0.0):
-            raise DataError(f"toll_usd = {toll_usd!r}", advice="give a number >= 0")
-        arcs["toll"] *= toll_usd
+    if toll_price is not None:
+        if not (math.isfinite(toll_price) and toll_price >= 0.0):
+            raise DataError(f"toll_price = {toll_price!r}", advice="give a number >= 0")
+        arcs["toll"] *= toll_price
     elif (arcs["toll"] != 0.0).any():
         toll_unit = ""
     between = demand[demand["origin"] != demand["destination"]].reset_index(drop=True)
