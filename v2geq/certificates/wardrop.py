@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from v2geq.arrays import FloatArray
+from v2geq.errors import V2GError
 from v2geq.show import brief
 from v2geq.trips.costs import TIME_TERMS, path_terms
 from v2geq.trips.generation import price_all
@@ -26,7 +27,7 @@ class Wardrop:
     Attributes
     ----------
     gap, gap_all_paths : sum f (C - cheapest) / sum f * time cost, over the listed paths and over
-        all
+        all; nan where drivers choose from a list and costs allow no search over all
     trip_cost_gap, worst : see `v2geq.certificates.market.Certificate`
     gains : class -> what its drivers could save together if each took the cheapest energy-feasible
         path at the present times and prices, $/h
@@ -49,7 +50,12 @@ def wardrop(traffic: Traffic, values: Mapping[str, FloatArray], *, exact: bool) 
     `exact`: drivers choose from all paths, not from a list.
     """
     none = {name: np.full(len(d), -np.inf) for name, d in traffic.demand.items()}
-    cheapest = price_all(traffic, traffic.conditions(values), below=none).cost
+    try:
+        cheapest = price_all(traffic, traffic.conditions(values), below=none).cost
+    except V2GError:  # costs for which there is no search over all paths
+        if exact:
+            raise
+        cheapest = {}
     listed = total = travel = spent = 0.0
     off, worst = 0.0, ""
     gains: dict[str, float] = {}
@@ -58,7 +64,7 @@ def wardrop(traffic: Traffic, values: Mapping[str, FloatArray], *, exact: bool) 
         flow, terms = traffic.path_flow(values, name), path_terms(traffic, values, name)
         cost, on_road = sum(terms.values(), np.zeros(len(paths))), terms["travel"]
         least = paths.least(cost)
-        over_all = np.minimum(cheapest[name], least)
+        over_all = np.minimum(cheapest[name], least) if cheapest else least
         listed += float(flow @ (cost - least[paths.od]))
         gains[name] = float(flow @ (cost - over_all[paths.od]))
         total += gains[name]
@@ -75,7 +81,8 @@ def wardrop(traffic: Traffic, values: Mapping[str, FloatArray], *, exact: bool) 
             off, worst = float(apart[w]), f"{name} {'-'.join(traffic.od_names(name)[w])}"
     # where travel takes no time, as a share of what else trips cost
     base = travel if travel > SLIGHT * spent else spent
-    return Wardrop(relative(listed, base), relative(total, base), off, worst, gains, time_costs)
+    over_all_paths = relative(total, base) if cheapest or not traffic.paths else float("nan")
+    return Wardrop(relative(listed, base), over_all_paths, off, worst, gains, time_costs)
 
 
 def relative(part: float, whole: float) -> float:

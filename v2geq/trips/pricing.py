@@ -283,8 +283,8 @@ def _sell_with_wear(
             if (times < 0.0).any():
                 raise V2GError(
                     f"battery wear rises so steeply, to {last:.4g} per kWh, that detours would pay "
-                    "for themselves by selling less: the cheapest path cannot be found. Use a "
-                    "flatter formula for wear"
+                    "for themselves by selling less: the cheapest path cannot be found; use a "
+                    "flatter formula for wear, or paths.method = 'enumerate'"
                 )
             target = fronts.targets[column : column + 1]
             own = LegFronts(fronts.graph, fronts.rules, times, fronts.sources, target).fronts
