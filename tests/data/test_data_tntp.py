@@ -53,13 +53,13 @@ def read(tmp_path):
 
 def test_tolls_have_the_unit_they_are_given(read):
     """The file names none: such tolls will do for an assignment, not for a case."""
-    with pytest.raises(DataError, match=r"'3-2'.* toll = 7.0 in an unknown unit.*toll_price"):
+    with pytest.raises(DataError, match=r"'3-2'.* toll = 7.0 in an unknown unit.*toll_usd"):
         arc_tolls(read()[0])
-    assert arc_tolls(read(toll_price=0.01)[0]).tolist() == [0.0, 0.07, 0.0, 0.0]
+    assert arc_tolls(read(toll_usd=0.01)[0]).tolist() == [0.0, 0.07, 0.0, 0.0]
     assert not arc_tolls(read(NET.replace("\t7\t1", "\t0\t1"))[0]).any()
     for factor in (-1.0, np.nan, np.inf):
-        with pytest.raises(DataError, match="toll_price = "):
-            read(toll_price=factor)
+        with pytest.raises(DataError, match="toll_usd = "):
+            read(toll_usd=factor)
 
 
 def test_tables(read):

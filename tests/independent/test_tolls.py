@@ -276,7 +276,7 @@ def test_sensitivity_to_a_toll() -> None:
         ({"toll": -2.0}, "$/veh", r"'1-2'.* toll = -2\.0 \$/veh is out of range.*at least 0"),
         ({"toll": np.nan}, "$/veh", r"'1-2'.* toll = nan is not finite"),
         ({"toll": np.inf}, "$/veh", r"'1-2'.* toll = inf is not finite"),
-        ({"toll": 2.0}, "", r"'1-2'.* toll = 2\.0 in an unknown unit.*toll_price"),
+        ({"toll": 2.0}, "", r"'1-2'.* toll = 2\.0 in an unknown unit.*toll_usd"),
         ({"toll": 2.0}, "cents", r"'1-2'.* toll = 2\.0 cents, .*in \$/veh"),
         ({"fixed_min": 2.0}, "$/veh", r"'1-2'.* fixed_min = 2\.0 min.*set fixed_min to 0"),
     ],

@@ -32,7 +32,7 @@ def written(folder: Path, currency: str) -> Path:
     write_template(folder)
     for name, old, new in (
         ("case.toml", 'currency = "$"', f'currency = "{currency}"'),
-        ("road/road.toml", "source", "toll_price = 0.5\nsource"),
+        ("road/road.toml", "source", "toll_usd = 0.5\nsource"),
         ("road/arcs.csv", "bpr_power\n", "bpr_power,toll\n"),
     ):
         text = (folder / name).read_text(encoding="utf-8")

@@ -74,7 +74,7 @@ def arc_tolls(road: RoadNetwork, origin: Origin = NO_ORIGIN, currency: str = MON
             "toll",
             (toll != 0.0) & (road.toll_unit != TOLL_UNIT),
             f"{unit}, where the case counts in {own}" if unit else " in an unknown unit",
-            f"state them in {own}: read_tntp(..., toll_price={currency} per unit of the file), or "
+            f"state them in {own}: read_tntp(..., toll_usd={currency} per unit of the file), or "
             f"replace(road, arcs=..., toll_unit={own!r})",
         ),
         (

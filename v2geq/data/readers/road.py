@@ -25,7 +25,7 @@ def read_road(folder: str | Path) -> RoadNetwork:
     """Road network of a folder; see `RoadNetwork` for its tables, columns and units.
 
     Tolls are money per vehicle, in the currency of the case, or in units of which one is
-    `toll_price` of it, where road.toml says so. `trips.csv` may be left out. Zero and intrazonal
+    `toll_usd` of it, where road.toml says so. `trips.csv` may be left out. Zero and intrazonal
     trips are dropped, the latter with a warning.
 
     Raises
@@ -44,10 +44,10 @@ def read_road_with_origin(folder: str | Path, currency: str = MONEY) -> tuple[Ro
     with discreet(file, [folder]):
         head = read_toml(file)
         name, source = head.text("name", folder.name), head.text("source", "")
-        toll_price = head.number("toll_price", 1.0)
-        if toll_price < 0.0:
+        toll_usd = head.number("toll_usd", 1.0)
+        if toll_usd < 0.0:
             raise head.error(
-                f"toll_price = {toll_price:g}", key="toll_price", advice="give a number >= 0"
+                f"toll_usd = {toll_usd:g}", key="toll_usd", advice="give a number >= 0"
             )
         head.finish()
     frames, origins = {TRIPS.name: TRIPS.frame({c.name: [] for c in TRIPS.columns})}, {}
@@ -62,7 +62,7 @@ def read_road_with_origin(folder: str | Path, currency: str = MONEY) -> tuple[Ro
     if len(frames) < len(ROAD_TABLES):
         raise Unusable
     nodes, arcs, trips = (frames[schema.name] for schema in ROAD_TABLES.values())
-    arcs["toll"] *= toll_price
+    arcs["toll"] *= toll_usd
     road = RoadNetwork(name=name, nodes=nodes, arcs=arcs, trips=trips, source=source)
     origin = Origin(origins)
     check_road(road, origin)

@@ -29,7 +29,7 @@ def read_tntp(
     *,
     distance_factor: float = 0.0,
     toll_factor: float = 0.0,
-    toll_price: float | None = None,
+    toll_usd: float | None = None,
     nodes: str | Path | None = None,
     time_unit: str | None = None,
     length_unit: str | None = None,
@@ -46,7 +46,7 @@ def read_tntp(
     distance_factor, toll_factor
         Weights of length and toll in the generalised cost, in the file's units: time per unit of
         length, time per unit of toll.
-    toll_price
+    toll_usd
         Money per unit of toll in the file, for example 0.01 for cents: the tolls are then money
         per vehicle, in the currency of the case they go to. Where left out they stay as in the
         file, whose unit nobody knows.
@@ -92,10 +92,10 @@ def read_tntp(
         }
     )
     toll_unit = TOLL_UNIT
-    if toll_price is not None:
-        if not (math.isfinite(toll_price) and toll_price >= 0.0):
-            raise DataError(f"toll_price = {toll_price!r}", advice="give a number >= 0")
-        arcs["toll"] *= toll_price
+    if toll_usd is not None:
+        if not (math.isfinite(toll_usd) and toll_usd >= 0.0):
+            raise DataError(f"toll_usd = {toll_usd!r}", advice="give a number >= 0")
+        arcs["toll"] *= toll_usd
     elif (arcs["toll"] != 0.0).any():
         toll_unit = ""
     between = demand[demand["origin"] != demand["destination"]].reset_index(drop=True)
