@@ -39,7 +39,7 @@ def check(
         print("\n".join(lines).rstrip())
     if report.errors:
         sys.stdout.flush()
-        for text in report.errors:
+        for text in report.told:
             say(f"error: {text}")
         raise typer.Exit(2)
     print("\nno errors: every scenario can be set up, with and without V2G")

@@ -7,6 +7,7 @@ every electric trip is checked for a path its battery can do.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,10 @@ FAST_CHARGER = 3.0
 """Charger power over battery capacity (1/h) above which a warning is due."""
 
 
+FEW = 5
+"""Mistakes in one column of a table that are told one by one."""
+
+
 @dataclass
 class Report:
     """What a check found: lines of text, what is doubtful, and what is wrong with which runs.
@@ -47,13 +52,15 @@ class Report:
     name : case
     lines : what the case holds
     warnings : what is doubtful
-    errors : what is wrong, every mistake once
+    errors : what is wrong, every mistake once; of a cell of a table the first, for what cannot be
+        read names nothing either
     """
 
     name: str = ""
     lines: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     problems: dict[str, list[str]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
 
     @property
     def errors(self) -> list[str]:
@@ -64,12 +71,25 @@ class Report:
         ]
 
     @property
+    def told(self) -> list[str]:
+        """The errors for people: of many in one column the first few, and how many more."""
+        seen: dict[str, int] = {}
+        kept = []
+        for text, error in zip(self.problems, self.errors, strict=True):
+            column = re.sub(r", line \d+", "", self.places[text])
+            seen[column] = seen.get(column, 0) + 1
+            if ", column " not in column or seen[column] <= FEW:
+                kept.append(error)
+        many = [(c, n - FEW) for c, n in seen.items() if ", column " in c and n > FEW]
+        return kept + [f"{column}: {n} more like these" for column, n in many]
+
+    @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.problems
 
     def __str__(self) -> str:
-        told = [f"error: {e}" for e in self.errors] + [f"warning: {w}" for w in self.warnings]
+        told = [f"error: {e}" for e in self.told] + [f"warning: {w}" for w in self.warnings]
         return "\n".join([repr(self).strip("<>"), *(f"  {line}" for line in told)])
 
     def __repr__(self) -> str:
@@ -77,7 +97,7 @@ class Report:
         return f"<Check of {self.name}: {found}>"
 
     def _repr_html_(self) -> str:
-        rows = {f"error {k}": text for k, text in enumerate(self.errors, 1)}
+        rows = {f"error {k}": text for k, text in enumerate(self.told, 1)}
         rows |= {f"warning {k}": text for k, text in enumerate(self.warnings, 1)}
         return card(repr(self).strip("<>"), rows, good=self.ok)
 
@@ -92,7 +112,11 @@ class Report:
 
     def fail(self, error: DataError, run: str = "") -> None:
         """Note what is wrong with a run."""
-        self.problems.setdefault(str(error), []).append(run)
+        text, place = str(error), error.where
+        if text not in self.problems and ", column " in place and place in self.places.values():
+            return
+        self.problems.setdefault(text, []).append(run)
+        self.places[text] = place
 
     def warn(self, text: str) -> None:
         """Note a warning, each text once."""

@@ -210,6 +210,8 @@ def _drivers(
                 for setting in EV_SETTINGS:
                     parts.basis.pop(f"drivers.{name}.{setting}", None)
             drivers[name], before = driver, mistakes()
+            if not driver.trips and mistakes():
+                continue
             frame, origin = read_trips(homes[0] / driver.trips, with_provenance(TRIPS), homes)
             if frame.empty and mistakes() > before:
                 continue
