@@ -23,7 +23,8 @@ from v2geq.errors import DataError
 from v2geq.market.coupling import couple
 from v2geq.market.prices import canonical
 from v2geq.scenario import resolve
-from v2geq.solvers import solver
+from v2geq.solvers import METHODS, solver
+from v2geq.solvers.protocol import Status
 from v2geq.trips.traffic import traffic
 
 pytestmark = pytest.mark.slow
@@ -65,7 +66,8 @@ def test_nothing_is_solved_to_certify(
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a solver was called")
 
-    monkeypatch.setattr(equilibrium, "solver", refuse)
+    for method in METHODS:
+        monkeypatch.setitem(METHODS, method, refuse)
     answer = run("certify", saved)
     assert answer.code == 0, answer.err
     assert answer.out.startswith("certificate: holds")
@@ -89,7 +91,7 @@ def test_a_part_of_the_enumerated_paths_is_refused(tmp_path: Path) -> None:
     coupled = couple(scenario, roads)
     z = canonical(coupled, solver("auto")(coupled.mcp, None, None).z)
     seconds = {"build": 0.0, "solve": 0.0}
-    part = Equilibrium(case, coupled, z, "solved", [], seconds)
+    part = Equilibrium(coupled, z, Status.SOLVED, [], seconds)
     assert float(part.data["shed_kw"].sum()) > 400.0
     part.save(tmp_path / "part.nc")
     with pytest.raises(DataError, match=r"enumerated paths are not in the file, for example"):
