@@ -28,7 +28,8 @@ def copy_of_package(folder: Path) -> Path:
         shutil.copytree(PACKAGE / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("__init__.py", "roads/__init__.py", "trips/__init__.py"):
         (target / name).write_text("")
-    shutil.copy(PACKAGE / "arrays.py", target)
+    for name in ("arrays.py", "errors.py", "progress.py", "show.py"):
+        shutil.copy(PACKAGE / name, target)
     return folder
 
 
