@@ -19,6 +19,8 @@ from importlib import import_module
 from math import log10
 from typing import Any, Protocol, TextIO
 
+from v2geq.errors import DataError
+
 Told = Callable[[str], None] | bool | None
 """Whom to tell: a function of a line of text; False for nobody; else a terminal or a notebook."""
 
@@ -217,8 +219,16 @@ def shown(told: Told = None, phase: str = "") -> Iterator[Reporter]:
         in a notebook.
     phase
         What is done first.
+
+    Raises
+    ------
+    DataError
+        If `told` is none of these.
     """
     global _line
+    if not (told is None or isinstance(told, bool) or callable(told)):
+        what = f"progress = {told!r}"
+        raise DataError(what, advice="give a function of a line of text, True, False or None")
     reporter = Reporter(told if callable(told) else None)
     reporter.phase(phase)
     line = None if told is False else _line

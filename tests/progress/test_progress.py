@@ -24,6 +24,7 @@ import v2geq as vg
 from v2geq import progress
 from v2geq.analysis.validation import braess
 from v2geq.data.edit.case import load_case
+from v2geq.errors import DataError
 from v2geq.progress import UNSEEN, Line, Reporter, Terminal, beside, clock, remark, shown
 from v2geq.show import log_to_stderr
 from v2geq.solvers import METHODS, Options, solve_mcp
@@ -263,6 +264,11 @@ def test_a_function_gets_a_line_for_every_round(capfd: pytest.CaptureFixture[str
     assert len(lines) == eq.rounds
     assert lines[-1].startswith(f"round {eq.rounds}: solved, residual ")
     assert capfd.readouterr().err == ""
+
+
+def test_whom_to_tell_is_a_function_or_a_switch() -> None:
+    with pytest.raises(DataError, match="progress = 'x'; give a function"):
+        vg.solve(CASE, "base", v2g=False, progress="x")
 
 
 def test_results_keep_silent_like_the_solve(screen: Screen, monkeypatch: Any) -> None:

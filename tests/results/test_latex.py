@@ -101,6 +101,7 @@ def test_names_become_words() -> None:
     assert figure_words("tso_import_kw") == "TSO import"
     assert figure_words("discharge_od_pairs") == "Discharge OD pairs"
     assert figure_words("solve_seconds") == "Solve time"
+    assert figure_words("cost_od_1_20") == "Cost OD 1-20"
 
 
 def test_what_latex_obeys_is_written_out() -> None:

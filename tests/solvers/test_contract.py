@@ -13,6 +13,7 @@ from classics import CLASSICS, IMPOSSIBLE, Classic
 from problems import assert_solves, linear
 
 import v2geq as vg
+from v2geq.errors import DataError
 from v2geq.solvers import METHODS, FunctionProblem, Options, solver
 
 # PATH is tested where a library of it is at hand
@@ -165,3 +166,12 @@ def test_newton_leaves_a_minimum_that_is_no_solution(name: str, start: int) -> N
     result = solver("semismooth")(p, first, None)
     assert result.status.ok
     assert_answer(classic, result.z)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tolerance", "abc"), ("max_iterations", True), ("callback", 3), ("warm", "yes")],
+)
+def test_options_of_the_wrong_kind_are_named(name: str, value: object) -> None:
+    with pytest.raises(DataError, match=f"solver option: {name} = {value!r}; it must be"):
+        Options(**{name: value})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import floor, isnan, log10
 from typing import Any
@@ -83,7 +84,8 @@ def escaped(text: str) -> str:
 def figure_words(name: str) -> str:
     """Name of a figure in words, without its unit: 'tso_import_kw' is 'TSO import'."""
     first, _, last = name.rpartition("_")
-    parts = (first if last in _ENDINGS else name).split("_")
+    # zones are numbers beside each other
+    parts = re.sub(r"(?<=\d)_(?=\d)", "-", first if last in _ENDINGS else name).split("_")
     text = " ".join(p.upper() if p in _CAPITALS else p for p in parts) + _ENDINGS.get(last, "")
     return text[:1].upper() + text[1:]
 

@@ -89,7 +89,15 @@ class Options:
             value = getattr(self, name)
             number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
             if not (number and value >= 0 and (np.isfinite(value) or name == "time_limit_s")):
-                raise DataError(f"option {name} = {value!r}; it must be a number not below zero")
+                raise _wrong(name, value, "a number not below zero")
+        if not (self.callback is None or callable(self.callback)):
+            raise _wrong("callback", self.callback, "a function of an Iteration")
+        if not isinstance(self.warm, bool):
+            raise _wrong("warm", self.warm, "True or False")
+
+
+def _wrong(name: str, value: object, wanted: str) -> DataError:
+    return DataError(f"{name} = {value!r}; it must be {wanted}", where="solver option")
 
 
 @dataclass

@@ -220,7 +220,7 @@ def seeded(scenario: Scenario, traffic: Traffic, show: Reporter = UNSEEN) -> Tra
         for name, kind in traffic.classes.items()
     }
     show.phase("first paths")
-    roads = user_equilibrium(case.traffic_road, users, SEED_GAP, check=False, show=show)
+    roads = user_equilibrium(case.traffic_road, users, SEED_GAP, check=False)
     traffic = traffic.with_paths(
         {
             name: _routes(roads, name, traffic.od_pairs[name])
