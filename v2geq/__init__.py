@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from v2geq.data.model.road import RoadNetwork
     from v2geq.data.parameters.listing import parameters
     from v2geq.data.readers.folders import available_cases
+    from v2geq.data.readers.opendss import read_opendss
+    from v2geq.data.readers.pandapower import read_pandapower
     from v2geq.data.readers.tntp import read_tntp
     from v2geq.equilibrium import Equilibrium, load, solve
     from v2geq.errors import ConvergenceError, DataError, V2GError
@@ -49,6 +51,8 @@ _HOME = {
     "load": "v2geq.equilibrium",
     "load_case": "v2geq.data.edit.case",
     "parameters": "v2geq.data.parameters.listing",
+    "read_opendss": "v2geq.data.readers.opendss",
+    "read_pandapower": "v2geq.data.readers.pandapower",
     "read_study": "v2geq.studies.plan",
     "read_tntp": "v2geq.data.readers.tntp",
     "run_study": "v2geq.studies.run",
@@ -73,6 +77,8 @@ __all__ = [
     "load",
     "load_case",
     "parameters",
+    "read_opendss",
+    "read_pandapower",
     "read_study",
     "read_tntp",
     "run_study",

@@ -14,6 +14,7 @@ from v2geq.data.edit.rows import as_frame, label
 from v2geq.data.model.case import CaseData, ScenarioData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.phases import PhaseFeeder
 from v2geq.data.model.road import RoadNetwork
 from v2geq.data.model.schema import (
     CASE_TABLES,
@@ -121,7 +122,9 @@ def build_case(
 
 
 def as_feeder(given: Any) -> Feeder:
-    """Feeder given as an object, by its folder, or by its parts."""
+    """Feeder given as an object, by its folder, or by its parts; by phases its equivalent."""
+    if isinstance(given, PhaseFeeder):
+        return given.single_phase()
     if isinstance(given, (str, Path)):
         return read_feeder(_folder(given, "feeder"))
     if not isinstance(given, Mapping):

@@ -8,8 +8,10 @@ from pathlib import Path
 from v2geq.data.checks.feeder import check_feeder
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.origin import Origin
+from v2geq.data.model.phases import KIND
 from v2geq.data.model.schema import CAPACITORS, FEEDER_TABLES
 from v2geq.data.readers.folders import discreet
+from v2geq.data.readers.phases import read_phase_feeder_with_origin
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import read_toml
 from v2geq.errors import Unusable, part
@@ -19,7 +21,8 @@ from v2geq.files import as_path
 def read_feeder(folder: str | Path) -> Feeder:
     """Feeder of a folder; see `Feeder` for its tables, columns and units.
 
-    `capacitors.csv` may be left out. Names stay text: bus "1" is not a number.
+    `capacitors.csv` may be left out. Names stay text: bus "1" is not a number. Of a feeder by
+    phases it is the single-phase equivalent.
 
     Raises
     ------
@@ -36,6 +39,11 @@ def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
     file = folder / "feeder.toml"
     with discreet(file, [folder]):
         head = read_toml(file)
+        if head.text("kind", "single_phase") == KIND:
+            by_phase, origin = read_phase_feeder_with_origin(folder)
+            feeder = by_phase.single_phase()
+            check_feeder(feeder, origin)
+            return feeder, origin
         name, root = head.text("name", folder.name), head.text("root")
         base_kv = head.number("base_kv")
         source = head.text("source", "")
