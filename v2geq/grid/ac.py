@@ -25,6 +25,8 @@ TOLERANCE_PU = 1e-10
 """Change of voltages in a sweep at which they count as found, pu."""
 SWEEPS = 300
 """Most sweeps."""
+_LOST = 10.0
+"""Change of voltages in a sweep from which no other leads back, pu."""
 _ANY = (1e-6, 1e6)
 """Voltages, pu, within which a load is what it says: any."""
 
@@ -197,21 +199,18 @@ def power_flow(
     net = phase_network(feeder, constant_power=constant_power)
     voltage = net.voltages(np.zeros(len(net.turns), dtype=complex))
     for sweep in range(SWEEPS):
-        with np.errstate(all="ignore"):
-            current = net.currents(net.drawn.current(voltage) + net.shunt @ voltage)
-            new = net.voltages(current)
-            gap = np.abs(new - voltage) / net.volts
-        if not np.isfinite(new).all():
-            break
-        voltage = new
-        if gap.max(initial=0.0) <= tolerance:
+        current = net.currents(net.drawn.current(voltage) + net.shunt @ voltage)
+        new = net.voltages(current)
+        gap = np.abs(new - voltage) / net.volts
+        voltage, worst = new, float(gap.max(initial=0.0))
+        if worst <= tolerance:
             return PhaseState(net, voltage, current, sweep + 1)
-    size = np.abs(voltage) / net.volts
-    bus, phase = net.nodes[int(np.argmin(size))]
+        if worst > _LOST:
+            break
+    bus, phase = net.nodes[int(np.argmax(gap))]
     raise ConvergenceError(
-        f"feeder {feeder.name!r}: the AC power flow has no solution within {SWEEPS} sweeps; "
-        f"lowest voltage {size.min():.3f} pu at phase {phase} of bus {bus!r}: loads may be above "
-        "what the feeder can carry"
+        f"feeder {feeder.name!r}: the AC power flow finds no voltages in {sweep + 1} sweeps, least "
+        f"of all at phase {phase} of bus {bus!r}: loads may be above what the feeder can carry"
     )
 
 

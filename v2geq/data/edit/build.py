@@ -28,6 +28,7 @@ from v2geq.data.model.values import setting_specs
 from v2geq.data.parameters.change import admit_case, with_changes
 from v2geq.data.readers.feeder import read_feeder
 from v2geq.data.readers.folders import find_network, known_networks
+from v2geq.data.readers.opendss import read_opendss
 from v2geq.data.readers.road import read_road
 from v2geq.errors import DataError, did_you_mean, quoted, unknown_name
 
@@ -122,9 +123,11 @@ def build_case(
 
 
 def as_feeder(given: Any) -> Feeder:
-    """Feeder given as an object, by its folder, or by its parts; by phases its equivalent."""
+    """Feeder given as an object, its folder, script or parts; of one by phases the equivalent."""
     if isinstance(given, PhaseFeeder):
         return given.single_phase()
+    if isinstance(given, (str, Path)) and str(given).lower().endswith(".dss"):
+        return read_opendss(given).single_phase()
     if isinstance(given, (str, Path)):
         return read_feeder(_folder(given, "feeder"))
     if not isinstance(given, Mapping):

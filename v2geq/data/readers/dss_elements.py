@@ -106,7 +106,8 @@ def branch_elements(engine: Any, where: str) -> Iterator[Element]:
         if any(_nodes(circuit.ActiveCktElement)[1]):
             yield _line(circuit, None, where)
     for _ in circuit.Transformers:
-        yield _transformer(circuit, circuit.Transformers, regulated, where)
+        if not _opened(circuit.ActiveCktElement, where):
+            yield _transformer(circuit, circuit.Transformers, regulated, where)
 
 
 def _line(circuit: Any, lines: Any, where: str) -> Element:
@@ -121,8 +122,9 @@ def _line(circuit: Any, lines: Any, where: str) -> Element:
             where=where,
             advice="reduce its matrices to the phases (Kron) first",
         )
-    matrix = _matrix(element)
     n = len(first)
+    is_open = _opened(element, where)
+    matrix = _series(lines, n) if is_open and lines is not None else _matrix(element)
     least = float(np.abs(matrix[:n, n:].diagonal()).min())
     switch = lines is not None and (lines.IsSwitch or least * NEAR_ZERO_OHM > 1.0)
     return Element(
@@ -131,10 +133,33 @@ def _line(circuit: Any, lines: Any, where: str) -> Element:
         ends=(tuple((buses[0], k) for k in first), tuple((buses[1], k) for k in second)),
         pairs=tuple((k, k) for k in range(n)),
         matrix=matrix,
-        amps=element.NormalAmps,
+        # the engine computes one for reactors from a power that nobody stated
+        amps=element.NormalAmps if lines is not None else np.nan,
         km=lines.Length * _KM.get(int(lines.Units), 0.0) if lines is not None else 0.0,
-        is_open=element.IsOpen(1, 0) or element.IsOpen(2, 0),
+        is_open=is_open,
     )
+
+
+def _opened(element: Any, where: str) -> bool:
+    """Whether an end of the active element is open in all its phases."""
+    for terminal in range(1, element.NumTerminals + 1):
+        if not element.IsOpen(terminal, 0):
+            continue
+        if all(element.IsOpen(terminal, k) for k in range(1, element.NumPhases + 1)):
+            return True
+        raise DataError(
+            f"{element.Name} is open in some of its phases",
+            where=where,
+            advice="open all, or describe its phases as lines of their own",
+        )
+    return False
+
+
+def _series(lines: Any, n: int) -> ComplexArray:
+    """Matrix of the active line were it closed, without charging."""
+    z = (np.asarray(lines.Rmatrix) + 1j * np.asarray(lines.Xmatrix)).reshape(n, n) * lines.Length
+    out: ComplexArray = np.kron(np.array([[1.0, -1.0], [-1.0, 1.0]]), np.linalg.inv(z))
+    return out
 
 
 def disabled_switches(engine: Any) -> Iterator[Element]:
@@ -224,14 +249,14 @@ def _transformer(circuit: Any, iface: Any, regulated: set[str], where: str) -> E
         matrix=matrix,
         amps=np.nan,
         km=0.0,
-        is_open=any(element.IsOpen(t + 1, 0) for t in range(len(buses))),
+        is_open=False,
         windings=tuple(windings),
         bank=_bank(element),
     )
 
 
 def _bank(element: Any) -> str:
-    return str(element.Properties("bank").Val)
+    return str(element.Properties("bank").Val).lower()
 
 
 def _nodes(element: Any) -> list[list[int]]:
