@@ -9,11 +9,11 @@ from typing import Any
 from v2geq.data.checks.feeder import check_feeder
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.origin import Origin
-from v2geq.data.model.phases import KIND, PhaseFeeder
+from v2geq.data.model.phases import PhaseFeeder
 from v2geq.data.model.schema import CAPACITORS, FEEDER_TABLES
 from v2geq.data.readers.folders import discreet, find_network, known_networks
 from v2geq.data.readers.opendss import read_opendss
-from v2geq.data.readers.phases import read_phase_feeder, read_phase_feeder_with_origin
+from v2geq.data.readers.phases import is_by_phases, read_phase_feeder, read_phase_feeder_with_origin
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import read_toml
 from v2geq.errors import DataError, Unusable, did_you_mean, listed, part, quoted
@@ -58,7 +58,7 @@ def find_feeder(given: str | Path, **options: Any) -> PhaseFeeder | Feeder:
             f"{listed(options)} told, but {quoted(str(given))} is no OpenDSS script",
             advice="change its tables instead",
         )
-    if read_toml(folder / "feeder.toml").text("kind", "single_phase") == KIND:
+    if is_by_phases(read_toml(folder / "feeder.toml")):
         return read_phase_feeder(folder)
     return read_feeder(folder)
 
@@ -69,7 +69,7 @@ def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
     file = folder / "feeder.toml"
     with discreet(file, [folder]):
         head = read_toml(file)
-        if head.text("kind", "single_phase") == KIND:
+        if is_by_phases(head):
             by_phase, origin = read_phase_feeder_with_origin(folder)
             feeder = by_phase.single_phase()
             check_feeder(feeder, origin)

@@ -14,13 +14,23 @@ from v2geq.data.model.schema import FEEDER_TABLES, TableSchema
 from v2geq.data.model.values import ValueSpec
 from v2geq.data.readers.folders import discreet
 from v2geq.data.readers.tables import read_table
-from v2geq.data.readers.toml import read_toml
+from v2geq.data.readers.toml import TomlTable, read_toml
 from v2geq.data.writing import FEEDER_MARK, table_text, toml_lines
 from v2geq.errors import DataError, Unusable, part, quoted
 from v2geq.files import as_path, read_bytes, write_tree
 
 OPTIONAL = frozenset({"loads", "capacitors", "generators"})
 _ROOT_VOLTAGE = ValueSpec("root_voltage", "float", "pu", lower=0.5, upper=1.5)
+
+
+def is_by_phases(head: TomlTable) -> bool:
+    """Whether a feeder.toml is of a feeder by phases; raises DataError for an unknown kind."""
+    kind = head.text("kind", "single_phase")
+    if kind not in ("single_phase", KIND):
+        raise head.error(
+            f"kind = {quoted(kind)} is neither 'single_phase' nor '{KIND}'", key="kind"
+        )
+    return kind == KIND
 
 
 def read_phase_feeder(folder: str | Path) -> PhaseFeeder:
@@ -43,8 +53,8 @@ def read_phase_feeder_with_origin(folder: str | Path) -> tuple[PhaseFeeder, Orig
     file = folder / "feeder.toml"
     with discreet(file, [folder]):
         head = read_toml(file)
-        if (kind := head.text("kind", "single_phase")) != KIND:
-            raise head.error(f"kind = {quoted(kind)} is not a feeder by phases", key="kind")
+        if not is_by_phases(head):
+            raise head.error("the feeder is not by phases", advice=f'add kind = "{KIND}"')
         name, root = head.text("name", folder.name), head.text("root")
         voltage = _ROOT_VOLTAGE.check(head.number("root_voltage", 1.0), head.where("root_voltage"))
         source = head.text("source", "")
