@@ -83,6 +83,20 @@ def test_every_kind_of_element_as_the_engine_has_it(small: tuple[Path, PhaseFeed
         assert state.losses_kw == pytest.approx(engine.ActiveCircuit.Losses[0] / 1000.0, rel=1e-4)
 
 
+def test_the_source_has_an_impedance(tmp_path: Path) -> None:
+    """Next to nothing it is left out, else a branch behind which the voltage is held."""
+    master = write_small(tmp_path, MASTER.replace("x1=0.0001 r0=0 x0=0.0001", "x1=6 r0=1 x0=9"))
+    feeder = vg.read_opendss(master)
+    assert (feeder.root, feeder.branches.index[0]) == ("source_source", "source_impedance")
+    state = power_flow(feeder)
+    below = state.voltages.drop("source_source", level="bus")
+    volts, _ = engine_voltages(master)
+    assert len(below) == len(volts) - 2, "two nodes are not supplied"
+    assert state.voltages.loc[("source", "a"), "voltage_pu"] < 1.0199
+    names = {f"{b}.{NODES[p]}": v for (b, p), v in below["voltage_pu"].items()}
+    assert max(abs(v - volts[n]) for n, v in names.items()) < 1e-6
+
+
 def test_what_is_taken(small: tuple[Path, PhaseFeeder]) -> None:
     feeder = small[1]
     assert (feeder.root, feeder.root_voltage, feeder.base_kv) == ("source", 1.02, 12.47)

@@ -201,9 +201,10 @@ class PhaseFeeder:
             phases=by_branch["phase"].agg("".join),
             r_ohm=z.to_numpy().real.clip(min=0.0),
             x_ohm=z.to_numpy().imag.clip(min=0.0),
-            rating_kva=by_branch["kva"].agg(lambda s: s.sum(skipna=False)).fillna(NO_LIMIT_KVA),
-            ratio=by_branch["ratio"].agg(lambda s: s.abs().mean()),
+            rating_kva=by_branch["kva"].sum().where(by_branch["kva"].count() == by_branch.size()),
+            ratio=rows["ratio"].abs().groupby(rows["branch"]).mean(),
         )
+        branches["rating_kva"] = branches["rating_kva"].fillna(NO_LIMIT_KVA)
         buses = with_places(self.buses, self.branches).assign(
             base_kv=lambda b: [
                 kv * math.sqrt(3.0) if set(p) & set("abc") else kv

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Sequence
 from itertools import takewhile
@@ -27,7 +26,7 @@ from v2geq.data.readers.dss_elements import (
 )
 from v2geq.data.readers.dss_engine import dss_circuit
 from v2geq.data.readers.dss_loads import capacitor_rows, load_rows, source_rows
-from v2geq.errors import DataError, listed, quoted
+from v2geq.errors import DataError, listed
 from v2geq.files import as_path
 
 _TAKEN = frozenset(
@@ -40,6 +39,9 @@ _NO_POWER = frozenset(
         *("vsource", "fault", "espvlcontrol", "upfccontrol", "vvcontrol"),
     }
 )
+
+SOURCE_DROP = 1e-4
+"""Voltage, pu, that the impedance of the source takes and above which it is a branch."""
 
 
 def read_opendss(
@@ -79,8 +81,8 @@ def read_opendss(
             engine(f'buscoords "{as_path(coordinates).absolute()}"')
         _check_classes(engine, where)
         circuit = engine.ActiveCircuit
-        elements = [*branch_elements(engine, where), *disabled_switches(engine)]
-        source = _source(circuit, where)
+        source, impedance = _source(circuit, where)
+        elements = [*impedance, *branch_elements(engine, where), *disabled_switches(engine)]
         tree = _Tree(elements, source)
         buses = _buses(circuit, tree)
         branches = _branches(tree, buses, rating_a, where)
@@ -125,8 +127,8 @@ def _check_classes(engine: Any, where: str) -> None:
         )
 
 
-def _source(circuit: Any, where: str) -> list[Node]:
-    """Nodes of the only voltage source, its impedance so small that it can be left out."""
+def _source(circuit: Any, where: str) -> tuple[list[Node], list[Element]]:
+    """Nodes held by the only voltage source, and its impedance unless next to nothing."""
     names = circuit.Vsources.AllNames
     if len(names) > 1:
         raise DataError(
@@ -138,17 +140,24 @@ def _source(circuit: Any, where: str) -> list[Node]:
     element = circuit.ActiveCktElement
     n = element.NumPhases
     bus = element.BusNames[0].partition(".")[0]
+    nodes = [(bus, int(k)) for k in list(element.NodeOrder)[:n]]
     y = np.asarray(element.Yprim)
     y = (y if np.iscomplexobj(y) else y.view(complex)).reshape(2 * n, 2 * n)[:n, :n]
-    drop = np.abs(np.linalg.inv(y) @ (np.asarray(element.Currents).view(complex)[:n])).max()
-    volts = 1000.0 * circuit.Vsources.BasekV / math.sqrt(3.0)
-    if drop > 1e-4 * volts:
-        warnings.warn(
-            f"{where}: the impedance of the source lowers the voltage of bus {quoted(bus)} by "
-            f"{drop / volts:.4f} pu; it is left out, the bus held at its voltage behind it",
-            stacklevel=3,
-        )
-    return [(bus, int(k)) for k in list(element.NodeOrder)[:n]]
+    drop = np.abs(np.linalg.inv(y) @ np.asarray(element.Currents).view(complex)[:n]).max()
+    if drop < SOURCE_DROP * 1000.0 * circuit.Vsources.BasekV / math.sqrt(3.0):
+        return nodes, []
+    held = [(f"{bus}_source", k) for _, k in nodes]
+    impedance = Element(
+        name="source_impedance",
+        kind="line",
+        ends=(tuple(held), tuple(nodes)),
+        pairs=tuple((k, k) for k in range(n)),
+        matrix=np.kron(np.array([[1.0, -1.0], [-1.0, 1.0]]), y),
+        amps=math.nan,
+        km=0.0,
+        is_open=False,
+    )
+    return held, [impedance]
 
 
 class _Tree:
@@ -253,11 +262,11 @@ def _buses(circuit: Any, tree: _Tree) -> dict[str, dict[str, float]]:
     rows: dict[str, dict[str, float]] = {}
 
     def add(bus: str, kv: float) -> None:
-        circuit.SetActiveBus(bus)
+        there = circuit.SetActiveBus(bus) >= 0
         active = circuit.ActiveBus
-        known = active.Coorddefined
+        known = there and active.Coorddefined
         rows[bus] = {
-            "kv": active.kVBase or kv,
+            "kv": (there and active.kVBase) or kv,
             "x": active.x if known else math.nan,
             "y": active.y if known else math.nan,
         }
