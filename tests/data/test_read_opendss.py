@@ -12,17 +12,19 @@ import pytest
 from small_dss import LINES, MASTER, write_small
 
 import v2geq as vg
+from v2geq.cli import app
 from v2geq.data.model.phases import NO_LIMIT_KVA, PhaseFeeder
 from v2geq.data.readers import dss_engine
 from v2geq.data.readers.dss_engine import dss_circuit
 from v2geq.data.readers.feeder import read_feeder
 from v2geq.data.readers.folders import networks_folder
+from v2geq.data.readers.phases import read_phase_feeder
 from v2geq.errors import ConvergenceError, DataError
 from v2geq.grid.ac import PhaseState, power_flow
 
 pytest.importorskip("dss", reason="needs the OpenDSS engine: pip install 'v2geq[power]'")
 
-RAW = Path(os.environ.get("V2GEQ_FEEDERS", "/work/shared/data"))
+RAW = Path(os.environ.get("V2GEQ_RAW") or Path(__file__).resolve().parents[3] / "shared" / "data")
 IEEE123 = RAW / "ieee123" / "opendss" / "IEEE123Master.dss"
 IEEE8500 = RAW / "ieee8500" / "opendss" / "Master.dss"
 NODES = {"a": 1, "b": 2, "c": 3, "1": 1, "2": 2}
@@ -30,7 +32,9 @@ NODES = {"a": 1, "b": 2, "c": 3, "1": 1, "2": 2}
 
 def raw(path: Path) -> Path:
     if not path.is_file():
-        pytest.skip(f"needs the raw OpenDSS files {path} (their folder in V2GEQ_FEEDERS)")
+        pytest.skip(
+            f"needs the raw OpenDSS files {path} (set V2GEQ_RAW to the folder of ieee123 and ieee8500)"
+        )
     return path
 
 
@@ -295,3 +299,18 @@ def test_ieee8500() -> None:
     single = feeder.single_phase()
     assert single.base_kv == 12.47
     assert single.loads["load_kw"].sum() == pytest.approx(10773.17)
+
+
+def test_command_on_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Summary, checks, tables that read back and a drawing."""
+    master = write_small(tmp_path, lines=LINES.replace("enabled=no", ""))
+    words = ["feeder", str(master), "--open", "tie", "--rating-a", "250", "--out"]
+    with pytest.raises(SystemExit) as done:
+        app([*words, str(tmp_path / "out")])
+    assert done.value.code == 0
+    assert "regulators     reg 1.0125 1 1" in capsys.readouterr().out
+    again = read_phase_feeder(tmp_path / "out")
+    rated = again.conductors.set_index("branch")["rating_a"]
+    assert rated["triplex"].tolist() == [250.0, 250.0]
+    gone = power_flow(again).voltages - power_flow(vg.read_opendss(master, opened="tie")).voltages
+    assert gone.abs().max(axis=None) < 1e-9
