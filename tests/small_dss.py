@@ -54,3 +54,33 @@ def write_small(folder: Path, master: str = MASTER, lines: str = LINES) -> Path:
     path = folder / "Master.dss"
     path.write_text(master, encoding="utf-8")
     return path
+
+
+ODD = """
+clear
+new circuit.odd basekv=12.47 bus1=a0 pu=1.03 r1=0 x1=0.0001 r0=0 x0=0.0001
+new line.turned bus1=a1 bus2=a0 length=2 units=km r1=0.3 x1=0.4 r0=0.6 x0=1.1 c1=9 c0=4
+new line.crossed bus1=a1.1.2.3 bus2=a2.2.3.1 length=1 units=km r1=0.3 x1=0.4 r0=0.6 x0=1.1 c1=9 c0=4
+new line.one bus1=a2.3 bus2=a3.3 phases=3 switch=y r1=1 x1=1 r0=1 x0=1 c1=1 c0=1 length=0.001
+new line.far bus1=a3.3 bus2=a4.3 phases=1 length=1 units=km r1=0.6 x1=0.5 c1=0
+new transformer.back phases=3 windings=2 buses=(low a2) conns=(wye wye) kvs=(4.16 12.47) kvas=(1000 1000)
+~ xhl=5 %loadloss=1 %noloadloss=0.3 %imag=0.6 wdg=1 tap=1.025
+new transformer.across phases=1 windings=2 buses=(a1.1.2 x.1) conns=(delta wye) kvs=(12.47 .24) kvas=(100 100) xhl=3
+new transformer.across3 phases=1 windings=3 buses=(a1.3.1 y.1.0 y.0.2) conns=(delta wye wye)
+~ kvs=(12.47 .12 .12) kvas=(50 50 50) %rs=(0.6 1.2 1.2) xhl=2.04 xht=2.04 xlt=1.36
+new transformer.unity phases=3 windings=2 buses=(low tiny) conns=(delta wye) kvs=(4.16 .48) kvas=(300 300) xhl=4 leadlag=lead
+new capacitor.delta bus1=a1 phases=3 kvar=200 kv=12.47 conn=delta
+new reactor.shunt bus1=a1 phases=3 kv=12.47 kvar=100
+new transformer.mill phases=3 windings=2 buses=(low mill) conns=(delta delta) kvs=(4.16 .48) kvas=(200 200)
+~ xhl=4 %noloadloss=0.5 %imag=1
+new load.mill bus1=mill phases=3 conn=delta kv=.48 kw=60 kvar=30
+new load.low bus1=low phases=3 kv=4.16 kw=300 kvar=100
+new load.tiny bus1=tiny phases=3 kv=.48 kw=60 kvar=20 model=2
+new load.tiny1 bus1=tiny.2 phases=1 kv=.277 kw=20 kvar=5
+new load.a4 bus1=a4.3 phases=1 kv=7.2 kw=100 kvar=30
+new load.x bus1=x.1 phases=1 kv=.24 kw=30 kvar=10
+new load.y bus1=y.1.2 phases=2 kv=.208 kw=20 kvar=5
+set voltagebases=(12.47 4.16 .48 .416 .208)
+calcvoltagebases
+"""
+"""Lines and transformers from their far end, phases crossed, windings between phases."""

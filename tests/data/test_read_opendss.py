@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_dss import LINES, MASTER, write_small
+from small_dss import LINES, MASTER, ODD, write_small
 
 import v2geq as vg
 from v2geq.cli import app
@@ -99,6 +99,22 @@ def test_the_source_has_an_impedance(tmp_path: Path) -> None:
     assert state.voltages.loc[("source", "a"), "voltage_pu"] < 1.0199
     names = {f"{b}.{NODES[p]}": v for (b, p), v in below["voltage_pu"].items()}
     assert max(abs(v - volts[n]) for n, v in names.items()) < 1e-6
+
+
+def test_elements_from_their_far_end(tmp_path: Path) -> None:
+    """Also phases that cross, windings between phases, merged conductors, no-load losses."""
+    master = write_small(tmp_path, ODD)
+    feeder = vg.read_opendss(master)
+    rows = feeder.conductors.set_index(["branch", "phase"])
+    assert rows.loc["crossed", "from_phase"].to_dict() == {"b": "a", "c": "b", "a": "c"}
+    assert rows.loc["unity", "from_phase"].tolist() == ["ab", "bc", "ca"], "the other delta-wye"
+    assert rows.loc["across3", "from_phase"].tolist() == ["ca", "ca"]
+    assert feeder.branches.loc[["back", "mill"], "shunt_from"].tolist() == [1.0, 0.0]
+    assert rows.loc["back", "ratio"].tolist() == pytest.approx([1.025] * 3)
+    volts, head = engine_voltages(master)
+    state = power_flow(feeder)
+    assert gap(state, volts)[0] < 1e-6
+    assert abs(state.head_kva - head) < 1e-5 * abs(head)
 
 
 def test_what_is_taken(small: tuple[Path, PhaseFeeder]) -> None:

@@ -20,6 +20,7 @@ from scipy.sparse.linalg import SuperLU, splu
 from v2geq.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from v2geq.data.model.phases import PhaseFeeder, conductor_rows, elements, phasor, plain_rows
 from v2geq.errors import ConvergenceError
+from v2geq.show import brief
 
 TOLERANCE_PU = 1e-10
 """Change of voltages in a sweep at which they count as found, pu."""
@@ -49,6 +50,8 @@ class Drawn:
     exponent: IntArray
     low: FloatArray
     high: FloatArray
+
+    __repr__ = brief
 
     def power(self, voltage: ComplexArray) -> ComplexArray:
         """kVA drawn by element at the voltages of the nodes, V."""
@@ -89,6 +92,8 @@ class PhaseNetwork:
     source: ComplexArray
     drawn: Drawn
 
+    __repr__ = brief
+
     @cached_property
     def _factor(self) -> SuperLU:
         """Factor of: voltage where a conductor ends, less what of it comes from other conductors'.
@@ -126,6 +131,13 @@ class PhaseState:
     voltage: ComplexArray
     current: ComplexArray
     sweeps: int
+
+    def __repr__(self) -> str:
+        volts = self.voltages["voltage_pu"]
+        return (
+            f"<PhaseState: {self.head_kva.real:,.1f} kW from the source, {self.losses_kw:,.1f} kW "
+            f"lost, {volts.min():.4f} to {volts.max():.4f} pu>"
+        )
 
     @property
     def power(self) -> ComplexArray:
@@ -255,8 +267,7 @@ def phase_network(feeder: PhaseFeeder, *, constant_power: bool = False) -> Phase
         )
         for re, im, scale in (("r_ohm", "x_ohm", 1.0), ("g_us", "b_us", 1e-6))
     )
-    lines = rows["kind"].isin(["line", "switch"]).to_numpy()
-    there = np.where(lines, 0.5, 1.0)
+    there = 1.0 - rows["shunt_from"].to_numpy(dtype=float)
     tail = sp.csr_array(
         sp.coo_array(
             (np.ones(len(rows)), (number, number + len(root))), shape=(len(rows), len(ends))

@@ -48,6 +48,7 @@ BRANCHES_BY_PHASE = TableSchema(
         _text("to_bus"),
         _text("kind", choices=("line", "switch", "regulator", "transformer")),
         _not_negative("length_km", unit="km", required=False, default=0.0),
+        _number("shunt_from", lower=0.0, upper=1.0, required=False, default=0.5),
         ValueSpec("floating", "bool", required=False, default=False),
         ValueSpec("normally_open", "bool", required=False, default=False),
     ),
@@ -148,16 +149,15 @@ class PhaseFeeder:
 
         V_to,k = ratio_k (V_from,k - sum_l z_kl I_l),   and   I_k / ratio_k leaves it;
 
-    ratio in per unit of the nominal voltages. Shunts of a line are half at either end, those of
-    other branches at the receiving end.
+    ratio in per unit of the nominal voltages.
 
     Attributes
     ----------
     root : bus of the source; root_voltage : its voltage, pu, balanced
     buses : index bus; columns phases, kv (nominal, line-to-neutral), x, y (nan where unknown)
     branches : index branch; columns from_bus, to_bus (away from the root), kind (line, switch,
-        regulator, transformer), length_km, floating (no neutral behind it: voltages there sum to
-        zero), normally_open
+        regulator, transformer), length_km, shunt_from (share of its shunts at the sending end),
+        floating (no neutral behind it: voltages there sum to zero), normally_open
     conductors : columns branch, phase (where it ends), from_phase, ratio, rating_a at the sending
         end and rating_kva (nan where there is none)
     impedances : columns branch, phase, other_phase, r_ohm, x_ohm (at the sending end), g_us, b_us
@@ -180,6 +180,12 @@ class PhaseFeeder:
     capacitors: pd.DataFrame
     generators: pd.DataFrame
     source: str = ""
+
+    def __repr__(self) -> str:
+        return (
+            f"<PhaseFeeder {self.name}: {len(self.buses)} buses, {len(self.branches)} branches of "
+            f"{len(self.conductors)} conductors, {self.loads['kw'].sum():,.0f} kW of load>"
+        )
 
     @property
     def base_kv(self) -> float:
@@ -234,10 +240,11 @@ class PhaseFeeder:
 def conductor_rows(feeder: PhaseFeeder) -> pd.DataFrame:
     """Conductors with what is known of their branch.
 
-    Further columns: from_bus, to_bus, kind, floating, normally_open, kv (nominal voltage at the
-    sending end, line-to-line between two phases), kva (the lower of its ratings, nan if none).
+    Further columns: from_bus, to_bus, kind, shunt_from, floating, normally_open, kv (nominal
+    voltage at the sending end, line-to-line between two phases), kva (the lower of its ratings,
+    nan if none).
     """
-    columns = ["from_bus", "to_bus", "kind", "floating", "normally_open"]
+    columns = ["from_bus", "to_bus", "kind", "shunt_from", "floating", "normally_open"]
     rows = feeder.conductors.join(feeder.branches[columns], on="branch")
     between = rows["from_phase"].str.len() > 1
     kv = rows["from_bus"].map(feeder.buses["kv"])

@@ -10,6 +10,7 @@ import numpy as np
 
 from v2geq.arrays import ComplexArray, FloatArray
 from v2geq.errors import DataError, quoted
+from v2geq.show import brief
 
 Node = tuple[str, int]
 """Bus and number of a node there; number 0 is earth."""
@@ -57,6 +58,8 @@ class Element:
     windings: tuple[Winding, ...] = ()
     bank: str = ""
 
+    __repr__ = brief
+
     def turned(self) -> Element:
         """The element read from its other end."""
         n = len(self.ends[0])
@@ -83,7 +86,7 @@ class Conductors:
     ----------
     begins : (node,) or (node, node) a conductor begins at or between; ends : node it ends at
     turns : V_to / V_from at no load
-    z : (row, row) ohm; shunt : (row, row) S, half at either end of lines, else at the receiving one
+    z : (row, row) ohm; shunt : (row, row) S, of which `share` is at the sending end
     """
 
     begins: tuple[tuple[Node, ...], ...]
@@ -92,6 +95,9 @@ class Conductors:
     z: ComplexArray
     shunt: ComplexArray
     floating: bool = False
+    share: float = 0.5
+
+    __repr__ = brief
 
 
 def branch_elements(engine: Any, where: str) -> Iterator[Element]:
@@ -308,14 +314,18 @@ def transformer_conductors(element: Element, keep: Sequence[int], where: str) ->
     )
     a = last.volts / first.volts
     if first.delta and last.delta and n == 3 == len(own):
-        y = 1.5 * element.matrix[0, 0]
+        # in delta a phase has two thirds of the three impedances' admittance
+        y = -1.5 * back[0, 0] * a
+        ends = np.array([1.5 * element.matrix[0, 0] - y, 1.5 * own[0, 0] - y / a**2])
+        shunt, share = _no_load(ends[:1], ends[1:], a, element)
         return Conductors(
             begins=tuple((node,) for node in element.ends[0]),
             ends=element.ends[1],
             turns=np.full(3, a),
             z=np.eye(3) / y,
-            shunt=np.zeros((3, 3), dtype=complex),
+            shunt=np.eye(3) * shunt,
             floating=True,
+            share=share,
         )
     if not last.delta or len(own) < 3:
         seen = -np.linalg.solve(own, across).real / a
@@ -338,21 +348,32 @@ def _by_row(
     keep: Sequence[int],
 ) -> Conductors:
     """Rows whose voltage at no load is `a` times a phase of the first end or between two."""
-    begins, turns, plus = [], [], []
+    begins: list[tuple[Node, ...]] = []
+    turns: list[float] = []
+    plus: list[int] = []
     for row in pattern:
-        there = np.flatnonzero(row)
-        there = there[np.argsort(-row[there], kind="stable")] if len(there) > 1 else there
-        begins.append(tuple(element.ends[0][i] for i in there))
-        turns.append(a if len(there) > 1 else a * row[there[0]])
-        plus.append(int(there[0]))
+        there = [int(i) for i in np.argsort(-row, kind="stable") if row[i]]
+        between = tuple(element.ends[0][i] for i in there)
+        sign = 1.0 if len(there) > 1 else float(row[there[0]])
+        if between[::-1] in begins:
+            between, there, sign = between[::-1], there[::-1], -sign if len(there) > 1 else sign
+        begins.append(between)
+        turns.append(a * sign)
+        plus.append(there[0])
     t = np.array(turns)
     y = t[:, None] * own * t
     for k, p in enumerate(plus):
-        same = [m for m, q in enumerate(plus) if q == p and m != k]
+        same = [m for m, between in enumerate(begins) if between == begins[k] and m != k]
         y[k, k] = -back[p, k] * t[k] - y[same, k].sum()
-    rest = own.diagonal() - y.diagonal() / t**2
-    least = _SHUNT * 1000.0 * element.windings[-1].kva / element.windings[-1].volts ** 2
-    shunt = np.where(np.abs(rest) > least, rest, 0.0)
+    # no-load losses are at one of the ends
+    n = len(element.ends[0])
+    ends = [tuple(element.ends[0].index(node) for node in between) for between in begins]
+    starts = np.array([[(i == e[0]) - 1.0 * (i in e[1:]) for i in range(n)] for e in ends])
+    left = element.matrix[:n, :n] - starts.T @ y @ starts
+    before = np.array([-left[e] if len(e) > 1 else left[e[0], e[0]] for e in ends])
+    before /= np.array([begins.count(between) for between in begins])
+    after = own.diagonal() - y.diagonal() / t**2
+    shunt, share = _no_load(before, after, a, element)
     rows = list(keep)
     return Conductors(
         begins=tuple(begins[k] for k in rows),
@@ -360,4 +381,15 @@ def _by_row(
         turns=t[rows],
         z=np.linalg.inv(y)[np.ix_(rows, rows)],
         shunt=np.diag(shunt[rows]),
+        share=share,
     )
+
+
+def _no_load(
+    before: ComplexArray, after: ComplexArray, a: float, element: Element
+) -> tuple[ComplexArray, float]:
+    """Shunts of no-load losses at the end that has them, and their share at the sending one."""
+    at_start = bool(np.abs(before).max() > np.abs(after).max() * a**2)
+    rest, winding = (before, element.windings[0]) if at_start else (after, element.windings[-1])
+    least = _SHUNT * 1000.0 * winding.kva / winding.volts**2
+    return np.where(np.abs(rest) > least, rest, 0.0), float(at_start)

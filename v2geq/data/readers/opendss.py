@@ -306,7 +306,10 @@ def _branches(
             key = (element.ends[0][0][0], element.ends[1][0][0], is_open)
             parts[key].append((element, made))
     taken: set[str] = set()
-    names = ("branch", "from_bus", "to_bus", "kind", "length_km", "floating", "normally_open")
+    names = (
+        *("branch", "from_bus", "to_bus", "kind"),
+        *("length_km", "shunt_from", "floating", "normally_open"),
+    )
     branches: dict[str, list[Any]] = {name: [] for name in names}
     rows: list[tuple[Any, ...]] = []
     cells: list[tuple[Any, ...]] = []
@@ -316,7 +319,7 @@ def _branches(
         lead = members[0][0]
         values = (
             *(name, first, second, lead.kind, lead.km),
-            *(any(c.floating for _, c in members), is_open),
+            *(members[0][1].share, any(c.floating for _, c in members), is_open),
         )
         for column, value in zip(names, values, strict=True):
             branches[column].append(value)
