@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,13 @@ import pytest
 from phase_feeders import phase_feeder
 
 from v2geq.cli import app
+from v2geq.data.edit.build import as_feeder
 from v2geq.data.model.phases import NO_LIMIT_KVA, PHASE_TABLES
 from v2geq.data.readers.feeder import find_feeder, read_feeder
 from v2geq.data.readers.folders import networks_folder
 from v2geq.data.readers.phases import read_phase_feeder, write_feeder
 from v2geq.errors import DataError, collecting
+from v2geq.grid.ac import power_flow
 
 
 def test_tables_read_back_equal(tmp_path: Path) -> None:
@@ -186,3 +189,26 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         read_phase_feeder(tmp_path / "out").impedances, phase_feeder().impedances
     )
     assert (networks_folder() / "ieee123" / "feeder.toml").is_file()
+
+
+def test_what_is_made_in_python_is_checked(tmp_path: Path) -> None:
+    """By whoever takes a feeder: the file, the case, the power flow."""
+    feeder = phase_feeder()
+    loads = feeder.loads.assign(phases="a")
+    makers: tuple[Callable[[Any], Any], ...] = (
+        power_flow,
+        as_feeder,
+        lambda f: write_feeder(f, tmp_path / "f"),
+    )
+    for take in makers:
+        with pytest.raises(DataError, match="load 'one' is on phase a, but bus 'c' has c"):
+            take(replace(feeder, loads=loads.assign(connection="wye")))
+        with pytest.raises(DataError, match="missing column 'kvar'"):
+            take(replace(feeder, loads=loads.drop(columns="kvar")))
+        with pytest.raises(DataError, match="root_voltage = 2"):
+            take(replace(feeder, root_voltage=2.0))
+        with pytest.raises(DataError, match="no closed branch"):
+            take(replace(feeder, branches=feeder.branches.assign(normally_open=True)))
+    assert not (tmp_path / "f").exists()
+    with pytest.raises(DataError, match="'x' is not a PhaseFeeder"):
+        power_flow("x")  # type: ignore[arg-type]

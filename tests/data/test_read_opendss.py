@@ -214,7 +214,7 @@ def test_a_script_that_does_not_compile_is_told_by_file_and_line(tmp_path: Path)
 def test_loops_are_named_and_opened(tmp_path: Path) -> None:
     master = write_small(tmp_path, lines=LINES.replace("switch=y enabled=no", "switch=y"))
     with pytest.raises(
-        DataError, match="form a loop: .*tie.*; the feeder must be radial"
+        DataError, match="Master.dss: .* form a loop: .*tie.*; the feeder must be radial"
     ) as caught:
         vg.read_opendss(master)
     assert {"ab", "bc", "tie"} <= set(str(caught.value).replace(",", " ").replace(";", " ").split())

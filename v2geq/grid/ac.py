@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import SuperLU, splu
 
 from v2geq.arrays import BoolArray, ComplexArray, FloatArray, IntArray
+from v2geq.data.checks.phases import admit_phases
 from v2geq.data.model.phases import PhaseFeeder, conductor_rows, elements, phasor, plain_rows
 from v2geq.errors import ConvergenceError
 from v2geq.show import brief
@@ -205,10 +206,12 @@ def power_flow(
 
     Raises
     ------
+    DataError
+        If it is not a feeder that could be read from tables.
     ConvergenceError
         The sweep finds no voltages: loads are above what the feeder can carry.
     """
-    net = phase_network(feeder, constant_power=constant_power)
+    net = phase_network(admit_phases(feeder), constant_power=constant_power)
     voltage = net.voltages(np.zeros(len(net.turns), dtype=complex))
     for sweep in range(SWEEPS):
         current = net.currents(net.drawn.current(voltage) + net.shunt @ voltage)

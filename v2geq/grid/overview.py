@@ -58,7 +58,7 @@ def _by_phase(feeder: PhaseFeeder) -> Iterator[str]:
     loads = feeder.loads
     yield (
         f"loads          {len(loads):,}, {loads['kw'].sum():,.0f} kW, "
-        f"{loads['kvar'].sum():,.0f} kvar: {_phase_sums(loads)}"
+        f"{loads['kvar'].sum():,.0f} kvar{_phase_sums(loads)}"
     )
     mix = loads.groupby(["model", "connection"])["kw"].sum().sort_values(ascending=False)
     shares = (
@@ -90,7 +90,7 @@ def _phase_sums(loads: pd.DataFrame) -> str:
         for part in parts:
             total[part] = total.get(part, 0.0) + kw / len(parts)
     ordered = sorted(total, key=lambda p: (len(p), p))
-    return ", ".join(f"{p} {total[p]:,.0f}" for p in ordered)
+    return ": " * bool(total) + ", ".join(f"{p} {total[p]:,.0f}" for p in ordered)
 
 
 def _regulators(rows: Iterator[tuple[str, str, float]]) -> Iterator[str]:

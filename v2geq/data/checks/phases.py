@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable
+from typing import Any
 
 from v2geq.data.model.origin import NO_ORIGIN, Origin
-from v2geq.data.model.phases import ANGLES, PhaseFeeder, plain_rows
+from v2geq.data.model.phases import ANGLES, PHASE_TABLES, ROOT_VOLTAGE, PhaseFeeder, plain_rows
 from v2geq.data.model.schema import row_name
+from v2geq.data.model.values import ValueSpec
 from v2geq.errors import (
     DataError,
+    Unusable,
     did_you_mean,
     listed,
     mistake,
@@ -18,6 +21,31 @@ from v2geq.errors import (
     quoted,
     unknown_name,
 )
+
+
+def admit_phases(feeder: Any) -> PhaseFeeder:
+    """Checked copy of a feeder by phases made or changed in Python, as if read from its tables.
+
+    Raises
+    ------
+    DataError
+        Not one, tables that do not fit their schema, or what `check_phases` refuses.
+    """
+    if not isinstance(feeder, PhaseFeeder):
+        raise DataError(
+            f"{quoted(feeder)} is not a PhaseFeeder", advice="read one with v2geq.read_opendss"
+        )
+    values: dict[str, Any] = {}
+    for table, schema in PHASE_TABLES.items():
+        with part():
+            values[table] = schema.admit(getattr(feeder, table))
+    if len(values) < len(PHASE_TABLES):
+        raise Unusable
+    for spec in (*(ValueSpec(t, "text") for t in ("name", "root", "source")), ROOT_VOLTAGE):
+        values[spec.name] = spec.check(getattr(feeder, spec.name), "feeder")
+    copy = PhaseFeeder(**values)
+    check_phases(copy)
+    return copy
 
 
 def check_phases(feeder: PhaseFeeder, origin: Origin = NO_ORIGIN, where: str = "") -> None:
@@ -151,6 +179,10 @@ def _check_phases_there(feeder: PhaseFeeder, table: str, at: _At) -> None:
 
 def _check_fed_once(feeder: PhaseFeeder, at: _At) -> None:
     branches = feeder.branches[~feeder.branches["normally_open"]]
+    if branches.empty:
+        raise DataError(
+            "the feeder has no closed branch", where=at("branches"), advice="add its lines"
+        )
     ends = {b: two for b, *two in plain_rows(branches, "", "from_bus", "to_bus")}
     fed: dict[tuple[str, str], tuple[str, list[tuple[str, str]]]] = {}
     for branch, phase, begins in plain_rows(feeder.conductors, "branch", "phase", "from_phase"):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from v2geq.data.checks.phases import admit_phases
 from v2geq.data.edit.parts import priced_road, with_class, with_scenario
 from v2geq.data.edit.rows import as_frame, label
 from v2geq.data.model.case import CaseData, ScenarioData
@@ -125,7 +126,7 @@ def build_case(
 def as_feeder(given: Any) -> Feeder:
     """Feeder given as an object, its folder, script or parts; of one by phases the equivalent."""
     if isinstance(given, PhaseFeeder):
-        return given.single_phase()
+        return admit_phases(given).single_phase()
     if isinstance(given, (str, Path)) and str(given).lower().endswith(".dss"):
         return read_opendss(given).single_phase()
     if isinstance(given, (str, Path)):

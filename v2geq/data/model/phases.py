@@ -138,6 +138,8 @@ PHASE_TABLES = {
     "capacitors": CAPACITORS_BY_PHASE,
     "generators": SOURCES,
 }
+ROOT_VOLTAGE = ValueSpec("root_voltage", "float", "pu", lower=0.5, upper=1.5)
+"""What the voltage of the source may be."""
 
 
 @dataclass(frozen=True)

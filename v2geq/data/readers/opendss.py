@@ -83,7 +83,7 @@ def read_opendss(
         circuit = engine.ActiveCircuit
         source, impedance = _source(circuit, where)
         elements = [*impedance, *branch_elements(engine, where), *disabled_switches(engine)]
-        tree = _Tree(elements, source)
+        tree = _Tree(elements, source, where)
         buses = _buses(circuit, tree)
         branches = _branches(tree, buses, rating_a, where)
         tables: dict[str, Any] = {
@@ -170,7 +170,7 @@ class _Tree:
     phases : phase of the nodes of every bus
     """
 
-    def __init__(self, elements: Sequence[Element], source: Sequence[Node]) -> None:
+    def __init__(self, elements: Sequence[Element], source: Sequence[Node], where: str) -> None:
         at: dict[Node, list[int]] = defaultdict(list)
         for k, element in enumerate(elements):
             for node in {*element.ends[0], *element.ends[1]}:
@@ -198,7 +198,7 @@ class _Tree:
                 new = dict.fromkeys(element.ends[1][j] for j in keep)
                 for end in new:
                     if end in came:
-                        self._refuse_loop(element, end, came)
+                        self._refuse_loop(element, end, came, where)
                     came[end] = element
                     self.phases[end[0]][end[1]] = ("12" if split else "abc")[end[1] - 1]
                     queue.append(end)
@@ -207,7 +207,9 @@ class _Tree:
                 self.open_.append((element, _carrying(element, supplied)))
 
     @staticmethod
-    def _refuse_loop(element: Element, end: Node, came: dict[Node, Element | None]) -> None:
+    def _refuse_loop(
+        element: Element, end: Node, came: dict[Node, Element | None], where: str
+    ) -> None:
         ways = []
         for start in (end, element.ends[0][0]):
             way: list[str] = []
@@ -221,6 +223,7 @@ class _Tree:
         names = list(dict.fromkeys([element.name, *loop]))
         raise DataError(
             f"closed branches form a loop: {listed(names, 20)}",
+            where=where,
             advice="the feeder must be radial: open one of the lines, such as "
             f"read_opendss(..., opened=[{names[0]!r}])",
         )

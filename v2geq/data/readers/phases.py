@@ -6,12 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from v2geq.data.checks.phases import check_phases
+from v2geq.data.checks.phases import admit_phases, check_phases
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.origin import Origin
-from v2geq.data.model.phases import KIND, PHASE_TABLES, PhaseFeeder
+from v2geq.data.model.phases import KIND, PHASE_TABLES, ROOT_VOLTAGE, PhaseFeeder
 from v2geq.data.model.schema import FEEDER_TABLES, TableSchema
-from v2geq.data.model.values import ValueSpec
 from v2geq.data.readers.folders import discreet
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import TomlTable, read_toml
@@ -20,7 +19,6 @@ from v2geq.errors import DataError, Unusable, part, quoted
 from v2geq.files import as_path, read_bytes, write_tree
 
 OPTIONAL = frozenset({"loads", "capacitors", "generators"})
-_ROOT_VOLTAGE = ValueSpec("root_voltage", "float", "pu", lower=0.5, upper=1.5)
 
 
 def is_by_phases(head: TomlTable) -> bool:
@@ -56,7 +54,7 @@ def read_phase_feeder_with_origin(folder: str | Path) -> tuple[PhaseFeeder, Orig
         if not is_by_phases(head):
             raise head.error("the feeder is not by phases", advice=f'add kind = "{KIND}"')
         name, root = head.text("name", folder.name), head.text("root")
-        voltage = _ROOT_VOLTAGE.check(head.number("root_voltage", 1.0), head.where("root_voltage"))
+        voltage = ROOT_VOLTAGE.check(head.number("root_voltage", 1.0), head.where("root_voltage"))
         source = head.text("source", "")
         head.finish()
     frames, origins = {}, {}
@@ -84,6 +82,7 @@ def write_feeder(feeder: PhaseFeeder | Feeder, folder: str | Path) -> list[str]:
     tables: dict[str, TableSchema] = FEEDER_TABLES
     own: dict[str, Any] = {}
     if isinstance(feeder, PhaseFeeder):
+        feeder = admit_phases(feeder)
         tables, own = PHASE_TABLES, {"kind": KIND, "root_voltage": feeder.root_voltage}
     else:
         own = {"base_kv": feeder.base_kv}
