@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from v2geq.errors import ConvergenceError, DataError, V2GError
     from v2geq.mcp.market import Market
     from v2geq.mcp.program import Program
+    from v2geq.opf import optimal_power_flow
     from v2geq.roads.classes import UserClass
     from v2geq.solvers.protocol import Options
     from v2geq.studies.check import check
@@ -50,6 +51,7 @@ _HOME = {
     "check": "v2geq.studies.check",
     "load": "v2geq.equilibrium",
     "load_case": "v2geq.data.edit.case",
+    "optimal_power_flow": "v2geq.opf",
     "parameters": "v2geq.data.parameters.listing",
     "read_opendss": "v2geq.data.readers.opendss",
     "read_pandapower": "v2geq.data.readers.pandapower",
@@ -76,6 +78,7 @@ __all__ = [
     "check",
     "load",
     "load_case",
+    "optimal_power_flow",
     "parameters",
     "read_opendss",
     "read_pandapower",

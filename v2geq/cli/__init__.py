@@ -125,6 +125,7 @@ for command in (
     studies.plot,
     markets.solve,
     feeders.feeder,
+    feeders.opf,
     roads.assign,
     roads.validate,
     markets.certify,
