@@ -33,8 +33,9 @@ from v2geq.files import as_path, make_folder, write_files
 from v2geq.grid.dlmp import PriceParts
 from v2geq.grid.lindistflow import LinDistFlow
 from v2geq.grid.network import Network, network_of
+from v2geq.grid.power_flow import SETTLED_KW
 from v2geq.mcp.assemble import MCP
-from v2geq.mcp.problem import scaled_residual
+from v2geq.mcp.problem import reduced_costs, scaled_residual
 from v2geq.mcp.program import Program
 from v2geq.mcp.statement import FixedScales
 from v2geq.players.dso import dispatch
@@ -45,8 +46,6 @@ from v2geq.solvers.protocol import Options, Status
 
 ROUNDS = 40
 """Most linearisations of the losses."""
-NEAR_KW = 1e-5
-"""Distance of flows from the state they are linearised at, kW, at which it stays."""
 POLISH, SOLVED = 1e-14, 1e-11
 """Scaled residual that Newton's steps aim at, and with which a point is taken."""
 STEPS = 6
@@ -156,7 +155,7 @@ class OptimalPowerFlow:
         """The main figures in words."""
         binding = self.grid.binding(self.values)
         low, high = str(self.dlmp.idxmin()), str(self.dlmp.idxmax())
-        lost = f"{self.losses_kw:,.1f} kW" if self.grid.base is not None else "left out"
+        lost = f"{self.losses_kw:,.1f} kW" if self.grid.has_losses else "left out"
         return {
             "cost": f"{self.cost:,.2f} $/h",
             "from the TSO": f"{self.import_kw:,.1f} kW",
@@ -181,7 +180,7 @@ class OptimalPowerFlow:
         write_files({home / f"{name}.csv": t.to_csv().encode() for name, t in tables.items()})
 
     def __repr__(self) -> str:
-        lost = f"{self.losses_kw:,.1f} kW lost" if self.grid.base is not None else "without losses"
+        lost = f"{self.losses_kw:,.1f} kW lost" if self.grid.has_losses else "without losses"
         return (
             f"<OptimalPowerFlow: {self.import_kw:,.1f} kW from the TSO, {lost}, DLMP "
             f"{self.dlmp.min():.5f} to {self.dlmp.max():.5f} $/kWh, certificate "
@@ -316,7 +315,7 @@ def _solve(feeder: Feeder, net: Network, plants: pd.DataFrame, losses: bool) -> 
     program, mcp = problem(grid)
     z = _point(feeder, mcp, None)
     rounds, moved = 0, np.inf
-    while losses and moved > NEAR_KW:
+    while losses and moved > SETTLED_KW:
         if rounds == ROUNDS:
             raise ConvergenceError(
                 f"feeder {feeder.name!r}: losses do not settle in {ROUNDS} rounds; flows still "
@@ -327,11 +326,11 @@ def _solve(feeder: Feeder, net: Network, plants: pd.DataFrame, losses: bool) -> 
         program, mcp = problem(grid)
         z = _point(feeder, mcp, z)
         moved = grid.moved(mcp.split(z))
-    # the curvature adds nothing any more, and is left out of what is judged
-    grid = dataclasses.replace(grid, curvature=None)
-    program, mcp = problem(grid)
+    if losses:
+        grid = grid.settled(mcp.split(z))
+        program, mcp = problem(grid)
     values = mcp.split(z)
-    parts = grid.dlmp_parts(values, mcp.split(_held(mcp, z)))
+    parts = grid.dlmp_parts(values, mcp.split(reduced_costs(mcp, z)))
     checks = _certificate(grid, program, mcp, z, parts)
     return OptimalPowerFlow(grid, program, plants, values, parts, checks, rounds)
 
@@ -366,15 +365,6 @@ def _point(feeder: Feeder, mcp: MCP, start: FloatArray | None) -> FloatArray:
     )
 
 
-def _held(mcp: MCP, z: FloatArray) -> FloatArray:
-    """Marginal costs where a bound holds an entry, zero elsewhere."""
-    f = mcp.F(z)
-    step = z / mcp.scale - f / mcp.row_scale
-    free = (step > mcp.lower / mcp.scale) & (step < mcp.upper / mcp.scale)
-    out: FloatArray = np.where(free, 0.0, f)
-    return out
-
-
 def _certificate(
     grid: LinDistFlow, program: Program, mcp: MCP, z: FloatArray, parts: PriceParts
 ) -> Verdict:
@@ -392,7 +382,7 @@ def _certificate(
         Figure("rating_violation_kva", broken.rating_kva, 1e-4, "kVA"),
         Figure("parts_gap", parts.gap, 1e-9, "$/kWh"),
     ]
-    if grid.base is not None:
+    if grid.has_losses:
         kw, pu = grid.distance(values)
         figures += [Figure("ac_distance_kw", kw, 1e-3, "kW")]
         figures += [Figure("ac_distance_pu", pu, 1e-6, "pu")]

@@ -67,7 +67,7 @@ class PriceParts:
         return float(off.max())
 
 
-def dlmp_parts(network: Network, base: FlowState | None, duals: Duals) -> PriceParts:
+def parts_of_prices(network: Network, base: FlowState | None, duals: Duals) -> PriceParts:
     """Parts of the prices at a point whose rows are linearised at `base`."""
     buses, lines = network.buses, network.lines.names
     n, m = len(buses), len(lines)

@@ -23,7 +23,7 @@ from v2geq.grid.branch_flow import (
     per_kw,
     voltage_rows,
 )
-from v2geq.grid.dlmp import Duals, PriceParts, dlmp_parts
+from v2geq.grid.dlmp import Duals, PriceParts, parts_of_prices
 from v2geq.grid.network import Network
 from v2geq.grid.power_flow import OPERATOR, Binding, Violations
 from v2geq.grid.ratings import BINDING, Box, rating
@@ -191,6 +191,23 @@ class LinDistFlow:
                 program.separable_cost(variable, near, term="curvature of losses")
         return withdrawal, purchase, sale
 
+    @property
+    def has_losses(self) -> bool:
+        """Whether lines have losses."""
+        return self.base is not None
+
+    def lost(self, program: Program) -> dict[Variable, sp.csr_array]:
+        """All losses in the variables of the operator's program, kW; empty without losses."""
+        real, _, _ = flow_rows(self.network, self.base)
+        if self.base is None:
+            return {}
+        total = (
+            (program[name], -sp.csr_array(rows.sum(axis=0).reshape(1, -1)))
+            for name, rows in zip(("p_line", "q_line", "v_squared"), real, strict=True)
+            if rows is not None
+        )
+        return dict(total)
+
     def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
         """Results by energised bus and by line, and those of the substation."""
         net, lines = self.network, self.network.lines
@@ -267,7 +284,11 @@ class LinDistFlow:
 
     def moved(self, values: Mapping[str, FloatArray]) -> float:
         """Largest distance of flows from the base, kW."""
-        return 0.0 if self.base is None else self.flows(values).distance(self.base)[0]
+        return np.inf if self.base is None else self.flows(values).distance(self.base)[0]
+
+    def settled(self, values: Mapping[str, FloatArray]) -> LinDistFlow:
+        """The rows with losses at the point's own flows, where the curvature adds nothing."""
+        return replace(self, base=self.flows(values), curvature=None)
 
     def losses(self, values: Mapping[str, FloatArray]) -> FloatArray:
         """Real power lost by line, kW."""
@@ -290,24 +311,29 @@ class LinDistFlow:
         return replace(self, base=at, curvature=2.0 * worth / at.v[lines.from_bus])
 
     def dlmp_parts(
-        self, values: Mapping[str, FloatArray], reduced: Mapping[str, FloatArray]
+        self,
+        values: Mapping[str, FloatArray],
+        reduced: Mapping[str, FloatArray],
+        resale: float = 0.0,
     ) -> PriceParts:
         """Price of real power by bus and its parts.
 
         Parameters
         ----------
+        resale
+            $/kWh at which the operator sells what it does not lose, over which balances are priced.
         reduced
             Marginal cost of every strategy by key, not zero where a bound holds it.
         """
         by_p, by_q = self.rating.pull(self._multipliers(values))
         duals = Duals(
-            _of(values, "balance"),
+            _of(values, "balance") + resale,
             _of(values, "reactive_balance"),
             by_p - _of(reduced, "p_line"),
             by_q - _of(reduced, "q_line"),
             -_of(reduced, "v_squared"),
         )
-        return dlmp_parts(self.network, self.base, duals)
+        return parts_of_prices(self.network, self.base, duals)
 
     def way(self, values: Mapping[str, FloatArray], bus: str, fee: FloatArray) -> pd.DataFrame:
         """Lines to a bus, with what each adds to the fee.

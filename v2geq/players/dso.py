@@ -26,6 +26,9 @@ def dso(scenario: Scenario, grid: PowerFlow, power_reach: float) -> Program:
     p.sell("tso_price", purchase, 1)
     if sale is not None:
         p.sell("tso_price", {sale: -1.0}, 1)
+    # what is lost on the way is bought and not resold
+    if lost := grid.lost(p):
+        p.sell("tso_price", {v: -part for v, part in lost.items()}, 1)
     p.sell("wheeling_price", withdrawal, len(scenario.buses))
     return p
 
