@@ -131,3 +131,23 @@ def test_what_is_not_known_with_losses() -> None:
     eq = solved("ieee123_sioux_falls", "base")
     with pytest.raises(DataError, match="sensitivities with losses"):
         eq.sensitivity(of="dlmp", to="load_kw")
+
+
+@pytest.mark.parametrize("scenario", ["stress", "island"])
+def test_explained(scenario: str) -> None:
+    """What a bus, a station and a line are told adds up, losses among it."""
+    eq = solved("ieee123_sioux_falls_binding", scenario)
+    bus = str(eq.dlmp.to_series().idxmax())
+    told = eq.explain(bus=bus)
+    assert "losses add" in told.text
+    dlmp, energy = (float(x.sel(bus=bus)) for x in (eq.dlmp, eq.energy_price))
+    head = eq.dlmp_parts.loc[bus, "scarcity"]
+    columns = [c for c in told.table if c.endswith("_usd_kwh") and c != "fee_usd_kwh"]
+    assert {"loss_usd_kwh", "reactive_usd_kwh"} < set(columns)
+    total = float(told.table[columns].to_numpy().sum())
+    assert energy + head + total == pytest.approx(dlmp, abs=1e-7)
+    station = str(eq.data["station"].to_numpy()[0])
+    assert "loss_usd_kwh" in eq.explain(station=station).table
+    line = eq.coupled.grid.network.lines.names[0]
+    assert eq.explain(line=line).text.startswith(f"Line {line} from bus")
+    assert float(eq.losses_kw.sum()) == pytest.approx(eq.coupled.grid.losses(eq.values).sum())

@@ -23,8 +23,8 @@ from v2geq.grid.network import Network
 from v2geq.labelled import placed
 from v2geq.show import brief
 
-TOLERANCE = 1e-12
-"""Change of an AC state, by the size of its flows and in pu^2, at which it counts as found."""
+TOLERANCE = 1e-11
+"""Change of an AC state, as a share of all withdrawals and in pu^2, at which it is found."""
 STEPS = 30
 """Most steps of Newton's method."""
 
@@ -168,7 +168,7 @@ def ac_state(
     at_head, m = heads(network), len(network.lines.names)
     inner = ~at_head
     given = np.concatenate([kw[inner], kvar[inner], np.zeros(m)])
-    size = max(float(np.abs(given).max(initial=0.0)), 1.0)
+    size = max(float(np.abs(given).sum()), 1.0)
     state = start
     for _ in range(STEPS):
         a, b = square(network, state)

@@ -223,6 +223,8 @@ class LinDistFlow:
         yield Labelled("to_bus", line, names[lines.to_bus], "", "bus farther from the root")
         yield whole("p_kw", line, _key("p_line"), values, "kW", "real flow")
         yield whole("q_kvar", line, _key("q_line"), values, "kvar", "reactive flow")
+        if self.base is not None:
+            yield Labelled("losses_kw", line, self.losses(values), "kW", "real power lost")
         yield Labelled("loading", line, self._loading(values), "", "apparent flow over rating")
         meaning, sold = "bought from the TSO", {}
         if self._sells:
