@@ -45,6 +45,8 @@ from v2geq.solvers.protocol import Options, Status
 
 ROUNDS = 40
 """Most linearisations of the losses."""
+LOW, HIGH = 0.1, 10.0
+"""Voltages that are no limit, pu."""
 POLISH, SOLVED = 1e-14, 1e-11
 """Scaled residual that Newton's steps aim at, and with which a point is taken."""
 STEPS = 6
@@ -311,7 +313,17 @@ def _solve(feeder: Feeder, net: Network, plants: pd.DataFrame, losses: bool) -> 
 
     grid = LinDistFlow(net, power, worth)
     program, mcp = problem(grid)
-    z = _point(feeder, mcp, None)
+    start: FloatArray | None = None
+    try:
+        z = start = _point(feeder, mcp, None)
+    except DataError:
+        if not losses:
+            raise
+        # losses may be what keeps the limits: they are first linearised without these
+        wide = dataclasses.replace(net.limits, vmin=LOW, vmax=HIGH, line_rating="none")
+        grid = dataclasses.replace(grid, network=dataclasses.replace(net, limits=wide))
+        program, mcp = problem(grid)
+        z = _point(feeder, mcp, None)
     rounds, moved = 0, np.inf
     while losses and moved > SETTLED_KW:
         if rounds == ROUNDS:
@@ -320,9 +332,9 @@ def _solve(feeder: Feeder, net: Network, plants: pd.DataFrame, losses: bool) -> 
                 f"move by {moved:.2g} kW"
             )
         rounds += 1
-        grid = grid.linearised(mcp.split(z))
+        grid = dataclasses.replace(grid.linearised(mcp.split(z)), network=net)
         program, mcp = problem(grid)
-        z = _point(feeder, mcp, z)
+        z = start = _point(feeder, mcp, start)
         moved = grid.moved(mcp.split(z))
     if losses:
         grid = grid.settled(mcp.split(z))

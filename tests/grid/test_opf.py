@@ -187,6 +187,18 @@ def test_without_losses() -> None:
     assert "ac_distance_kw" not in [f.name for f in full.certificate.figures]
 
 
+def test_losses_may_be_what_keeps_the_limits() -> None:
+    """Much is fed in: without losses voltages are above 1.05 pu whatever is done."""
+    must = PLANTS.assign(min_kw=3.0 * PLANTS["max_kw"], max_kw=3.0 * PLANTS["max_kw"])
+    given: dict[str, Any] = {"generators": must, "import_min": -5000.0, "vmax": 1.05}
+    with pytest.raises(DataError, match="no dispatch keeps all limits"):
+        vg.optimal_power_flow(case33(), **given)
+    r = vg.optimal_power_flow(case33(), losses=True, **given)
+    assert r.certificate.holds
+    assert 1.04 < r.voltage.max() <= 1.05 + 1e-6
+    assert r.import_kw < -1900.0
+
+
 def test_an_island() -> None:
     """Behind an open line power is worth what it costs there; losses count from its head."""
     plants = PLANTS.loc[["B", "C"]].assign(min_kvar=-600.0, max_kvar=600.0, max_kw=2000.0)
