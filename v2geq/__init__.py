@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from v2geq.data.model.road import RoadNetwork
     from v2geq.data.parameters.listing import parameters
     from v2geq.data.readers.folders import available_cases
+    from v2geq.data.readers.opendss import read_opendss
+    from v2geq.data.readers.pandapower import read_pandapower
     from v2geq.data.readers.tntp import read_tntp
     from v2geq.equilibrium import Equilibrium, load, solve
     from v2geq.errors import ConvergenceError, DataError, V2GError
     from v2geq.mcp.market import Market
     from v2geq.mcp.program import Program
+    from v2geq.opf import optimal_power_flow
     from v2geq.roads.classes import UserClass
     from v2geq.solvers.protocol import Options
     from v2geq.studies.check import check
@@ -48,7 +51,10 @@ _HOME = {
     "check": "v2geq.studies.check",
     "load": "v2geq.equilibrium",
     "load_case": "v2geq.data.edit.case",
+    "optimal_power_flow": "v2geq.opf",
     "parameters": "v2geq.data.parameters.listing",
+    "read_opendss": "v2geq.data.readers.opendss",
+    "read_pandapower": "v2geq.data.readers.pandapower",
     "read_study": "v2geq.studies.plan",
     "read_tntp": "v2geq.data.readers.tntp",
     "run_study": "v2geq.studies.run",
@@ -72,7 +78,10 @@ __all__ = [
     "check",
     "load",
     "load_case",
+    "optimal_power_flow",
     "parameters",
+    "read_opendss",
+    "read_pandapower",
     "read_study",
     "read_tntp",
     "run_study",

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import spsolve
 
 import v2geq as vg
-from v2geq.grid.lindistflow import voltage_rows
+from v2geq.grid.branch_flow import voltage_rows
 from v2geq.scenario import resolve
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "ieee123_opendss_voltages.csv"

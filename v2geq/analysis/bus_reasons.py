@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from v2geq.market.prices import dlmp_parts
 from v2geq.market.sites import energy_sold
 from v2geq.results.point import Point
 
@@ -13,12 +14,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SMALL = 1e-6
+_ADDED = {"rating": "congestion", "voltage": "voltage", "loss": "loss", "reactive": "reactive"}
 
 
 def bus_reasons(eq: Point, bus: str) -> tuple[str, pd.DataFrame]:
     """Text and table of an energised bus."""
     scenario, currency = eq.scenario, eq.scenario.case.currency
-    table = eq.coupled.grid.way(eq.values, bus, eq.values["wheeling_price"])
+    table = way_to(eq, bus)
     at = scenario.bus_position[bus]
     fee = float(eq.values["wheeling_price"][at])
     energy = float(eq.data["energy_price"].sel(bus=bus))
@@ -33,6 +35,17 @@ def bus_reasons(eq: Point, bus: str) -> tuple[str, pd.DataFrame]:
         _local_text(eq, bus, at),
     ]
     return " ".join(p for p in parts if p), table.round(9)
+
+
+def way_to(eq: Point, bus: str) -> pd.DataFrame:
+    """Lines to a bus with what each adds to the fee; losses make all parts change on the way."""
+    table = eq.coupled.grid.way(eq.values, bus, eq.values["wheeling_price"])
+    if eq.coupled.grid.has_losses:
+        parts = eq.dlmp_parts
+        rise = parts.loc[table["to_bus"]].to_numpy() - parts.loc[table["from_bus"]].to_numpy()
+        for name, part in _ADDED.items():
+            table[f"{name}_price"] = rise[:, parts.columns.get_loc(part)]
+    return table
 
 
 def _firm_text(eq: Point, bus: str, dlmp: float) -> str:
@@ -92,9 +105,12 @@ def _energy_text(eq: Point) -> str:
 def _fee_text(eq: Point, bus: str, table: pd.DataFrame) -> str:
     grid, price = eq.coupled.grid, SMALL * eq.scenario.price_scale
     currency, texts = eq.scenario.case.currency, []
-    full = table[table["rating_price"].abs() > price]
-    for line, row in full.iterrows():
-        texts.append(f"line {line} is full and adds {row['rating_price']:z.4f} {currency}/kWh")
+    added = table["rating_price"]
+    if grid.has_losses:
+        added = dlmp_parts(eq.coupled, eq.z).congestion.T[bus]
+        texts.append(f"losses add {float(table['loss_price'].sum()):z.4f} {currency}/kWh")
+    for line, amount in added[added.abs() > price].items():
+        texts.append(f"line {line} is full and adds {amount:z.4f} {currency}/kWh")
     total = float(table["voltage_price"].sum())
     if abs(total) > price:
         binding = grid.binding(eq.values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from v2geq.analysis.bus_reasons import SMALL, unique_text
+from v2geq.analysis.bus_reasons import SMALL, unique_text, way_to
 from v2geq.errors import listed
 from v2geq.players.cno import CNO, price_parts
 from v2geq.results.point import Point
@@ -71,8 +71,7 @@ def line_reasons(eq: Point, line: str) -> tuple[str, pd.DataFrame]:
     net, data = eq.coupled.grid.network, eq.data
     at = net.lines.names.index(line)
     served = [bus for bus in net.buses if at in net.way(bus)]
-    fee = eq.values["wheeling_price"]
-    row = eq.coupled.grid.way(eq.values, served[0], fee).loc[line].to_dict()
+    row = way_to(eq, served[0]).loc[line].to_dict()
     own = {name: float(row[f"{name}_price"]) for name in ("rating", "voltage")}
     dlmp = data["dlmp"].sel(bus=served).to_numpy()
     index = pd.Index(served, name="bus")
@@ -108,12 +107,12 @@ def line_reasons(eq: Point, line: str) -> tuple[str, pd.DataFrame]:
 def _fee_terms(eq: Point, bus: str) -> dict[str, float]:
     """Terms of the DLMP of a bus, $/kWh."""
     grid, fee = eq.coupled.grid, eq.values["wheeling_price"]
-    way = grid.way(eq.values, bus, fee)
+    way = way_to(eq, bus)
+    added = [str(c) for c in way.columns if str(c).endswith("_price") and c != "fee_price"]
     return {
         "energy_price": float(eq.data["energy_price"].sel(bus=bus)),
         "island_price": float(fee[grid.network.head(bus)]),
-        "rating_price": float(way["rating_price"].sum()),
-        "voltage_price": float(way["voltage_price"].sum()),
+        **{name: float(way[name].sum()) for name in added},
     }
 
 

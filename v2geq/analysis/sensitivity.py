@@ -91,6 +91,11 @@ def sensitivity(eq: Point, *, of: str, to: str) -> xr.DataArray:
     """
     import xarray as xr
 
+    if eq.coupled.grid.has_losses:
+        raise DataError(
+            "sensitivities with losses are not known",
+            advice="solve with feeder.losses = false, or twice with the parameter changed",
+        )
     if of not in eq.data or eq.data[of].dtype.kind != "f":
         known = [str(k) for k in eq.data if eq.data[k].dtype.kind == "f"]
         raise DataError(f"no numeric result {of!r}", advice=did_you_mean(of, known))

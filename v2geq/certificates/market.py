@@ -47,6 +47,8 @@ class Certificate(Verdict):
         Largest of `regrets` as a share of turnover, of the players in the verdict.
     account_gap
         Gap of the accounting identity, as a share of the turnover of all players but the drivers.
+    ac_distance_kw, ac_distance_pu
+        With losses, largest distance of flows and of voltages from their AC power flow.
 
     Attributes
     ----------
@@ -198,7 +200,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
     exact = case.paths.method == "exact"
     counted = table if exact else table.loc[traders]
     entry = blocks["scaled"].to_numpy().argmax()
-    figures = (
+    figures = [
         Figure("natural_residual", blocks["scaled"].max(), 1e-8, "", blocks["worst"].iloc[entry]),
         Figure("wardrop_gap", drivers.gap, 1e-8),
         Figure("trip_cost_gap", drivers.trip_cost_gap, 1e-7, "", drivers.worst),
@@ -209,7 +211,11 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
         Figure("bound_violation", max(0.0, outside.max()), 1e-9),
         Figure("regret", counted["relative"].max(skipna=False), 1e-5),
         Figure("account_gap", abs(book.identity_gap) / float(book.turnover[traders].sum()), 1e-6),
-    )
+    ]
+    if coupled.grid.has_losses:
+        kw, pu = coupled.grid.distance(values)
+        figures += [Figure("ac_distance_kw", kw, 1e-3, "kW")]
+        figures += [Figure("ac_distance_pu", pu, 1e-6, "pu")]
     return (
         Certificate(
             tuple(f._replace(value=float(f.value)) for f in figures),

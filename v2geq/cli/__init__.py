@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from v2geq import __version__
-from v2geq.cli import cases, equations, markets, roads, studies
+from v2geq.cli import cases, equations, feeders, markets, roads, studies
 from v2geq.cli.printing import say
 from v2geq.errors import ConvergenceError, V2GError, one_line
 from v2geq.show import log_to_stderr
@@ -124,6 +124,8 @@ for command in (
     studies.study,
     studies.plot,
     markets.solve,
+    feeders.feeder,
+    feeders.opf,
     roads.assign,
     roads.validate,
     markets.certify,

@@ -22,6 +22,8 @@ from v2geq.data.model.values import ValueSpec, setting_specs
 
 MARK = "# written by v2geq: saving a case here again replaces it\n"
 """First line of the case.toml of a saved case."""
+FEEDER_MARK = "# written by v2geq: saving a feeder here again replaces it\n"
+"""First line of the feeder.toml of a saved feeder."""
 
 
 def toml_value(value: Any) -> str:
@@ -52,20 +54,20 @@ def case_files(case: CaseData) -> dict[str, str]:
     """Text of every file of a checked case, by path in its folder."""
     feeder, road = case.feeder, case.road
     files = {
-        "feeder/feeder.toml": _lines(
+        "feeder/feeder.toml": toml_lines(
             name=feeder.name, root=feeder.root, base_kv=feeder.base_kv, source=feeder.source
         ),
-        "road/road.toml": _lines(name=road.name, source=road.source),
+        "road/road.toml": toml_lines(name=road.name, source=road.source),
     }
     for folder, holder, tables in (("feeder", feeder, FEEDER_TABLES), ("road", road, ROAD_TABLES)):
         for table, schema in tables.items():
-            files[f"{folder}/{table}.csv"] = _table(schema, getattr(holder, table))
+            files[f"{folder}/{table}.csv"] = table_text(schema, getattr(holder, table))
     basis = dict(case.basis)
     for table, schema in CASE_TABLES.items():
-        files[f"{table}.csv"] = _table(schema, getattr(case, table), basis)
+        files[f"{table}.csv"] = table_text(schema, getattr(case, table), basis)
     trips = _trip_files(case)
     for name, file in trips.items():
-        files[file] = _table(TRIPS, case.trip_tables.get(name, case.trips[name]))
+        files[file] = table_text(TRIPS, case.trip_tables.get(name, case.trips[name]))
     return {"case.toml": MARK + _case_toml(case, trips, basis), **files}
 
 
@@ -75,7 +77,7 @@ def _cell(value: Any) -> Any:
     return "" if value != value else value  # nan: a number nobody knows
 
 
-def _table(
+def table_text(
     schema: TableSchema, frame: pd.DataFrame, basis: dict[str, tuple[str, str]] | None = None
 ) -> str:
     """Table as CSV; with the basis of its rows, taken out of `basis`, where all have one."""
@@ -107,8 +109,8 @@ def _trip_files(case: CaseData) -> dict[str, str]:
 def _case_toml(case: CaseData, trips: Mapping[str, str], basis: dict[str, tuple[str, str]]) -> str:
     """Text of case.toml; the basis of what it holds is taken out of `basis`."""
     parts = [
-        _lines(name=case.name, title=case.title, source=case.source),
-        "[networks]\n" + _lines(feeder="feeder", road="road"),
+        toml_lines(name=case.name, title=case.title, source=case.source),
+        "[networks]\n" + toml_lines(feeder="feeder", road="road"),
     ]
     for section, (attribute, cls) in SECTIONS.items():
         holder = getattr(case, attribute)
@@ -137,7 +139,8 @@ def _case_toml(case: CaseData, trips: Mapping[str, str], basis: dict[str, tuple[
     return "\n".join(parts)
 
 
-def _lines(**values: Any) -> str:
+def toml_lines(**values: Any) -> str:
+    """Keys and values as TOML."""
     return "".join(f"{key} = {toml_value(value)}\n" for key, value in values.items())
 
 

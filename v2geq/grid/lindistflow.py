@@ -6,39 +6,35 @@ model.md, 3. Real power is in kW, reactive in kvar, squared voltage in per unit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
+from v2geq.grid.branch_flow import (
+    FlowRows,
+    FlowState,
+    ac_state,
+    flow_rows,
+    heads,
+    losses,
+    per_kw,
+    voltage_rows,
+)
+from v2geq.grid.dlmp import Duals, PriceParts, parts_of_prices
 from v2geq.grid.network import Network
 from v2geq.grid.power_flow import OPERATOR, Binding, Violations
 from v2geq.grid.ratings import BINDING, Box, rating
 from v2geq.labelled import Labelled, column, placed, whole
+from v2geq.mcp.curves import Quadratic
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
 from v2geq.show import brief
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def voltage_rows(network: Network) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
-    """Matrices (V, R, X), lines x (buses, lines, lines), of V v + R P + X Q = 0.
-
-    v_j - ratio^2 v_i + 2 ratio^2 (r P + x Q) / (1000 kV^2) = 0 for a line from i to j.
-    """
-    lines = network.lines
-    n, k = len(network.buses), np.arange(len(lines.names))
-    squared = lines.ratio**2
-    ends = np.r_[lines.to_bus, lines.from_bus]
-    entries = np.r_[np.ones(len(k)), -squared]
-    v = sp.csr_array(sp.coo_array((entries, (np.r_[k, k], ends)), shape=(len(k), n)))
-    factor = 2.0 * squared / (1000.0 * network.base_kv**2)
-    r, x = (sp.csr_array(sp.diags_array(factor * ohm)) for ohm in (lines.r_ohm, lines.x_ohm))
-    return v, r, x
 
 
 @dataclass(frozen=True)
@@ -48,11 +44,15 @@ class LinDistFlow:
     Attributes
     ----------
     power_scale, price_scale : kW and $/kWh that powers and prices are measured by
+    base : state at which losses are linearised; None for no losses
+    curvature : (line,) second derivative of the operator's cost by a flow, $/kW2h, about the base
     """
 
     network: Network
     power_scale: float
     price_scale: float
+    base: FlowState | None = None
+    curvature: FloatArray | None = None
 
     __repr__ = brief
 
@@ -155,31 +155,58 @@ class LinDistFlow:
             reach=reactive_reach,
             meaning="reactive supply of generators, sources and capacitors (q_DG + q_shunt)",
         )
-        a, to_root = net.incidence, placed([0], len(buses))
+        real, reactive, voltage = flow_rows(net, self.base)
+
+        def flows(rows: FlowRows) -> dict[Variable, Any]:
+            """Terms of rows in flows and voltages."""
+            terms = zip((v, p_line, q_line), (rows.v, rows.p, rows.q), strict=True)
+            return {variable: term for variable, term in terms if term is not None}
+
+        to_root = placed([0], len(buses))
         supply = {purchase: to_root} if sale is None else {purchase: to_root, sale: -to_root}
         program.equality(
             "balance",
             **bus,
-            terms={p_line: a, **supply, withdrawal: -1.0},
+            terms={**flows(real), **supply, withdrawal: -1.0},
             meaning="real inflow and TSO supply equal the withdrawal (mu)",
         )
         program.equality(
             "reactive_balance",
             **bus,
-            terms={q_line: a, q_tso: to_root, q_source: placed(ranged, len(buses))},
+            terms={**flows(reactive), q_tso: to_root, q_source: placed(ranged, len(buses))},
             rhs=net.reactive_kvar - np.where(is_ranged, 0.0, net.reactive_min),
             meaning="reactive inflow and supply equal the reactive load (mu_q)",
         )
-        v_rows, r_rows, x_rows = voltage_rows(net)
         program.equality(
             "voltage_drop",
             **line,
             **pu2,
-            terms={v: v_rows, p_line: r_rows, q_line: x_rows},
+            terms=flows(voltage),
             meaning="LinDistFlow voltage drop (eta)",
         )
         rated.state(program, p_line, q_line)
+        if self.base is not None and self.curvature is not None:
+            for variable, at in ((p_line, self.base.p), (q_line, self.base.q)):
+                near = Quadratic(-self.curvature * at, 0.5 * self.curvature)
+                program.separable_cost(variable, near, term="curvature of losses")
         return withdrawal, purchase, sale
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether lines have losses."""
+        return self.base is not None
+
+    def lost(self, program: Program) -> dict[Variable, sp.csr_array]:
+        """All losses in the variables of the operator's program, kW; empty without losses."""
+        real, _, _ = flow_rows(self.network, self.base)
+        if self.base is None:
+            return {}
+        total = (
+            (program[name], -sp.csr_array(rows.sum(axis=0).reshape(1, -1)))
+            for name, rows in zip(("p_line", "q_line", "v_squared"), real, strict=True)
+            if rows is not None
+        )
+        return dict(total)
 
     def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
         """Results by energised bus and by line, and those of the substation."""
@@ -196,6 +223,8 @@ class LinDistFlow:
         yield Labelled("to_bus", line, names[lines.to_bus], "", "bus farther from the root")
         yield whole("p_kw", line, _key("p_line"), values, "kW", "real flow")
         yield whole("q_kvar", line, _key("q_line"), values, "kvar", "reactive flow")
+        if self.base is not None:
+            yield Labelled("losses_kw", line, self.losses(values), "kW", "real power lost")
         yield Labelled("loading", line, self._loading(values), "", "apparent flow over rating")
         meaning, sold = "bought from the TSO", {}
         if self._sells:
@@ -239,6 +268,75 @@ class LinDistFlow:
         tso = self.network.substation
         return tso.export_max > 0.0 and tso.feed_in_price < tso.price
 
+    def flows(self, values: Mapping[str, FloatArray]) -> FlowState:
+        """Flows and voltages."""
+        return FlowState(*(_of(values, name) for name in ("p_line", "q_line", "v_squared")))
+
+    def ac(self, values: Mapping[str, FloatArray]) -> FlowState:
+        """AC state of the net withdrawals."""
+        net, here = self.network, self.flows(values)
+        _, reactive, _ = flow_rows(net, self.base)
+        terms = zip(reactive, here, strict=True)
+        kvar = sum((c @ x for c, x in terms if c is not None), np.zeros(len(net.buses)))
+        return ac_state(net, _of(values, "withdrawal"), kvar, here.v[heads(net)], here)
+
+    def distance(self, values: Mapping[str, FloatArray]) -> tuple[float, float]:
+        """Largest distance of flows, kW, and of voltages, pu, from their AC state."""
+        return self.flows(values).distance(self.ac(values))
+
+    def moved(self, values: Mapping[str, FloatArray]) -> float:
+        """Largest distance of flows from the base, kW."""
+        return np.inf if self.base is None else self.flows(values).distance(self.base)[0]
+
+    def settled(self, values: Mapping[str, FloatArray]) -> LinDistFlow:
+        """The rows with losses at the point's own flows, where the curvature adds nothing."""
+        return replace(self, base=self.flows(values), curvature=None)
+
+    def losses(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """Real power lost by line, kW."""
+        lost = losses(self.network, self.flows(values))
+        return lost if self.base is not None else np.zeros_like(lost)
+
+    def linearised(self, values: Mapping[str, FloatArray]) -> LinDistFlow:
+        """The rows with losses at the AC state of a point, and their curvature at its prices.
+
+        The curvature is what the cost gains by the losses' second derivatives in the flows.
+        Without it repetition may swap equal supplies for ever; where the point is its own AC state
+        it adds nothing.
+        """
+        net, at = self.network, self.ac(values)
+        lines = net.lines
+        r, x = per_kw(net)
+        real, reactive = (_of(values, k)[lines.to_bus] for k in ("balance", "reactive_balance"))
+        drop = lines.ratio**2 * (r**2 + x**2) * _of(values, "voltage_drop")
+        worth = np.maximum(r * real + x * reactive + drop, 0.0)
+        return replace(self, base=at, curvature=2.0 * worth / at.v[lines.from_bus])
+
+    def dlmp_parts(
+        self,
+        values: Mapping[str, FloatArray],
+        reduced: Mapping[str, FloatArray],
+        resale: float = 0.0,
+    ) -> PriceParts:
+        """Price of real power by bus and its parts.
+
+        Parameters
+        ----------
+        resale
+            $/kWh at which the operator sells what it does not lose, over which balances are priced.
+        reduced
+            Marginal cost of every strategy by key, not zero where a bound holds it.
+        """
+        by_p, by_q = self.rating.pull(self._multipliers(values))
+        duals = Duals(
+            _of(values, "balance") + resale,
+            _of(values, "reactive_balance"),
+            by_p - _of(reduced, "p_line"),
+            by_q - _of(reduced, "q_line"),
+            -_of(reduced, "v_squared"),
+        )
+        return parts_of_prices(self.network, self.base, duals)
+
     def way(self, values: Mapping[str, FloatArray], bus: str, fee: FloatArray) -> pd.DataFrame:
         """Lines to a bus, with what each adds to the fee.
 
@@ -271,9 +369,7 @@ class LinDistFlow:
 
     def _multipliers(self, values: Mapping[str, FloatArray]) -> FloatArray:
         """(line, side) multipliers of the ratings' rows, $/kWh."""
-        sides = self.rating.sides
-        rows = _of(values, "rating") if sides else np.zeros(0)
-        return rows.reshape(len(self.network.lines.names), sides)
+        return self.rating.multipliers(values.get(_key("rating")))
 
 
 def _key(name: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from v2geq.arrays import FloatArray
 from v2geq.data.model.case import CaseData, ScenarioData
+from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.settings import FeederSettings, SubstationSettings
 from v2geq.errors import DataError, listed, quoted
 from v2geq.grid.topology import Topology, energised
@@ -87,9 +89,40 @@ class Network(Topology):
 
 def network(case: CaseData, hour: ScenarioData) -> Network:
     """The case's feeder with the outages, load and reactive sources of an hour."""
-    topology, limits = energised(case, hour.outages), case.feeder_settings
-    load = case.feeder.loads["load_kvar"].reindex(list(topology.buses)).fillna(0.0)
-    low, high = _reactive_supply(case, hour.reactive_sources, topology)
+    plants = case.generators
+    traded = (*case.stations["bus"], *plants["bus"])
+    return network_of(case.feeder, case.feeder_settings, case.substation, plants, traded, hour)
+
+
+def network_of(
+    feeder: Feeder,
+    limits: FeederSettings,
+    substation: SubstationSettings,
+    generators: pd.DataFrame,
+    traded: Collection[str],
+    hour: ScenarioData,
+) -> Network:
+    """A feeder in an hour; see `CaseData` for generators and `energised` for `traded`."""
+    topology = energised(feeder, limits, traded, hour.outages)
+    load = feeder.loads["load_kvar"].reindex(list(topology.buses)).fillna(0.0)
+    low, high = np.zeros(len(topology.buses)), np.zeros(len(topology.buses))
+    at = topology.bus_position
+    for bus, kvar in hour.reactive_sources.items():
+        if bus in at:
+            low[at[bus]] -= kvar
+            high[at[bus]] += kvar
+    for _, g in generators.iterrows():
+        if g["bus"] in at:
+            low[at[g["bus"]]] += g["min_kvar"]
+            high[at[g["bus"]]] += g["max_kvar"]
+    for _, c in feeder.capacitors.iterrows():
+        if limits.capacitors == "none" or c["bus"] not in at:
+            continue
+        i = at[c["bus"]]
+        high[i] += c["kvar"]
+        # without the TSO a fixed bank could have no sink, so there it is switched
+        if limits.capacitors == "fixed" and topology.island[i] == 0:
+            low[i] += c["kvar"]
     return Network(
         **vars(topology),
         reactive_kvar=load.to_numpy(dtype=float)
@@ -97,32 +130,6 @@ def network(case: CaseData, hour: ScenarioData) -> Network:
         reactive_min=low,
         reactive_max=high,
         limits=limits,
-        substation=case.substation,
-        base_kv=case.feeder.base_kv,
+        substation=substation,
+        base_kv=feeder.base_kv,
     )
-
-
-def _reactive_supply(
-    case: CaseData, sources: Mapping[str, float], topology: Topology
-) -> tuple[FloatArray, FloatArray]:
-    """Lowest and highest reactive supply per bus, kvar (the root's TSO supply not included)."""
-    at = topology.bus_position
-    low, high = np.zeros(len(at)), np.zeros(len(at))
-    for bus, kvar in sources.items():
-        if bus in at:
-            low[at[bus]] -= kvar
-            high[at[bus]] += kvar
-    for _, g in case.generators.iterrows():
-        if g["bus"] in at:
-            low[at[g["bus"]]] += g["min_kvar"]
-            high[at[g["bus"]]] += g["max_kvar"]
-    banks = case.feeder_settings.capacitors
-    for _, c in case.feeder.capacitors.iterrows():
-        if banks == "none" or c["bus"] not in at:
-            continue
-        i = at[c["bus"]]
-        high[i] += c["kvar"]
-        # without the TSO a fixed bank could have no sink, so there it is switched
-        if banks == "fixed" and topology.island[i] == 0:
-            low[i] += c["kvar"]
-    return low, high

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import scipy.sparse as sp
+
 from v2geq.arrays import FloatArray
 from v2geq.grid.network import Network
 from v2geq.labelled import Labelled
@@ -15,6 +17,10 @@ from v2geq.show import brief
 if TYPE_CHECKING:
     import pandas as pd
 
+    from v2geq.grid.dlmp import PriceParts
+
+SETTLED_KW = 1e-5
+"""Distance of flows from where losses are linearised at which they count as exact, kW."""
 OPERATOR = "dso"
 """Player whose program holds the power flow; prefixes its blocks."""
 
@@ -64,6 +70,44 @@ class PowerFlow(Protocol):
         The net withdrawal by energised bus, the purchase from the TSO and, where sale has a price
         of its own, the sale to it, all kW.
         """
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether lines have losses, linearised at some state."""
+
+    def lost(self, program: Program) -> dict[Variable, sp.csr_array]:
+        """All losses in the variables of the operator's program, kW; empty without losses."""
+
+    def linearised(self, values: Mapping[str, FloatArray]) -> PowerFlow:
+        """The formulation with losses at the AC state of a point, and their curvature there."""
+
+    def settled(self, values: Mapping[str, FloatArray]) -> PowerFlow:
+        """The formulation with losses at the point's own flows, without curvature."""
+
+    def moved(self, values: Mapping[str, FloatArray]) -> float:
+        """Largest distance of flows from where losses are linearised, kW."""
+
+    def distance(self, values: Mapping[str, FloatArray]) -> tuple[float, float]:
+        """Largest distance of flows, kW, and of voltages, pu, from their AC state."""
+
+    def dlmp_parts(
+        self,
+        values: Mapping[str, FloatArray],
+        reduced: Mapping[str, FloatArray],
+        resale: float = 0.0,
+    ) -> PriceParts:
+        """Price of real power by bus and its parts.
+
+        Parameters
+        ----------
+        reduced
+            Marginal cost of every strategy by key, not zero where a bound holds it.
+        resale
+            $/kWh at which the operator sells what it does not lose, over which balances are priced.
+        """
+
+    def losses(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """Real power lost by line, kW."""
 
     def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
         """Results by energised bus and by line, and those of the substation."""

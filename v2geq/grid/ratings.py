@@ -50,6 +50,15 @@ class Box:
     def state(self, program: Program, p: Variable, q: Variable) -> None:
         """Add the rating's rows to the program of the flows: a box has none beside the bounds."""
 
+    def multipliers(self, rows: FloatArray | None) -> FloatArray:
+        """(line, side) multipliers, from those of the rows where there are any."""
+        return np.zeros((len(self.kva), self.sides))
+
+    def pull(self, multipliers: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(line,) how hard the rows push real and reactive flow down, $/kWh."""
+        none = np.zeros(len(self.kva))
+        return none, none
+
     def excess(self, p: FloatArray, q: FloatArray) -> FloatArray:
         """Flow above the rating, kVA; negative below."""
         return np.maximum(np.abs(p), np.abs(q)) - self.kva
@@ -83,17 +92,20 @@ class Polygon(Box):
         return np.cos(angle), np.sin(angle)
 
     def state(self, program: Program, p: Variable, q: Variable) -> None:
-        eye = sp.eye_array(len(self.kva), format="csr")
+        rated = np.flatnonzero(np.isfinite(self.kva))
+        if not len(rated):
+            return
+        eye = sp.eye_array(len(self.kva), format="csr")[rated]
         apothem = float(np.cos(np.pi / self.sides))
         program.at_least(
             "rating",
             ("line", "side"),
-            [(*label, str(k)) for label in p.labels for k in range(self.sides)],
+            [(*p.labels[line], str(k)) for line in rated for k in range(self.sides)],
             terms={
                 flow: sp.csr_array(sp.kron(eye, -part[:, None], format="csr"))
                 for flow, part in zip((p, q), self.normals, strict=True)
             },
-            rhs=-apothem * np.repeat(self.kva, self.sides),
+            rhs=-apothem * np.repeat(self.kva[rated], self.sides),
             meaning="apparent power inside the rating polygon (nu_S)",
         )
 
@@ -107,8 +119,18 @@ class Polygon(Box):
         largest: FloatArray = multipliers.max(axis=1)
         return largest > BINDING * price_scale
 
+    def multipliers(self, rows: FloatArray | None) -> FloatArray:
+        out = super().multipliers(rows)
+        if rows is not None:
+            out[np.isfinite(self.kva)] = rows.reshape(-1, self.sides)
+        return out
+
+    def pull(self, multipliers: FloatArray) -> tuple[FloatArray, FloatArray]:
+        cos, sin = self.normals
+        return multipliers @ cos, multipliers @ sin
+
     def price(self, multipliers: FloatArray, rest: FloatArray) -> FloatArray:
-        return multipliers @ self.normals[0]
+        return self.pull(multipliers)[0]
 
 
 def rating(kva: FloatArray, limits: FeederSettings) -> Box:

@@ -10,7 +10,8 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from v2geq.arrays import FloatArray, IntArray
-from v2geq.data.model.case import CaseData
+from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.settings import FeederSettings
 from v2geq.show import brief
 
 
@@ -79,9 +80,16 @@ class Topology:
         return way[::-1]
 
 
-def energised(case: CaseData, outages: Collection[str]) -> Topology:
-    """Topology of the case's feeder without the branches in `outages`."""
-    feeder = case.feeder
+def energised(
+    feeder: Feeder, settings: FeederSettings, traded: Collection[str], outages: Collection[str]
+) -> Topology:
+    """Topology of a feeder without the branches in `outages`.
+
+    Parameters
+    ----------
+    traded
+        Buses with generators or stations.
+    """
     names = list(feeder.buses.index)
     position = {b: i for i, b in enumerate(names)}
     branches = feeder.branches
@@ -96,7 +104,7 @@ def energised(case: CaseData, outages: Collection[str]) -> Topology:
     used = np.zeros(n, dtype=bool)
     loads = feeder.loads
     busy = loads.index[(loads["load_kw"] > 0) | (loads["load_kvar"] != 0)]
-    for bus in (feeder.root, *busy, *case.stations["bus"], *case.generators["bus"]):
+    for bus in (feeder.root, *busy, *traded):
         used[position[bus]] = True
     alive = np.isin(component, component[used])
     order = [root] + [i for i in range(n) if alive[i] and i != root]
@@ -113,7 +121,7 @@ def energised(case: CaseData, outages: Collection[str]) -> Topology:
     columns, t, h = closed.loc[keep], tail[keep], head[keep]
     turned = depth[t] > depth[h]
     ratio = columns["ratio"].to_numpy(dtype=float)
-    if not case.feeder_settings.regulators:
+    if not settings.regulators:
         ratio = np.where(columns["kind"].to_numpy() == "regulator", 1.0, ratio)
     # v_to = ratio^2 (v_from - 2 r P ...) read from the other end
     impedance = np.where(turned, ratio**2, 1.0)
@@ -129,8 +137,7 @@ def energised(case: CaseData, outages: Collection[str]) -> Topology:
             to_bus=new[np.where(turned, t, h)],
             r_ohm=columns["r_ohm"].to_numpy(dtype=float) * impedance,
             x_ohm=columns["x_ohm"].to_numpy(dtype=float) * impedance,
-            rating_kva=columns["rating_kva"].to_numpy(dtype=float)
-            * case.feeder_settings.rating_factor,
+            rating_kva=columns["rating_kva"].to_numpy(dtype=float) * settings.rating_factor,
             ratio=np.where(turned, 1.0 / ratio, ratio),
         ),
     )

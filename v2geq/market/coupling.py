@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from v2geq.arrays import FloatArray
 from v2geq.grid.lindistflow import LinDistFlow
-from v2geq.grid.power_flow import PowerFlow
+from v2geq.grid.power_flow import OPERATOR, PowerFlow
 from v2geq.market.changes import charged, replaced
 from v2geq.market.own import NOBODY, Own
 from v2geq.market.sites import at_sites, site_market
@@ -55,6 +56,23 @@ class Coupled:
             self.scenario, traffic, self.grid, self.own, self.stated, list(self.mcp.markets)
         )
 
+    def on(self, grid: PowerFlow) -> Coupled:
+        """The same market on another statement of its feeder."""
+        power = _reach(self.scenario, self.traffic, self.own)
+        built_in, theirs = self.stated
+        built_in = [
+            dso(self.scenario, grid, power) if p.player == OPERATOR else p for p in built_in
+        ]
+        stated = built_in, theirs
+        listed = list(self.mcp.markets)
+        return _joined(self.scenario, self.traffic, grid, self.own, stated, listed)
+
+    def settled(self, z: FloatArray) -> Coupled:
+        """The market whose losses are those at the point itself; the same without losses."""
+        if not self.scenario.case.feeder_settings.losses:
+            return self
+        return self.on(self.grid.settled(self.mcp.split(z)))
+
     @property
     def traders(self) -> dict[str, Program]:
         """Programs of players with one account each; drivers have one by class."""
@@ -89,6 +107,11 @@ def power_reach(scenario: Scenario, traffic: Traffic) -> float:
         + into
     )
     return float(use + min(made + substation.import_max, use))
+
+
+def _reach(scenario: Scenario, traffic: Traffic, own: Own) -> float:
+    """As `power_reach`, with players of the user."""
+    return power_reach(scenario, traffic) + sum(float(m.sum()) for m in own.most_kw(scenario))
 
 
 def markets(scenario: Scenario, energy_reach: float) -> list[Market]:
@@ -134,7 +157,7 @@ def couple(scenario: Scenario, traffic: Traffic, own: Own = NOBODY) -> Coupled:
     trading = {*own.sites(scenario), *scenario.plants}
     sites = [bus for bus in scenario.buses if bus in trading]
     energy = traffic.energy_reach
-    power = power_reach(scenario, traffic) + sum(float(m.sum()) for m in own.most_kw(scenario))
+    power = _reach(scenario, traffic, own)
     grid = LinDistFlow(scenario.network, scenario.power_scale, scenario.price_scale)
     built_in = [cno(scenario, energy, sites), dso(scenario, grid, power)]
     built_in += [lse(scenario, name, energy, power, sites) for name in scenario.case.lses.index]

@@ -7,15 +7,19 @@ which trade would start, so it stays an equilibrium and prices paths that nobody
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import DataError, listed
+from v2geq.grid.dlmp import PriceParts
 from v2geq.labelled import Labelled, column, eye, placed, whole
 from v2geq.market.coupling import Coupled
+from v2geq.mcp.problem import reduced_costs
 from v2geq.players.cno import cno_results
 from v2geq.players.lse import lse_results, theta_key
 
@@ -45,10 +49,16 @@ def canonical(coupled: Coupled, z: FloatArray) -> FloatArray:
     """
     z = z.copy()
     for market, sign in CANONICAL.items():
-        if market in coupled.mcp:
+        if _may_move(coupled, market):
             label, shift, _, _ = _first_traders(coupled, z, market, sign)
             z[coupled.mcp[market].start + label] += sign * shift
     return z
+
+
+def _may_move(coupled: Coupled, market: str) -> bool:
+    """Whether a market has a canonical price; losses say what the TSO's energy is worth."""
+    lost = market == "tso_price" and coupled.grid.has_losses
+    return market in coupled.mcp and not lost
 
 
 def starting_prices(coupled: Coupled, z: FloatArray) -> dict[str, dict[str, sp.csr_array]]:
@@ -56,7 +66,7 @@ def starting_prices(coupled: Coupled, z: FloatArray) -> dict[str, dict[str, sp.c
     mcp = coupled.mcp
     out: dict[str, sp.csr_array] = {}
     for market, sign in CANONICAL.items():
-        if market not in mcp:
+        if not _may_move(coupled, market):
             continue
         block = mcp[market]
         label, _, entry, size = _first_traders(coupled, z, market, sign)
@@ -210,6 +220,18 @@ def _at_buses(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[La
     yield price("wheeling_price", fee, by_fee, "wheeling fee from the root (lambda)")
     text = "energy price of the LSEs, weighted by their portions (theta)"
     yield price("energy_price", np.full(n, energy), by_theta, text)
+
+
+def dlmp_parts(coupled: Coupled, z: FloatArray) -> PriceParts:
+    """What DLMPs are made of: the energy price of the LSEs and what the feeder adds."""
+    values, reduced = (coupled.mcp.split(x) for x in (z, reduced_costs(coupled.mcp, z)))
+    price, _, _, energy = _at_buses(coupled, values)
+    parts = coupled.grid.dlmp_parts(values, reduced, float(values["tso_price"][0]))
+    return replace(
+        parts,
+        price=pd.Series(price.values, parts.price.index, name="dlmp"),
+        table=parts.table.assign(energy=energy.values),
+    )
 
 
 def _at_stations(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:

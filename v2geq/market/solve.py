@@ -15,6 +15,7 @@ from typing import Any
 from v2geq.arrays import FloatArray
 from v2geq.convex.relaxation import least_relaxation
 from v2geq.errors import DataError
+from v2geq.grid.power_flow import SETTLED_KW
 from v2geq.market.columns import borrow_paths, by_paths, extend, prune, reconcile
 from v2geq.market.coupling import Coupled, couple
 from v2geq.market.lifting import lifted, settle
@@ -29,6 +30,8 @@ from v2geq.trips.generation import seeded
 from v2geq.trips.traffic import Traffic, traffic
 
 MAX_ROUNDS = 40
+MAX_BASES = 20
+"""Most states at which losses are linearised."""
 PRUNE_ROUNDS = 10
 """Rounds after which no path is dropped any more, so that none comes and goes for ever."""
 WARM_PATHS = 8
@@ -98,20 +101,31 @@ def solve_market(
     near = None if start is None else coupled.mcp.carry(start[0].mcp, start[1])
     built = time.perf_counter()
     log: list[Iteration] = []
-    rounds = 0
+    rounds = bases = 0
+    losses = scenario.case.feeder_settings.losses
     while True:
         rounds += 1
         show.phase(f"round {rounds}", f"{coupled.traffic.columns:,} paths")
         result = _solve_visibly(coupled, near, solve_mcp, limits, log)
         z = canonical(coupled, result.z)
         show.say(f"round {rounds}: {result.status}, residual {result.residual:.1e}")
-        if result.status is Status.INTERRUPTED or not exact:
+        if result.status is Status.INTERRUPTED:
             break
-        show.phase(f"round {rounds}, pricing paths")
-        roads = _more_paths(coupled, z, result)
+        if exact:
+            show.phase(f"round {rounds}, pricing paths")
+            roads = _more_paths(coupled, z, result)
         new = roads.columns - coupled.traffic.columns
         if not new:
-            break
+            moved = coupled.grid.moved(coupled.mcp.split(z)) if losses else 0.0
+            if moved <= SETTLED_KW or not result.status.ok:
+                break
+            if bases == MAX_BASES:
+                result.status = Status.ITERATION_LIMIT
+                break
+            bases += 1
+            show.phase(f"losses, round {bases}", f"flows have moved by {moved:.2g} kW")
+            coupled, near = coupled.on(coupled.grid.linearised(coupled.mcp.split(z))), z
+            continue
         if rounds >= MAX_ROUNDS:
             result.status = Status.ITERATION_LIMIT
             break
@@ -120,6 +134,7 @@ def solve_market(
         last, coupled = coupled, coupled.over(roads)
         few = result.status.ok and new <= WARM_PATHS
         near = coupled.mcp.carry(last.mcp, z) if few else None
+    coupled = coupled.settled(z)
     if coupled.traffic.legs and result.status is not Status.INTERRUPTED:
         coupled, z = by_paths(coupled, z)
         check_names(coupled)

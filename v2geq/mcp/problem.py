@@ -47,3 +47,12 @@ def scaled_residual(problem: Problem, z: FloatArray, f: FloatArray | None = None
     below = np.where(problem.upper < INFINITE, problem.upper - z, np.inf) / problem.scale
     residual: FloatArray = np.abs(np.maximum(np.minimum(f / problem.row_scale, above), -below))
     return residual
+
+
+def reduced_costs(problem: Problem, z: FloatArray) -> FloatArray:
+    """F where a bound holds an entry, zero elsewhere, (n,)."""
+    f = problem.F(z)
+    trial = z / problem.scale - f / problem.row_scale
+    low, high = problem.lower / problem.scale, problem.upper / problem.scale
+    held: FloatArray = np.where((trial > low) & (trial < high), 0.0, f)
+    return held

@@ -5,8 +5,16 @@ model.md, 3. How power flows over the feeder is the grid's statement.
 
 from __future__ import annotations
 
+import pandas as pd
+
+from v2geq.arrays import FloatArray
+from v2geq.data.model.settings import SubstationSettings
 from v2geq.grid.power_flow import OPERATOR, PowerFlow
+from v2geq.labelled import placed
+from v2geq.mcp.curves import Quadratic
 from v2geq.mcp.program import Program
+from v2geq.mcp.statement import Scales
+from v2geq.mcp.terms import Variable
 from v2geq.scenario import Scenario
 
 
@@ -14,10 +22,67 @@ def dso(scenario: Scenario, grid: PowerFlow, power_reach: float) -> Program:
     """The DSO's program; `power_reach` bounds unrated flows in its deviation problem, kW."""
     p = Program(OPERATOR, scenario, title="Distribution system operator")
     withdrawal, purchase, sale = grid.state(p, power_reach)
-    p.cost(purchase, scenario.case.substation.price, term="TSO purchase")
+    _trade(p, scenario.case.substation, purchase, sale)
     p.sell("tso_price", purchase, 1)
     if sale is not None:
-        p.cost(sale, -scenario.case.substation.feed_in_price, term="TSO sale")
         p.sell("tso_price", {sale: -1.0}, 1)
+    # what is lost on the way is bought and not resold
+    if lost := grid.lost(p):
+        p.sell("tso_price", {v: -part for v, part in lost.items()}, 1)
     p.sell("wheeling_price", withdrawal, len(scenario.buses))
     return p
+
+
+def dispatch(
+    scales: Scales, grid: PowerFlow, load_kw: FloatArray, generators: pd.DataFrame, reach: float
+) -> Program:
+    """The DSO's program where it serves the load itself, from the TSO and generators on its feeder.
+
+    Parameters
+    ----------
+    load_kw
+        Real load by energised bus.
+    generators
+        As in `CaseData`, all at energised buses; cost_linear and cost_quadratic count.
+    """
+    net = grid.network
+    p = Program(OPERATOR, scales, title="Distribution system operator")
+    withdrawal, purchase, sale = grid.state(p, reach)
+    _trade(p, net.substation, purchase, sale)
+    made = {}
+    if len(generators):
+        output = p.variable(
+            "generation",
+            "generator",
+            list(generators.index),
+            unit="kW",
+            lower=generators["min_kw"].to_numpy(dtype=float),
+            upper=generators["max_kw"].to_numpy(dtype=float),
+            reach=reach,
+            meaning="output of a generator",
+        )
+        linear, quadratic = (
+            generators[f"cost_{name}"].to_numpy(dtype=float) for name in ("linear", "quadratic")
+        )
+        p.separable_cost(output, Quadratic(linear, quadratic), term="generation")
+        at = net.bus_position
+        made = {output: placed([at[bus] for bus in generators["bus"]], len(net.buses))}
+    p.equality(
+        "supply",
+        "bus",
+        net.buses,
+        terms={withdrawal: 1.0, **made},
+        rhs=load_kw,
+        unit="kW",
+        meaning="withdrawal and generation equal the load",
+    )
+    return p
+
+
+def _trade(
+    p: Program, substation: SubstationSettings, purchase: Variable, sale: Variable | None
+) -> None:
+    """Add what is paid to the TSO and earned from it."""
+    p.cost(purchase, substation.price, term="TSO purchase")
+    if sale is not None:
+        p.cost(sale, -substation.feed_in_price, term="TSO sale")

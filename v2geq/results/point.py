@@ -15,6 +15,7 @@ from v2geq.data.readers.document import fingerprint
 from v2geq.errors import DataError, did_you_mean
 from v2geq.market.accounts import Accounts
 from v2geq.market.coupling import Coupled
+from v2geq.market.prices import dlmp_parts
 from v2geq.progress import Reporter, shown
 from v2geq.results.path_flows import PathFlows, path_flows
 from v2geq.results.tables import path_table, tables
@@ -90,6 +91,16 @@ class Point:
         """All labelled results; see `v2geq.results.tables.tables`."""
         with self._shown("tables of results"):
             return tables(self.coupled, self.values)
+
+    @cached_property
+    def dlmp_parts(self) -> pd.DataFrame:
+        """Parts of the DLMP by bus, $/kWh: energy, scarcity, loss, congestion, voltage, reactive.
+
+        Energy is the LSEs' price, scarcity what power is worth more in an island. By line and bus
+        that limit: `v2geq.market.prices.dlmp_parts`.
+        """
+        table = dlmp_parts(self.coupled, self.z).table
+        return table.reindex(self.data.indexes["bus"])
 
     def __getattr__(self, name: str) -> Any:
         """Results by name: ``eq.dlmp`` is ``eq.data["dlmp"]``."""

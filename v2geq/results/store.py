@@ -226,6 +226,7 @@ def load_point(path: str | Path, kind: type[P]) -> P:
     if not np.isfinite(z).all():
         worst = coupled.mcp.describe(int(np.argmin(np.isfinite(z))))
         raise unusable(f"{worst} is not finite", where)
+    coupled = coupled.settled(z)
     seconds = dict(saved.seconds)
     rounds = int(seconds.pop("rounds", 1))
     edited = tuple(differences(saved.tables, tables(coupled, coupled.mcp.split(z))))

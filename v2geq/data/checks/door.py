@@ -57,7 +57,7 @@ def checked_copy(given: Any) -> CaseData:
         spec.name: partial(spec.check, getattr(case, spec.name), f"case.{spec.name}")
         for spec in (_NAME, _TITLE, _SOURCE)
     }
-    parts["feeder"] = lambda: _feeder(case.feeder)
+    parts["feeder"] = lambda: admit_feeder(case.feeder)
     currency = currency_told(getattr(case.market, "__dict__", None))
     parts["road"] = lambda: admit_road(case.road, as_case=True, currency=currency)
     for name, schema in CASE_TABLES.items():
@@ -118,7 +118,8 @@ def admit_road(road: Any, *, as_case: bool = False, currency: str = MONEY) -> Ro
     return copy
 
 
-def _feeder(feeder: Any) -> Feeder:
+def admit_feeder(feeder: Any) -> Feeder:
+    """Checked copy of a single-phase feeder made or changed in Python: its tables and values."""
     if not isinstance(feeder, Feeder):
         raise DataError(
             f"{quoted(feeder)} is not a Feeder", where="feeder", advice="take that of another case"

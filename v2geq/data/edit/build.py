@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 
+from v2geq.data.checks.phases import admit_phases
 from v2geq.data.edit.parts import priced_road, trip_frame, with_class, with_scenario
 from v2geq.data.edit.rows import as_frame, label, named
 from v2geq.data.model.case import CaseData, ScenarioData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.phases import PhaseFeeder
 from v2geq.data.model.road import RoadNetwork
 from v2geq.data.model.schema import (
     CASE_TABLES,
@@ -28,6 +30,7 @@ from v2geq.data.model.values import currency_told, setting_specs
 from v2geq.data.parameters.change import admit_case, with_changes
 from v2geq.data.readers.feeder import read_feeder
 from v2geq.data.readers.folders import find_network, known_networks
+from v2geq.data.readers.opendss import read_opendss
 from v2geq.data.readers.road import read_road
 from v2geq.errors import DataError, did_you_mean, quoted, unknown_name
 from v2geq.show import MONEY
@@ -128,7 +131,11 @@ def build_case(
 
 
 def as_feeder(given: Any) -> Feeder:
-    """Feeder given as an object, by its folder, or by its parts."""
+    """Feeder given as an object, its folder, script or parts; of one by phases the equivalent."""
+    if isinstance(given, PhaseFeeder):
+        return admit_phases(given).single_phase()
+    if isinstance(given, (str, Path)) and str(given).lower().endswith(".dss"):
+        return read_opendss(given).single_phase()
     if isinstance(given, (str, Path)):
         return read_feeder(_folder(given, "feeder"))
     if not isinstance(given, Mapping):

@@ -29,6 +29,9 @@ class FeederSettings:
     rating_factor: float = setting(
         "", "factor on every line rating", default=1.0, lower=0.0, strict=True
     )
+    losses: bool = setting(
+        "", "losses of lines by the exact branch flow (true), or none (false)", default=False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from v2geq.data.checks.feeder import check_feeder
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.origin import Origin
+from v2geq.data.model.phases import PhaseFeeder
 from v2geq.data.model.schema import CAPACITORS, FEEDER_TABLES
-from v2geq.data.readers.folders import discreet
+from v2geq.data.readers.folders import discreet, find_network, known_networks
+from v2geq.data.readers.opendss import read_opendss
+from v2geq.data.readers.phases import is_by_phases, read_phase_feeder, read_phase_feeder_with_origin
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import read_toml
-from v2geq.errors import Unusable, part
+from v2geq.errors import DataError, Unusable, did_you_mean, listed, part, quoted
 from v2geq.files import as_path
 
 
 def read_feeder(folder: str | Path) -> Feeder:
     """Feeder of a folder; see `Feeder` for its tables, columns and units.
 
-    `capacitors.csv` may be left out. Names stay text: bus "1" is not a number.
+    `capacitors.csv` may be left out. Names stay text: bus "1" is not a number. Of a feeder by
+    phases it is the single-phase equivalent.
 
     Raises
     ------
@@ -30,12 +35,45 @@ def read_feeder(folder: str | Path) -> Feeder:
     return read_feeder_with_origin(folder)[0]
 
 
+def find_feeder(given: str | Path, **options: Any) -> PhaseFeeder | Feeder:
+    """Feeder as it is: an OpenDSS script (`read_opendss` takes the options), folder or shipped one.
+
+    Raises
+    ------
+    DataError
+        Nothing of the kind there, options for what is no script, or what its reader raises.
+    """
+    path = as_path(given, "a feeder")
+    if path.suffix.lower() == ".dss":
+        return read_opendss(path, **options)
+    folder = find_network("feeder", path)
+    if folder is None:
+        shipped = known_networks("feeder")
+        raise DataError(
+            f"feeder = {quoted(str(given))} is neither an OpenDSS script nor a feeder folder",
+            advice=did_you_mean(str(given), shipped, f"shipped ones: {', '.join(shipped)}"),
+        )
+    if options:
+        raise DataError(
+            f"{listed(options)} told, but {quoted(str(given))} is no OpenDSS script",
+            advice="change its tables instead",
+        )
+    if is_by_phases(read_toml(folder / "feeder.toml")):
+        return read_phase_feeder(folder)
+    return read_feeder(folder)
+
+
 def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
     """Feeder of a folder, and the file and line of its rows."""
     folder = as_path(folder, "a folder")
     file = folder / "feeder.toml"
     with discreet(file, [folder]):
         head = read_toml(file)
+        if is_by_phases(head):
+            by_phase, origin = read_phase_feeder_with_origin(folder)
+            feeder = by_phase.single_phase()
+            check_feeder(feeder, origin)
+            return feeder, origin
         name, root = head.text("name", folder.name), head.text("root")
         base_kv = head.number("base_kv")
         source = head.text("source", "")

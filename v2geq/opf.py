@@ -1,0 +1,418 @@
+"""Optimal power flow of a feeder alone: who generates, and what power is worth at every bus."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from v2geq.arrays import FloatArray
+from v2geq.certificates.verdict import Figure, Verdict
+from v2geq.convex.relaxation import least_relaxation
+from v2geq.data.checks.door import admit_feeder
+from v2geq.data.checks.feeder import check_feeder
+from v2geq.data.checks.phases import admit_phases
+from v2geq.data.model.case import ScenarioData
+from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.phases import PhaseFeeder
+from v2geq.data.model.schema import GENERATORS, TableSchema
+from v2geq.data.model.settings import FeederSettings, SubstationSettings
+from v2geq.data.model.values import ValueSpec, setting_specs
+from v2geq.data.readers.feeder import find_feeder
+from v2geq.data.readers.pandapower import read_pandapower
+from v2geq.data.readers.tables import read_table
+from v2geq.errors import ConvergenceError, DataError, quoted, unknown_name
+from v2geq.files import as_path, make_folder, write_files
+from v2geq.grid.dlmp import PriceParts
+from v2geq.grid.lindistflow import LinDistFlow
+from v2geq.grid.network import Network, network_of
+from v2geq.grid.power_flow import SETTLED_KW
+from v2geq.mcp.assemble import MCP
+from v2geq.mcp.problem import reduced_costs, scaled_residual
+from v2geq.mcp.program import Program
+from v2geq.mcp.statement import FixedScales
+from v2geq.players.dso import dispatch
+from v2geq.show import MONEY, card
+from v2geq.solvers.automatic import automatic
+from v2geq.solvers.projection import ActiveSetNewton
+from v2geq.solvers.protocol import Options, Status
+
+ROUNDS = 40
+"""Most linearisations of the losses."""
+LOW, HIGH = 0.1, 10.0
+"""Voltages that are no limit, pu."""
+POLISH, SOLVED = 1e-14, 1e-11
+"""Scaled residual that Newton's steps aim at, and with which a point is taken."""
+STEPS = 6
+"""Most of these steps."""
+NO_LIMIT = 1e9
+"""What stands for no limit of the substation, kW and kvar."""
+SETTINGS: Mapping[str, Any] = {
+    "vmin": 0.9,
+    "vmax": 1.1,
+    "root_voltage": 1.0,
+    "regulators": True,
+    "capacitors": "fixed",
+    "import_max": NO_LIMIT,
+    "reactive_min": -NO_LIMIT,
+    "reactive_max": NO_LIMIT,
+}
+"""Settings of a bare feeder, which those of `FeederSettings` and `SubstationSettings` replace."""
+PLANTS = TableSchema(
+    "generators",
+    GENERATORS.key,
+    tuple(c for c in GENERATORS.columns if c.name not in ("lse", "cost")),
+)
+
+
+@dataclass(frozen=True, repr=False)
+class OptimalPowerFlow:
+    """An optimal power flow.
+
+    Attributes
+    ----------
+    grid : how power flows; program : what was minimised; values : the point by block
+    parts : prices and what they are made of; certificate : why to believe them
+    rounds : linearisations of the losses
+    """
+
+    grid: LinDistFlow
+    program: Program
+    generators: pd.DataFrame
+    values: Mapping[str, FloatArray]
+    parts: PriceParts
+    certificate: Verdict
+    rounds: int
+
+    @property
+    def dlmp(self) -> pd.Series[float]:
+        """Price of one more kW of real load at constant kvar by bus, $/kWh."""
+        return self.parts.price
+
+    @property
+    def dlmp_parts(self) -> pd.DataFrame:
+        """Parts of the prices by bus, $/kWh: energy, scarcity, loss, congestion, voltage, reactive.
+
+        `parts.congestion` and `parts.voltage` have them by the line and the bus that limit.
+        """
+        return self.parts.table
+
+    @cached_property
+    def _tables(self) -> dict[str, dict[str, Any]]:
+        tables: dict[str, dict[str, Any]] = {"bus": {}, "line": {}}
+        for item in self.grid.results(self.values):
+            if item.dims:
+                tables[item.dims[0]][item.name] = item.values
+        return tables
+
+    @property
+    def buses(self) -> pd.DataFrame:
+        """Voltage, net withdrawal, island and price by bus."""
+        frame = pd.DataFrame(self._tables["bus"], index=self.dlmp.index)
+        return frame.assign(dlmp=self.dlmp)
+
+    @property
+    def flows(self) -> pd.DataFrame:
+        """Flow at the sending end and loading by line, with losses those of each."""
+        index = pd.Index(self.grid.network.lines.names, name="line")
+        return pd.DataFrame(self._tables["line"], index=index)
+
+    @property
+    def voltage(self) -> pd.Series[float]:
+        """Voltage by bus, pu."""
+        return self.buses["voltage_pu"]
+
+    @property
+    def generation(self) -> pd.Series[float]:
+        """Output by generator, kW."""
+        at = [v.key for v in self.program.variables if v.name == "generation"]
+        made = self.values[at[0]] if at else np.zeros(0)
+        return pd.Series(made, index=self.generators.index, name="generation_kw")
+
+    @property
+    def import_kw(self) -> float:
+        """Bought from the TSO less what is sold to it, kW."""
+        return self.grid.import_kw(self.values)
+
+    @property
+    def losses_kw(self) -> float:
+        """Real power lost in lines, kW."""
+        return float(self.grid.losses(self.values).sum())
+
+    @property
+    def cost(self) -> float:
+        """What purchase and generation cost, $/h."""
+        return -self.program.profit(self.values, {})
+
+    @property
+    def figures(self) -> dict[str, str]:
+        """The main figures in words."""
+        binding = self.grid.binding(self.values)
+        low, high = str(self.dlmp.idxmin()), str(self.dlmp.idxmax())
+        lost = f"{self.losses_kw:,.1f} kW" if self.grid.has_losses else "left out"
+        return {
+            "cost": f"{self.cost:,.2f} {MONEY}/h",
+            "from the TSO": f"{self.import_kw:,.1f} kW",
+            "generation": f"{self.generation.sum():,.1f} kW",
+            "losses": lost,
+            "voltages": f"{self.voltage.min():.4f} to {self.voltage.max():.4f} pu",
+            "DLMP": f"{self.dlmp[low]:.5f} ({low}) to {self.dlmp[high]:.5f} ({high}) {MONEY}/kWh",
+            "full lines": ", ".join(binding.lines) or "none",
+            "at voltage limits": ", ".join((*binding.lowest, *binding.highest)) or "none",
+        }
+
+    def save(self, folder: str | Path) -> None:
+        """Write buses.csv (with prices and their parts), lines.csv and generators.csv."""
+        home = as_path(folder, "a folder")
+        make_folder(home)
+        plants = self.generators.assign(generation_kw=self.generation)
+        tables = {
+            "buses": self.buses.join(self.dlmp_parts),
+            "lines": self.flows,
+            "generators": plants,
+        }
+        write_files({home / f"{name}.csv": t.to_csv().encode() for name, t in tables.items()})
+
+    def __repr__(self) -> str:
+        lost = f"{self.losses_kw:,.1f} kW lost" if self.grid.has_losses else "without losses"
+        return (
+            f"<OptimalPowerFlow: {self.import_kw:,.1f} kW from the TSO, {lost}, DLMP "
+            f"{self.dlmp.min():.5f} to {self.dlmp.max():.5f} {MONEY}/kWh, certificate "
+            f"{'holds' if self.certificate.holds else 'FAILS'}>"
+        )
+
+    def _repr_html_(self) -> str:
+        why = "; ".join(self.certificate.failures)
+        return card("optimal power flow", self.figures, note=why, good=self.certificate.holds)
+
+
+def read_generators(file: str | Path) -> pd.DataFrame:
+    """Generators of a CSV file, for `optimal_power_flow`."""
+    return read_table(as_path(file, "a file"), PLANTS)[0]
+
+
+def optimal_power_flow(
+    feeder: Any,
+    price: float = 0.10,
+    *,
+    formulation: str = "single_phase",
+    losses: bool = False,
+    generators: pd.DataFrame | None = None,
+    outages: Collection[str] = (),
+    **settings: Any,
+) -> OptimalPowerFlow:
+    """Least-cost supply of a feeder's load and the price of power at every bus.
+
+    Parameters
+    ----------
+    feeder
+        Feeder, by phases or not, pandapower net, OpenDSS script, feeder folder or shipped feeder.
+    price
+        $/kWh of energy from the TSO.
+    formulation
+        "single_phase": all phases together.
+    losses
+        Exact branch-flow equations instead of flows without losses.
+    generators
+        Index generator; columns bus, max_kw, cost_linear ($/kWh), cost_quadratic ($/kW2h) and, if
+        need be, min_kw, min_kvar, max_kvar.
+    outages
+        Branches that are open.
+    settings
+        Of `FeederSettings` and `SubstationSettings` by name: vmin, vmax, root_voltage,
+        line_rating, import_max, reactive_max, feed_in_price. `SETTINGS` are those of a bare feeder;
+        of one by phases the root voltage is its own.
+
+    Raises
+    ------
+    DataError
+        A feeder or settings that cannot be used, limits that no dispatch keeps.
+    ConvergenceError
+        The solver or the losses find no solution.
+
+    Examples
+    --------
+    >>> r = vg.optimal_power_flow("ieee123", losses=True)
+    >>> r.dlmp, r.dlmp_parts, r.losses_kw
+    """
+    if formulation != "single_phase":
+        raise DataError(
+            f"formulation = {quoted(formulation)} is not one of single_phase",
+            advice="write formulation='single_phase'",
+        )
+    found, given = _single_phase(feeder)
+    limits, substation = _settings({**SETTINGS, **given, **settings, "price": price})
+    none: dict[str, list[Any]] = {c.name: [] for c in PLANTS.columns}
+    plants = PLANTS.frame(none) if generators is None else PLANTS.admit(generators)
+    for name, bus in plants["bus"].items():
+        if bus not in found.buses.index:
+            where = f"generators, {name}"
+            raise unknown_name("generator at unknown bus", bus, found.buses.index, where)
+    for branch in outages:
+        if branch not in found.branches.index:
+            raise unknown_name("outage of unknown branch", branch, found.branches.index)
+    hour = ScenarioData(outages=tuple(outages))
+    net = network_of(found, limits, substation, plants, plants["bus"], hour)
+    net.check(f"feeder {found.name!r}")
+    return _solve(found, net, plants, losses)
+
+
+def _single_phase(given: Any) -> tuple[Feeder, dict[str, float]]:
+    """The single-phase feeder of what was given, and settings that come with it."""
+    if isinstance(given, (str, Path)):
+        given = find_feeder(given)
+    elif not isinstance(given, (Feeder, PhaseFeeder)):
+        given = read_pandapower(given)
+    if isinstance(given, PhaseFeeder):
+        by_phase = admit_phases(given)
+        return by_phase.single_phase(), {"root_voltage": by_phase.root_voltage}
+    feeder = admit_feeder(given)
+    check_feeder(feeder)
+    return feeder, {}
+
+
+def _settings(values: Mapping[str, Any]) -> tuple[FeederSettings, SubstationSettings]:
+    """Checked settings of feeder and substation by name."""
+    kinds = FeederSettings, SubstationSettings
+    specs: dict[str, ValueSpec] = {k: s for cls in kinds for k, s in setting_specs(cls).items()}
+    for name in values:
+        if name not in specs:
+            raise unknown_name("unknown setting", name, specs, "optimal_power_flow")
+    checked = {name: specs[name].check(value, name) for name, value in values.items()}
+    if not checked["vmin"] <= checked["vmax"]:
+        raise DataError(f"vmin = {checked['vmin']:g} pu is above vmax = {checked['vmax']:g} pu")
+
+    def of(cls: Any) -> dict[str, Any]:
+        return {name: checked[name] for name in setting_specs(cls) if name in checked}
+
+    return FeederSettings(**of(FeederSettings)), SubstationSettings(**of(SubstationSettings))
+
+
+def _solve(feeder: Feeder, net: Network, plants: pd.DataFrame, losses: bool) -> OptimalPowerFlow:
+    """Solve at one linearisation after the other, until flows are their own AC state."""
+    load = feeder.loads["load_kw"].reindex(list(net.buses)).fillna(0.0).to_numpy(dtype=float)
+    power = float(load[load > 0].mean()) if (load > 0).any() else 1.0
+    known = plants.loc[plants["cost_linear"] > 0.0, "cost_linear"]
+    worth = max(min([p for p in (net.substation.price, *known) if p > 0.0], default=1.0), 1e-3)
+    scales = FixedScales(power * worth, {"kW": power, "kvar": power})
+    most = np.abs(load).sum() + np.minimum(plants["max_kw"], NO_LIMIT).sum()
+    # twice as much as there is to carry is no limit
+    reach = 2.0 * float(most + np.abs(net.reactive_kvar).sum())
+    far = np.where(net.lines.rating_kva >= 2.0 * reach, np.inf, net.lines.rating_kva)
+    net = dataclasses.replace(net, lines=dataclasses.replace(net.lines, rating_kva=far))
+
+    def problem(grid: LinDistFlow) -> tuple[Program, MCP]:
+        program = dispatch(scales, grid, load, plants, reach)
+        return program, MCP([program], [])
+
+    grid = LinDistFlow(net, power, worth)
+    program, mcp = problem(grid)
+    start: FloatArray | None = None
+    try:
+        z = start = _point(feeder, mcp, None)
+    except DataError:
+        if not losses:
+            raise
+        # losses may be what keeps the limits: they are first linearised without these
+        wide = dataclasses.replace(net.limits, vmin=LOW, vmax=HIGH, line_rating="none")
+        grid = dataclasses.replace(grid, network=dataclasses.replace(net, limits=wide))
+        program, mcp = problem(grid)
+        z = _point(feeder, mcp, None)
+    rounds, moved = 0, np.inf
+    while losses and moved > SETTLED_KW:
+        if rounds == ROUNDS:
+            raise ConvergenceError(
+                f"feeder {feeder.name!r}: losses do not settle in {ROUNDS} rounds; flows still "
+                f"move by {moved:.2g} kW"
+            )
+        rounds += 1
+        grid = dataclasses.replace(grid.linearised(mcp.split(z)), network=net)
+        program, mcp = problem(grid)
+        z = start = _point(feeder, mcp, start)
+        moved = grid.moved(mcp.split(z))
+    if losses:
+        grid = grid.settled(mcp.split(z))
+        program, mcp = problem(grid)
+    values = mcp.split(z)
+    parts = grid.dlmp_parts(values, mcp.split(reduced_costs(mcp, z)))
+    checks = _certificate(grid, program, mcp, z, parts)
+    return OptimalPowerFlow(grid, program, plants, values, parts, checks, rounds)
+
+
+def _point(feeder: Feeder, mcp: MCP, start: FloatArray | None) -> FloatArray:
+    """Solution of the problem.
+
+    Raises
+    ------
+    DataError
+        Limits that no dispatch keeps, the nearest relaxation named.
+    """
+    if start is not None:
+        z, residual = ActiveSetNewton(mcp, start).run(start, POLISH, STEPS)
+        if residual <= SOLVED:
+            return z
+    result = automatic(mcp, start, Options(warm=start is not None))
+    if result.status is Status.SOLVED:
+        return ActiveSetNewton(mcp, result.z).run(result.z, POLISH, STEPS)[0]
+    conflict = least_relaxation(mcp).limits
+    if conflict:
+        named = "; ".join(str(limit) for limit in conflict[:4])
+        more = f" and {len(conflict) - 4} more" if len(conflict) > 4 else ""
+        raise DataError(
+            f"no dispatch keeps all limits; nearest are those that break {named}{more}",
+            where=f"feeder {feeder.name!r}",
+            advice="widen these limits, or add generators",
+        )
+    raise ConvergenceError(
+        f"feeder {feeder.name!r}: {result.status.message}; scaled natural residual "
+        f"{result.residual:.2e}, worst at {result.worst}"
+    )
+
+
+def _certificate(
+    grid: LinDistFlow, program: Program, mcp: MCP, z: FloatArray, parts: PriceParts
+) -> Verdict:
+    """Figures recomputed from the point."""
+    values = mcp.split(z)
+    residual = scaled_residual(mcp, z)
+    worst = int(np.argmax(residual))
+    cost = -program.profit(values, {})
+    saved = _could_save(program, values, mcp.split(mcp.F(z)))
+    broken = grid.violations(values)
+    figures = [
+        Figure("natural_residual", float(residual[worst]), 1e-8, "", mcp.describe(worst)),
+        Figure("cost_gap", saved / max(abs(cost), 1e-9), 1e-6),
+        Figure("voltage_violation_pu", broken.voltage_pu, 1e-6, "pu"),
+        Figure("rating_violation_kva", broken.rating_kva, 1e-4, "kVA"),
+        Figure("parts_gap", parts.gap, 1e-9, "$/kWh"),
+    ]
+    if grid.has_losses:
+        kw, pu = grid.distance(values)
+        figures += [Figure("ac_distance_kw", kw, 1e-3, "kW")]
+        figures += [Figure("ac_distance_pu", pu, 1e-6, "pu")]
+    return Verdict(tuple(figures))
+
+
+def _could_save(
+    program: Program, values: Mapping[str, FloatArray], f: Mapping[str, FloatArray]
+) -> float:
+    """Bound on what any other dispatch could save, $/h: the duality gap.
+
+    Costs are convex, so no point within the limits is cheaper than the marginal costs `f` say.
+    """
+    gap = 0.0
+    for v in program.variables:
+        x, slope = values[v.key], f[v.key]
+        low = np.minimum(np.maximum(v.lower, -v.reach), x)
+        high = np.maximum(np.minimum(v.upper, v.reach), x)
+        gap += float(np.where(slope > 0.0, slope * (x - low), -slope * (high - x)).sum())
+    for c in program.constraints:
+        if not c.equality:
+            gap += float(np.abs(values[c.key] * f[c.key]).sum())
+    return gap
