@@ -107,12 +107,20 @@ def energised(
     for bus in (feeder.root, *busy, *traded):
         used[position[bus]] = True
     alive = np.isin(component, component[used])
-    order = [root] + [i for i in range(n) if alive[i] and i != root]
-    order.sort(key=lambda i: (component[i] != component[root], component[i]))
+    # a bus with most of the phases is the reference of an island without the substation
+    wires = feeder.buses["phases"].str.len().to_numpy()
+    first: dict[int, int] = {component[root]: root}
+    for i in np.flatnonzero(alive).tolist():
+        best = first.setdefault(component[i], i)
+        if component[i] != component[root] and wires[i] > wires[best]:
+            first[component[i]] = i
+    order = np.flatnonzero(alive).tolist()
+    order.sort(
+        key=lambda i: (component[i] != component[root], component[i], first[component[i]] != i)
+    )
     number = {c: k for k, c in enumerate(dict.fromkeys(component[i] for i in order))}
 
     depth = np.full(n, -1)
-    first = {component[i]: i for i in reversed(order)}
     for start in first.values():
         visited, parents = breadth_first_order(graph, start, directed=False)
         for i in visited:
