@@ -22,17 +22,17 @@ from v2geq.data.model.case import ScenarioData
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.phases import PhaseFeeder
 from v2geq.data.model.schema import GENERATORS, TableSchema
-from v2geq.data.model.settings import FeederSettings, SubstationSettings
+from v2geq.data.model.settings import FORMULATIONS, FeederSettings, SubstationSettings
 from v2geq.data.model.values import ValueSpec, setting_specs
 from v2geq.data.readers.feeder import find_feeder
 from v2geq.data.readers.pandapower import read_pandapower
 from v2geq.data.readers.tables import read_table
-from v2geq.errors import ConvergenceError, DataError, quoted, unknown_name
+from v2geq.errors import ConvergenceError, DataError, did_you_mean, listed, quoted, unknown_name
 from v2geq.files import as_path, make_folder, write_files
 from v2geq.grid.dlmp import PriceParts
-from v2geq.grid.lindistflow import LinDistFlow
+from v2geq.grid.formulation import formulated
 from v2geq.grid.network import Network, network_of
-from v2geq.grid.power_flow import SETTLED_KW
+from v2geq.grid.power_flow import SETTLED_KW, PowerFlow
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.problem import reduced_costs, scaled_residual
 from v2geq.mcp.program import Program
@@ -77,12 +77,12 @@ class OptimalPowerFlow:
 
     Attributes
     ----------
-    grid : how power flows; program : what was minimised; values : the point by block
+    grid : how power flows, bus by bus or by phases; program : what was minimised; values : the point by block
     parts : prices and what they are made of; certificate : why to believe them
     rounds : linearisations of the losses
     """
 
-    grid: LinDistFlow
+    grid: PowerFlow
     program: Program
     generators: pd.DataFrame
     values: Mapping[str, FloatArray]
@@ -103,30 +103,36 @@ class OptimalPowerFlow:
         """
         return self.parts.table
 
-    @cached_property
-    def _tables(self) -> dict[str, dict[str, Any]]:
-        tables: dict[str, dict[str, Any]] = {"bus": {}, "line": {}}
-        for item in self.grid.results(self.values):
-            if item.dims:
-                tables[item.dims[0]][item.name] = item.values
-        return tables
+    def _table(self, *dims: str) -> pd.DataFrame:
+        """Results of some dimensions by label."""
+        found = [item for item in self.grid.results(self.values) if item.dims == dims]
+        columns = {item.name.removesuffix("_by_phase"): item.values for item in found}
+        if len(dims) > 1:
+            labels = found[0].labels or ()
+            return pd.DataFrame(columns, index=pd.MultiIndex.from_tuples(labels, names=dims))
+        net = self.grid.network
+        names = net.buses if dims == ("bus",) else net.lines.names
+        return pd.DataFrame(columns, index=pd.Index(names, name=dims[0]))
 
     @property
+    def _phases(self) -> tuple[str, ...]:
+        """What comes after bus and line in the labels of results."""
+        return self.grid.places.dims[1:]
+
+    @cached_property
     def buses(self) -> pd.DataFrame:
-        """Voltage, net withdrawal, island and price by bus."""
-        frame = pd.DataFrame(self._tables["bus"], index=self.dlmp.index)
-        return frame.assign(dlmp=self.dlmp)
+        """Voltage, net withdrawal, island and price by bus, by phases those of its load."""
+        return self._table("bus").assign(dlmp=self.grid.places.load.T @ self.dlmp.to_numpy())
 
     @property
     def flows(self) -> pd.DataFrame:
-        """Flow at the sending end and loading by line, with losses those of each."""
-        index = pd.Index(self.grid.network.lines.names, name="line")
-        return pd.DataFrame(self._tables["line"], index=index)
+        """Flow at the sending end and loading by line (and phase)."""
+        return self._table("line", *self._phases)
 
     @property
     def voltage(self) -> pd.Series[float]:
-        """Voltage by bus, pu."""
-        return self.buses["voltage_pu"]
+        """Voltage by bus (and phase), pu."""
+        return self._table("bus", *self._phases)["voltage_pu"]
 
     @property
     def generation(self) -> pd.Series[float]:
@@ -154,7 +160,7 @@ class OptimalPowerFlow:
     def figures(self) -> dict[str, str]:
         """The main figures in words."""
         binding = self.grid.binding(self.values)
-        low, high = str(self.dlmp.idxmin()), str(self.dlmp.idxmax())
+        low, high = self.dlmp.idxmin(), self.dlmp.idxmax()
         lost = f"{self.losses_kw:,.1f} kW" if self.grid.has_losses else "left out"
         return {
             "cost": f"{self.cost:,.2f} {MONEY}/h",
@@ -162,7 +168,8 @@ class OptimalPowerFlow:
             "generation": f"{self.generation.sum():,.1f} kW",
             "losses": lost,
             "voltages": f"{self.voltage.min():.4f} to {self.voltage.max():.4f} pu",
-            "DLMP": f"{self.dlmp[low]:.5f} ({low}) to {self.dlmp[high]:.5f} ({high}) {MONEY}/kWh",
+            "DLMP": f"{self.dlmp[low]:.5f} ({_label(low)}) to {self.dlmp[high]:.5f} "
+            f"({_label(high)}) {MONEY}/kWh",
             "full lines": ", ".join(binding.lines) or "none",
             "at voltage limits": ", ".join((*binding.lowest, *binding.highest)) or "none",
         }
@@ -173,7 +180,8 @@ class OptimalPowerFlow:
         make_folder(home)
         plants = self.generators.assign(generation_kw=self.generation)
         tables = {
-            "buses": self.buses.join(self.dlmp_parts),
+            "buses": self.buses.join(self.dlmp_parts) if not self._phases else self.buses,
+            **({"dlmp": self.dlmp_parts.assign(dlmp=self.dlmp)} if self._phases else {}),
             "lines": self.flows,
             "generators": plants,
         }
@@ -190,6 +198,11 @@ class OptimalPowerFlow:
     def _repr_html_(self) -> str:
         why = "; ".join(self.certificate.failures)
         return card("optimal power flow", self.figures, note=why, good=self.certificate.holds)
+
+
+def _label(of: Any) -> str:
+    """A bus, or bus and phase, in words: '35.a'."""
+    return of if isinstance(of, str) else ".".join(of)
 
 
 def read_generators(file: str | Path) -> pd.DataFrame:
@@ -216,7 +229,8 @@ def optimal_power_flow(
     price
         $/kWh of energy from the TSO.
     formulation
-        "single_phase": all phases together.
+        "single_phase": all phases together; "three_phase": each conductor and its mutual
+        impedances, for a feeder with phases; results are then by bus and phase.
     losses
         Exact branch-flow equations instead of flows without losses.
     generators
@@ -241,12 +255,12 @@ def optimal_power_flow(
     >>> r = vg.optimal_power_flow("ieee123", losses=True)
     >>> r.dlmp, r.dlmp_parts, r.losses_kw
     """
-    if formulation != "single_phase":
+    if formulation not in FORMULATIONS:
         raise DataError(
-            f"formulation = {quoted(formulation)} is not one of single_phase",
-            advice="write formulation='single_phase'",
+            f"formulation = {quoted(formulation)} is none of {listed(FORMULATIONS)}",
+            advice=did_you_mean(formulation, FORMULATIONS),
         )
-    found, given = _single_phase(feeder)
+    found, given = _admitted(feeder)
     limits, substation = _settings({**SETTINGS, **given, **settings, "price": price})
     none: dict[str, list[Any]] = {c.name: [] for c in PLANTS.columns}
     plants = PLANTS.frame(none) if generators is None else PLANTS.admit(generators)
@@ -260,11 +274,11 @@ def optimal_power_flow(
     hour = ScenarioData(outages=tuple(outages))
     net = network_of(found, limits, substation, plants, plants["bus"], hour)
     net.check(f"feeder {found.name!r}")
-    return _solve(found, net, plants, losses)
+    return _solve(found, net, plants, formulation, losses)
 
 
-def _single_phase(given: Any) -> tuple[Feeder, dict[str, float]]:
-    """The single-phase feeder of what was given, and settings that come with it."""
+def _admitted(given: Any) -> tuple[Feeder, dict[str, float]]:
+    """The feeder that was given, checked, and settings that come with it."""
     if isinstance(given, (str, Path)):
         given = find_feeder(given)
     elif not isinstance(given, (Feeder, PhaseFeeder)):
@@ -294,7 +308,9 @@ def _settings(values: Mapping[str, Any]) -> tuple[FeederSettings, SubstationSett
     return FeederSettings(**of(FeederSettings)), SubstationSettings(**of(SubstationSettings))
 
 
-def _solve(feeder: Feeder, net: Network, plants: pd.DataFrame, losses: bool) -> OptimalPowerFlow:
+def _solve(
+    feeder: Feeder, net: Network, plants: pd.DataFrame, formulation: str, losses: bool
+) -> OptimalPowerFlow:
     """Solve at one linearisation after the other, until flows are their own AC state."""
     load = feeder.loads["load_kw"].reindex(list(net.buses)).fillna(0.0).to_numpy(dtype=float)
     power = float(load[load > 0].mean()) if (load > 0).any() else 1.0
@@ -304,14 +320,14 @@ def _solve(feeder: Feeder, net: Network, plants: pd.DataFrame, losses: bool) -> 
     most = np.abs(load).sum() + np.minimum(plants["max_kw"], NO_LIMIT).sum()
     # twice as much as there is to carry is no limit
     reach = 2.0 * float(most + np.abs(net.reactive_kvar).sum())
-    far = np.where(net.lines.rating_kva >= 2.0 * reach, np.inf, net.lines.rating_kva)
-    net = dataclasses.replace(net, lines=dataclasses.replace(net.lines, rating_kva=far))
 
-    def problem(grid: LinDistFlow) -> tuple[Program, MCP]:
+    def problem(grid: PowerFlow) -> tuple[Program, MCP]:
         program = dispatch(scales, grid, load, plants, reach)
         return program, MCP([program], [])
 
-    grid = LinDistFlow(net, power, worth)
+    limits = dataclasses.replace(net.limits, formulation=formulation)
+    net = dataclasses.replace(net, limits=limits)
+    grid = formulated(net, feeder, power, worth).rated(2.0 * reach)
     program, mcp = problem(grid)
     start: FloatArray | None = None
     try:
@@ -320,8 +336,8 @@ def _solve(feeder: Feeder, net: Network, plants: pd.DataFrame, losses: bool) -> 
         if not losses:
             raise
         # losses may be what keeps the limits: they are first linearised without these
-        wide = dataclasses.replace(net.limits, vmin=LOW, vmax=HIGH, line_rating="none")
-        grid = dataclasses.replace(grid, network=dataclasses.replace(net, limits=wide))
+        wide = dataclasses.replace(limits, vmin=LOW, vmax=HIGH, line_rating="none")
+        grid = grid.within(wide)
         program, mcp = problem(grid)
         z = _point(feeder, mcp, None)
     rounds, moved = 0, np.inf
@@ -332,7 +348,7 @@ def _solve(feeder: Feeder, net: Network, plants: pd.DataFrame, losses: bool) -> 
                 f"move by {moved:.2g} kW"
             )
         rounds += 1
-        grid = dataclasses.replace(grid.linearised(mcp.split(z)), network=net)
+        grid = grid.linearised(mcp.split(z)).within(limits)
         program, mcp = problem(grid)
         z = start = _point(feeder, mcp, start)
         moved = grid.moved(mcp.split(z))
@@ -376,7 +392,7 @@ def _point(feeder: Feeder, mcp: MCP, start: FloatArray | None) -> FloatArray:
 
 
 def _certificate(
-    grid: LinDistFlow, program: Program, mcp: MCP, z: FloatArray, parts: PriceParts
+    grid: PowerFlow, program: Program, mcp: MCP, z: FloatArray, parts: PriceParts
 ) -> Verdict:
     """Figures recomputed from the point."""
     values = mcp.split(z)

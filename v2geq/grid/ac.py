@@ -7,7 +7,7 @@ carries voltages away from it; the two are repeated until voltages stay.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -212,20 +212,51 @@ def power_flow(
         The sweep finds no voltages: loads are above what the feeder can carry.
     """
     net = phase_network(admit_phases(feeder), constant_power=constant_power)
-    voltage = net.voltages(np.zeros(len(net.turns), dtype=complex))
+
+    def current(voltage: ComplexArray) -> ComplexArray:
+        out: ComplexArray = net.drawn.current(voltage) + net.shunt @ voltage
+        return out
+
+    start = net.voltages(np.zeros(len(net.turns), dtype=complex))
+    return PhaseState(net, *swept(net, current, start, f"feeder {feeder.name!r}", tolerance))
+
+
+def swept(
+    net: PhaseNetwork,
+    drawn: Callable[[ComplexArray], ComplexArray],
+    voltage: ComplexArray,
+    where: str,
+    tolerance: float = TOLERANCE_PU,
+) -> tuple[ComplexArray, ComplexArray, int]:
+    """Voltage by node and current by conductor where voltages stay, and the sweeps it took.
+
+    Parameters
+    ----------
+    drawn
+        Current that nodes draw, shunts included, A, of their voltages, V.
+    voltage
+        First voltages.
+    where
+        Words for errors.
+
+    Raises
+    ------
+    ConvergenceError
+        The sweep finds no voltages.
+    """
     for sweep in range(SWEEPS):
-        current = net.currents(net.drawn.current(voltage) + net.shunt @ voltage)
+        current = net.currents(drawn(voltage))
         new = net.voltages(current)
         gap = np.abs(new - voltage) / net.volts
         voltage, worst = new, float(gap.max(initial=0.0))
         if worst <= tolerance:
-            return PhaseState(net, voltage, current, sweep + 1)
+            return voltage, current, sweep + 1
         if worst > _LOST:
             break
     bus, phase = net.nodes[int(np.argmax(gap))]
     raise ConvergenceError(
-        f"feeder {feeder.name!r}: the AC power flow finds no voltages in {sweep + 1} sweeps, least "
-        f"of all at phase {phase} of bus {bus!r}: loads may be above what the feeder can carry"
+        f"{where}: the AC power flow finds no voltages in {sweep + 1} sweeps, least of all at "
+        f"phase {phase} of bus {bus!r}: loads may be above what the feeder can carry"
     )
 
 

@@ -7,6 +7,7 @@ factorisation, one solve by driver; no part is the remainder of the others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,10 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from v2geq.arrays import FloatArray
-from v2geq.grid.branch_flow import FlowState, flow_rows, heads, square
+from v2geq.arrays import FloatArray, IntArray
+from v2geq.grid.branch_flow import FlowRows, FlowState, flow_rows, heads, square
 from v2geq.grid.network import Network
+from v2geq.labelled import placed
 from v2geq.show import brief
 
 
@@ -47,10 +49,10 @@ class PriceParts:
 
     Attributes
     ----------
-    price : (bus,) multipliers of the real balances
-    table : index bus; columns energy (at the root), scarcity (what power is worth more at the head
-        of an island without the root), loss, congestion, voltage, reactive
-    congestion : bus x line that is full; voltage : bus x bus at a limit; their sums are in `table`
+    price : by bus, or bus and phase
+    table : columns energy (at the root), scarcity (what power is worth more at the head of an
+        island without the root), loss, congestion, voltage, reactive
+    congestion : by line that is full; voltage : by bus at a limit; their sums are in `table`
     """
 
     price: pd.Series[float]
@@ -67,6 +69,98 @@ class PriceParts:
         return float(off.max())
 
 
+@dataclass(frozen=True)
+class Stationarity:
+    """Rows that determine flows and voltages, whose multipliers the drivers determine.
+
+    Attributes
+    ----------
+    square : (row, unknown) rows but the heads' balances in flows and voltages but the heads'
+    head_real, head_reactive : (island, unknown) balances of the heads in the same unknowns
+    readout : (label, row) what of the rows' multipliers the price of a label is
+    at_head : (label, island) ones where a label is at the head
+    island : (label,) number of the island
+    """
+
+    square: sp.csc_array
+    head_real: sp.csr_array
+    head_reactive: sp.csr_array
+    readout: sp.csr_array
+    at_head: sp.csr_array
+    island: IntArray
+
+    __repr__ = brief
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Multipliers of a kind of limit in the unknowns: (unknown, name) entries, and the names."""
+
+    pull: sp.csc_array
+    names: tuple[str, ...]
+
+    __repr__ = brief
+
+
+def split_prices(
+    rows: Stationarity,
+    price: pd.Series[float],
+    real: FloatArray,
+    reactive: FloatArray,
+    lines: Limit,
+    voltages: Limit,
+) -> PriceParts:
+    """Parts of prices by label.
+
+    Parameters
+    ----------
+    price
+        The prices, in the order of the labels.
+    real, reactive
+        Multipliers of the heads' balances by island.
+    """
+
+    def of_heads(balances: sp.csr_array, multipliers: FloatArray) -> FloatArray:
+        driven: FloatArray = -(balances.toarray() * multipliers[:, None]).T
+        return driven
+
+    driven = [
+        of_heads(rows.head_real, real),
+        of_heads(rows.head_reactive, reactive),
+        lines.pull.toarray(),
+        voltages.pull.toarray(),
+    ]
+    sides = np.hstack(driven)
+    solved = splu(sp.csc_array(rows.square.T)).solve(sides) if len(sides) else sides
+    at = np.cumsum([part.shape[1] for part in driven])[:-1]
+    by_real, by_reactive, congestion, voltage = np.split(rows.readout @ solved, at, axis=1)
+    head = real[rows.island]
+    table = pd.DataFrame(
+        {
+            "energy": real[0],
+            "scarcity": head - real[0],
+            "loss": by_real.sum(axis=1) + rows.at_head @ real - head,
+            "congestion": congestion.sum(axis=1),
+            "voltage": voltage.sum(axis=1),
+            "reactive": by_reactive.sum(axis=1),
+        },
+        index=price.index,
+    )
+
+    def by(values: FloatArray, names: Sequence[str], name: str) -> pd.DataFrame:
+        """Columns of one name together."""
+        codes, unique = pd.factorize(np.array(names, dtype=object))
+        total = values @ placed(codes, len(unique)).T if len(names) else values
+        return pd.DataFrame(total, index=price.index, columns=pd.Index(unique, name=name))
+
+    return PriceParts(
+        price,
+        table,
+        by(congestion, lines.names, "line"),
+        by(voltage, voltages.names, "limited_bus"),
+    )
+
+
 def parts_of_prices(network: Network, base: FlowState | None, duals: Duals) -> PriceParts:
     """Parts of the prices at a point whose rows are linearised at `base`."""
     buses, lines = network.buses, network.lines.names
@@ -76,60 +170,38 @@ def parts_of_prices(network: Network, base: FlowState | None, duals: Duals) -> P
     full = np.flatnonzero((duals.line_p != 0.0) | (duals.line_q != 0.0))
     limited = np.flatnonzero((duals.voltage != 0.0) & ~at_head)
     real, reactive, _ = flow_rows(network, base)
+    a, _ = square(network, base)
     place = np.full(n, -1)
     place[inner] = np.arange(len(inner))
 
-    def of_heads(rows: sp.csr_array | None) -> FloatArray:
-        """Coefficients of the heads' balances, (island, entry)."""
-        return np.zeros((len(first), m)) if rows is None else rows[first].toarray()
+    def of_heads(rows: FlowRows) -> sp.csr_array:
+        flows = [sp.csr_array((len(first), m)) if t is None else t[first] for t in rows[:2]]
+        none = sp.csr_array((len(first), len(inner)))
+        return sp.csr_array(
+            sp.hstack([*flows, none if rows.v is None else rows.v[first][:, inner]])
+        )
 
-    def drive(rows: tuple[sp.csr_array | None, ...], price: FloatArray) -> FloatArray:
-        """What the heads' prices ask of the other multipliers, (entry, island)."""
-        p, q, v = rows
-        volts = np.zeros((len(first), len(inner))) if v is None else v[first][:, inner].toarray()
-        out: FloatArray = -(np.hstack([of_heads(p), of_heads(q), volts]) * price[:, None]).T
-        return out
+    def entries(at: IntArray, values: FloatArray) -> sp.csc_array:
+        where = at, np.arange(len(at))
+        return sp.csc_array(sp.coo_array((values, where), shape=(a.shape[0], len(at))))
 
-    def only(entries: np.ndarray, values: FloatArray) -> FloatArray:
-        out = np.zeros((3 * m, len(entries)))
-        out[entries, np.arange(len(entries))] = values
-        return out
-
-    driven = [
-        drive(real, duals.real[first]),
-        drive(reactive, duals.reactive[first]),
-        only(full, duals.line_p[full]) + only(m + full, duals.line_q[full]),
-        only(2 * m + place[limited], duals.voltage[limited]),
-    ]
-    sides = np.hstack(driven)
-    out = np.zeros((n, sides.shape[1]))
-    if m:
-        a, _ = square(network, base)
-        out[inner] = splu(sp.csc_array(a.T)).solve(sides)[: len(inner)]
-    at = np.cumsum([part.shape[1] for part in driven])[:-1]
-    by_real, by_reactive, congestion, voltage = np.split(out, at, axis=1)
-    head = duals.real[first][network.island]
-    energy = duals.real[0]
-    inside = by_real.sum(axis=1) - np.where(at_head, 0.0, head)
-    table = pd.DataFrame(
-        {
-            "energy": energy,
-            "scarcity": head - energy,
-            "loss": inside,
-            "congestion": congestion.sum(axis=1),
-            "voltage": voltage.sum(axis=1),
-            "reactive": by_reactive.sum(axis=1),
-        },
-        index=pd.Index(buses, name="bus"),
+    lines_pull = entries(full, duals.line_p[full]) + entries(m + full, duals.line_q[full])
+    stationarity = Stationarity(
+        a,
+        of_heads(real),
+        of_heads(reactive),
+        sp.csr_array(placed(inner, n) @ sp.eye_array(len(inner), a.shape[0])),
+        placed(first, n),
+        network.island,
     )
-    index = table.index
-    return PriceParts(
-        pd.Series(duals.real, index=index, name="dlmp"),
-        table,
-        pd.DataFrame(
-            congestion, index=index, columns=pd.Index([lines[k] for k in full], name="line")
-        ),
-        pd.DataFrame(
-            voltage, index=index, columns=pd.Index([buses[k] for k in limited], name="limited_bus")
+    return split_prices(
+        stationarity,
+        pd.Series(duals.real, index=pd.Index(buses, name="bus"), name="dlmp"),
+        duals.real[first],
+        duals.reactive[first],
+        Limit(sp.csc_array(lines_pull), tuple(lines[k] for k in full)),
+        Limit(
+            entries(2 * m + place[limited], duals.voltage[limited]),
+            tuple(buses[k] for k in limited),
         ),
     )

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
+from v2geq.data.model.settings import FeederSettings
 from v2geq.grid.branch_flow import (
     FlowRows,
     FlowState,
@@ -25,9 +26,11 @@ from v2geq.grid.branch_flow import (
 )
 from v2geq.grid.dlmp import Duals, PriceParts, parts_of_prices
 from v2geq.grid.network import Network
+from v2geq.grid.places import Places, at_buses
 from v2geq.grid.power_flow import OPERATOR, Binding, Violations
 from v2geq.grid.ratings import BINDING, Box, rating
-from v2geq.labelled import Labelled, column, placed, whole
+from v2geq.grid.substation import bought_kw, state_supply, supply_results
+from v2geq.labelled import Labelled, placed, whole
 from v2geq.mcp.curves import Quadratic
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
@@ -55,6 +58,11 @@ class LinDistFlow:
     curvature: FloatArray | None = None
 
     __repr__ = brief
+
+    @property
+    def places(self) -> Places:
+        """Buses, where energy is traded."""
+        return at_buses(self.network.buses)
 
     @property
     def rating(self) -> Box:
@@ -118,31 +126,7 @@ class LinDistFlow:
             start=limits.root_voltage**2,
             meaning="squared voltage (v)",
         )
-        purchase = program.variable(
-            "p_tso",
-            **kw,
-            lower=max(tso.import_min, 0.0) if self._sells else tso.import_min,
-            upper=tso.import_max,
-            reach=reach,
-            meaning="bought from the TSO (p_TSO)",
-        )
-        sale = None
-        if self._sells:
-            sale = program.variable(
-                "p_feed",
-                **kw,
-                upper=tso.export_max,
-                reach=reach,
-                meaning="sold to the TSO (p_feed)",
-            )
-        q_tso = program.variable(
-            "q_tso",
-            **kvar,
-            lower=tso.reactive_min,
-            upper=tso.reactive_max,
-            reach=reactive_reach,
-            meaning="reactive supply of the TSO (q_TSO)",
-        )
+        purchase, sale, q_tso = state_supply(program, tso, self.power_scale, reach, reactive_reach)
         is_ranged = net.reactive_max > net.reactive_min
         ranged = np.flatnonzero(is_ranged)
         q_source = program.variable(
@@ -191,22 +175,32 @@ class LinDistFlow:
                 program.separable_cost(variable, near, term="curvature of losses")
         return withdrawal, purchase, sale
 
+    def within(self, limits: FeederSettings) -> LinDistFlow:
+        """The formulation with other limits."""
+        return replace(self, network=replace(self.network, limits=limits))
+
+    def rated(self, most: float) -> LinDistFlow:
+        """The formulation without ratings above `most`, kVA, which nothing can reach."""
+        kva = self.network.lines.rating_kva
+        lines = replace(self.network.lines, rating_kva=np.where(kva >= most, np.inf, kva))
+        return replace(self, network=replace(self.network, lines=lines))
+
     @property
     def has_losses(self) -> bool:
         """Whether lines have losses."""
         return self.base is not None
 
-    def lost(self, program: Program) -> dict[Variable, sp.csr_array]:
-        """All losses in the variables of the operator's program, kW; empty without losses."""
+    def lost(self, program: Program) -> tuple[dict[Variable, sp.csr_array], float]:
+        """All losses in the operator's variables, and their constant, kW; empty without losses."""
         real, _, _ = flow_rows(self.network, self.base)
         if self.base is None:
-            return {}
+            return {}, 0.0
         total = (
             (program[name], -sp.csr_array(rows.sum(axis=0).reshape(1, -1)))
             for name, rows in zip(("p_line", "q_line", "v_squared"), real, strict=True)
             if rows is not None
         )
-        return dict(total)
+        return dict(total), 0.0
 
     def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
         """Results by energised bus and by line, and those of the substation."""
@@ -226,14 +220,7 @@ class LinDistFlow:
         if self.base is not None:
             yield Labelled("losses_kw", line, self.losses(values), "kW", "real power lost")
         yield Labelled("loading", line, self._loading(values), "", "apparent flow over rating")
-        meaning, sold = "bought from the TSO", {}
-        if self._sells:
-            meaning, sold = f"{meaning} less sold to it", {_key("p_feed"): column([-1.0])}
-        bought = {_key("p_tso"): column([1.0]), **sold}
-        kw = np.array(self.import_kw(values))
-        yield Labelled("tso_import_kw", (), kw, "kW", meaning, parts=bought)
-        meaning = "reactive supply of the TSO"
-        yield whole("tso_reactive_kvar", (), _key("q_tso"), values, "kvar", meaning)
+        yield from supply_results(net.substation, values)
 
     def violations(self, values: Mapping[str, FloatArray]) -> Violations:
         """How far limits are broken."""
@@ -259,14 +246,7 @@ class LinDistFlow:
 
     def import_kw(self, values: Mapping[str, FloatArray]) -> float:
         """Real power bought from the TSO less what is sold to it, kW."""
-        sold = _of(values, "p_feed")[0] if self._sells else 0.0
-        return float(_of(values, "p_tso")[0] - sold)
-
-    @property
-    def _sells(self) -> bool:
-        """Whether sale to the TSO is apart from purchase: at one price one variable says both."""
-        tso = self.network.substation
-        return tso.export_max > 0.0 and tso.feed_in_price < tso.price
+        return bought_kw(self.network.substation, values)
 
     def flows(self, values: Mapping[str, FloatArray]) -> FlowState:
         """Flows and voltages."""

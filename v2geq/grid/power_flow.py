@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
+from v2geq.data.model.settings import FeederSettings
 from v2geq.grid.network import Network
+from v2geq.grid.places import Places
 from v2geq.labelled import Labelled
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
@@ -57,6 +59,10 @@ class PowerFlow(Protocol):
     def network(self) -> Network:
         """What it is stated on."""
 
+    @property
+    def places(self) -> Places:
+        """Where energy is traded: labels of withdrawals and of the wheeling market."""
+
     def state(self, program: Program, reach: float) -> tuple[Variable, Variable, Variable | None]:
         """Add flows, voltages, balances and limits to the operator's program.
 
@@ -67,16 +73,22 @@ class PowerFlow(Protocol):
 
         Returns
         -------
-        The net withdrawal by energised bus, the purchase from the TSO and, where sale has a price
+        The net withdrawal by place, the purchase from the TSO and, where sale has a price
         of its own, the sale to it, all kW.
         """
+
+    def within(self, limits: FeederSettings) -> PowerFlow:
+        """The formulation with other limits."""
+
+    def rated(self, most: float) -> PowerFlow:
+        """The formulation without ratings above `most`, kVA, which nothing can reach."""
 
     @property
     def has_losses(self) -> bool:
         """Whether lines have losses, linearised at some state."""
 
-    def lost(self, program: Program) -> dict[Variable, sp.csr_array]:
-        """All losses in the variables of the operator's program, kW; empty without losses."""
+    def lost(self, program: Program) -> tuple[dict[Variable, sp.csr_array], float]:
+        """All losses in the operator's variables, and their constant, kW; empty without losses."""
 
     def linearised(self, values: Mapping[str, FloatArray]) -> PowerFlow:
         """The formulation with losses at the AC state of a point, and their curvature there."""

@@ -99,7 +99,7 @@ class Polygon(Box):
         apothem = float(np.cos(np.pi / self.sides))
         program.at_least(
             "rating",
-            ("line", "side"),
+            (*p.dims, "side"),
             [(*p.labels[line], str(k)) for line in rated for k in range(self.sides)],
             terms={
                 flow: sp.csr_array(sp.kron(eye, -part[:, None], format="csr"))

@@ -10,7 +10,6 @@ import pandas as pd
 from v2geq.arrays import FloatArray
 from v2geq.data.model.settings import SubstationSettings
 from v2geq.grid.power_flow import OPERATOR, PowerFlow
-from v2geq.labelled import placed
 from v2geq.mcp.curves import Quadratic
 from v2geq.mcp.program import Program
 from v2geq.mcp.statement import Scales
@@ -27,9 +26,10 @@ def dso(scenario: Scenario, grid: PowerFlow, power_reach: float) -> Program:
     if sale is not None:
         p.sell("tso_price", {sale: -1.0}, 1)
     # what is lost on the way is bought and not resold
-    if lost := grid.lost(p):
-        p.sell("tso_price", {v: -part for v, part in lost.items()}, 1)
-    p.sell("wheeling_price", withdrawal, len(scenario.buses))
+    lost, constant = grid.lost(p)
+    if lost:
+        p.sell("tso_price", {v: -part for v, part in lost.items()}, 1, constant=-constant)
+    p.sell("wheeling_price", withdrawal, len(grid.places.labels))
     return p
 
 
@@ -45,7 +45,7 @@ def dispatch(
     generators
         As in `CaseData`, all at energised buses; cost_linear and cost_quadratic count.
     """
-    net = grid.network
+    net, places = grid.network, grid.places
     p = Program(OPERATOR, scales, title="Distribution system operator")
     withdrawal, purchase, sale = grid.state(p, reach)
     _trade(p, net.substation, purchase, sale)
@@ -65,14 +65,15 @@ def dispatch(
             generators[f"cost_{name}"].to_numpy(dtype=float) for name in ("linear", "quadratic")
         )
         p.separable_cost(output, Quadratic(linear, quadratic), term="generation")
-        at = net.bus_position
-        made = {output: placed([at[bus] for bus in generators["bus"]], len(net.buses))}
+        at, buses = net.bus_position, generators["bus"].tolist()
+        phases = generators["phases"].tolist()
+        made = {output: places.of([at[bus] for bus in buses], buses, phases)}
     p.equality(
         "supply",
-        "bus",
-        net.buses,
+        places.dims,
+        places.labels,
         terms={withdrawal: 1.0, **made},
-        rhs=load_kw,
+        rhs=places.load @ load_kw,
         unit="kW",
         meaning="withdrawal and generation equal the load",
     )

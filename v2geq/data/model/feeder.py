@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from typing import Any
+
 import pandas as pd
 
 
@@ -31,6 +33,7 @@ class Feeder:
     loads: pd.DataFrame
     capacitors: pd.DataFrame
     source: str = ""
+    by_phase: Any = None
 
     def __repr__(self) -> str:
         return (

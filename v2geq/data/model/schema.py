@@ -332,6 +332,9 @@ TRIPS = TableSchema(
     (_text("origin"), _text("destination"), _not_negative("trips_veh_h", "veh/h")),
     indexed=False,
 )
+_PHASES = ValueSpec("phases", "text", required=False, default="")
+"""Phases to which something is connected, all of its bus if empty."""
+
 STATIONS = TableSchema(
     "stations",
     ("station",),
@@ -353,6 +356,7 @@ STATIONS = TableSchema(
         _not_negative("store_discharge_kw", "kW", required=False, default=0.0),
         _not_negative("store_value", "$/kWh", required=False, default=0.0),
         _number("store_efficiency", lower=0.0, strict=True, upper=1.0, required=False, default=1.0),
+        _PHASES,
     ),
 )
 LSES = TableSchema(
@@ -374,6 +378,7 @@ GENERATORS = TableSchema(
         ValueSpec("cost", "text", required=False, default=""),
         _number("min_kvar", "kvar", required=False, default=0.0),
         _number("max_kvar", "kvar", required=False, default=0.0),
+        _PHASES,
     ),
 )
 

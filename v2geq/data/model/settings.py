@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from v2geq.data.model.values import setting
 from v2geq.show import MONEY
 
+FORMULATIONS = ("single_phase", "three_phase")
+"""How power may flow."""
+
 
 @dataclass(frozen=True)
 class FeederSettings:
@@ -28,6 +31,12 @@ class FeederSettings:
     rating_sides: int = setting("", "sides of the rating polygon", default=16, lower=4, upper=360)
     rating_factor: float = setting(
         "", "factor on every line rating", default=1.0, lower=0.0, strict=True
+    )
+    formulation: str = setting(
+        "",
+        "power flow of all phases together, or by phases where the feeder has them",
+        default="single_phase",
+        choices=FORMULATIONS,
     )
     losses: bool = setting(
         "", "losses of lines by the exact branch flow (true), or none (false)", default=False

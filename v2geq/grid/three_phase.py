@@ -1,0 +1,581 @@
+"""Power flow by phases: mutual impedances, loads by phase and between phases.
+
+Linearised branch flow by conductor (`v2geq.grid.phase_rows`): at no load, which is LinDistFlow by
+phases, or with losses at the AC state of a point. Real power in kW, reactive in kvar, squared
+voltage in per unit, angles in radians from those at no load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from v2geq.arrays import ComplexArray, FloatArray
+from v2geq.data.model.settings import FeederSettings
+from v2geq.grid import phase_rows
+from v2geq.grid.dlmp import Limit, PriceParts, Stationarity, split_prices
+from v2geq.grid.network import Network
+from v2geq.grid.phase_rows import PhaseRows, Rows, complex_power
+from v2geq.grid.places import Places
+from v2geq.grid.power_flow import OPERATOR, Binding, Violations
+from v2geq.grid.ratings import BINDING, Box, rating
+from v2geq.grid.substation import bought_kw, state_supply, supply_results
+from v2geq.grid.wires import Wires, WireState
+from v2geq.labelled import Labelled, placed, whole
+from v2geq.mcp.curves import Quadratic
+from v2geq.mcp.program import Program
+from v2geq.mcp.terms import Variable
+from v2geq.show import brief
+
+if TYPE_CHECKING:
+    from v2geq.mcp.block import Label
+
+
+@dataclass(frozen=True)
+class ThreePhase:
+    """Power flow by phases; see `v2geq.grid.power_flow.PowerFlow`.
+
+    Attributes
+    ----------
+    network : the same feeder bus by bus; wires : conductors and terminals
+    power_scale, price_scale : kW and $/kWh that powers and prices are measured by
+    base : state at which losses are linearised; None for no losses
+    curvature : (conductor,) second derivative of the operator's cost by a flow, $/kW2h
+    """
+
+    network: Network
+    wires: Wires
+    power_scale: float
+    price_scale: float
+    base: WireState | None = None
+    curvature: FloatArray | None = None
+
+    __repr__ = brief
+
+    # -- statement --------------------------------------------------------------------------------
+
+    @cached_property
+    def places(self) -> Places:
+        """Terminals, where energy is traded."""
+        return self.wires.places(self.network.bus_position)
+
+    @property
+    def rating(self) -> Box:
+        """The rating of the conductors."""
+        return rating(self.wires.kva, self.network.limits)
+
+    @cached_property
+    def _no_load(self) -> WireState:
+        islands = int(self.network.island.max()) + 1
+        return self.wires.no_load(np.full(islands, self.network.limits.root_voltage))
+
+    @cached_property
+    def _rows(self) -> PhaseRows:
+        at = self._no_load if self.base is None else self.base
+        return phase_rows.phase_rows(self.wires, at, losses=self.base is not None)
+
+    @cached_property
+    def _turned(self) -> FloatArray:
+        """(node,) angle of the base, from those at no load."""
+        if self.base is None:
+            return np.zeros(len(self.wires.nodes))
+        return np.angle(self.base.voltage / self._no_load.voltage)
+
+    @property
+    def voltage_scale(self) -> float:
+        """Mean drop of squared voltage along a conductor that carries `power_scale`, pu2.
+
+        At most the range it may have; at least 1e-5, or rounding would show in the residual.
+        """
+        net, limits = self.wires.network, self.network.limits
+        own = np.abs(net.z.diagonal())
+        across = np.abs(net.begins @ self._no_load.voltage)
+        drop = float(np.mean(2000.0 * own * self.power_scale / across**2)) if len(own) else 0.0
+        return max(min(drop, limits.vmax**2 - limits.vmin**2), 1e-5)
+
+    @cached_property
+    def _gathered(self) -> sp.csr_array:
+        """(row, node) sums the nodes of each reference, which may exchange power between phases."""
+        heads, n = self.wires.heads, len(self.wires.nodes)
+        inner = sp.eye_array(n - heads)
+        return sp.csr_array(sp.block_diag([self.wires.head_islands, inner], format="csr"))
+
+    @cached_property
+    def _balances(self) -> tuple[Label, ...]:
+        """Labels of the balances: references by all their phases, then nodes."""
+        wires = self.wires
+        nodes, heads = wires.nodes, wires.heads
+        together: dict[int, list[str]] = {}
+        bus = {}
+        for (name, phase), island in zip(nodes[:heads], wires.island[:heads].tolist(), strict=True):
+            together.setdefault(island, []).append(phase)
+            bus[island] = name
+        return (*((bus[k], "".join(together[k])) for k in sorted(bus)), *nodes[heads:])
+
+    def state(self, program: Program, reach: float) -> tuple[Variable, Variable, Variable | None]:
+        """Add flows, voltages, balances and limits; returns withdrawal, purchase and sale.
+
+        At the reference of an island power may pass from phase to phase, as in the transformer of
+        a substation or in the inverter that forms the island.
+        """
+        net, limits, wires, rated = self.network, self.network.limits, self.wires, self.rating
+        nodes, heads = wires.nodes, wires.heads
+        kw: dict[str, Any] = {"unit": "kW", "scale": self.power_scale}
+        kvar: dict[str, Any] = {"unit": "kvar", "scale": self.power_scale}
+        pu2: dict[str, Any] = {"unit": "pu2", "scale": self.voltage_scale}
+        at_node: dict[str, Any] = {"dims": ("bus", "phase")}
+        conductor: dict[str, Any] = {"dims": ("line", "phase"), "labels": wires.conductors}
+        sources = np.maximum(np.abs(wires.low), np.abs(wires.high))
+        load = float(np.abs(wires.kvar).sum())
+        banks = float(np.abs(wires.network.shunt.diagonal().imag @ wires.network.volts**2)) / 1000.0
+        kvar_reach = load + banks + float(np.minimum(sources, load + reach).sum())
+        withdrawal = program.variable(
+            "withdrawal",
+            **at_node,
+            labels=wires.terminals,
+            **kw,
+            lower=-np.inf,
+            reach=reach,
+            meaning="net withdrawal from the grid at a terminal (W)",
+        )
+        flow: dict[str, Any] = {**conductor, "lower": -rated.bound, "upper": rated.bound}
+        p = program.variable(
+            "p_line", **flow, **kw, reach=rated.reach(reach), meaning="real flow (P)"
+        )
+        q = program.variable(
+            "q_line", **flow, **kvar, reach=rated.reach(kvar_reach), meaning="reactive flow (Q)"
+        )
+        at_root = (np.arange(len(nodes)) < heads) & (wires.island == 0)
+        v = program.variable(
+            "v_squared",
+            **at_node,
+            labels=nodes,
+            **pu2,
+            lower=np.where(at_root, limits.root_voltage, limits.vmin) ** 2,
+            upper=np.where(at_root, limits.root_voltage, limits.vmax) ** 2,
+            start=phase_rows.squared(wires, self._no_load),
+            meaning="squared voltage (v)",
+        )
+        angle = program.variable(
+            "angle",
+            **at_node,
+            labels=nodes[heads:],
+            unit="rad",
+            scale=self.voltage_scale,
+            lower=-np.inf,
+            reach=np.pi,
+            meaning="angle of the voltage, from that at no load (theta)",
+        )
+        supply = state_supply(program, net.substation, self.power_scale, reach, kvar_reach)
+        is_ranged = wires.high > wires.low
+        ranged = np.flatnonzero(is_ranged)
+        q_source = program.variable(
+            "q_source",
+            **at_node,
+            labels=[nodes[k] for k in ranged],
+            **kvar,
+            lower=wires.low[ranged],
+            upper=wires.high[ranged],
+            reach=kvar_reach,
+            meaning="reactive supply of generators, sources and capacitors (q_DG + q_shunt)",
+        )
+        rows, gather = self._rows, self._gathered
+        shares = sp.csr_array(gather @ rows.shares)
+        drawn = shares @ (1j * wires.kvar)
+        given = gather @ np.where(is_ranged, 0.0, wires.low)
+
+        def terms(part: Rows, gathered: sp.csr_array | None = None) -> dict[Variable, Any]:
+            """Terms of rows in flows and voltages."""
+            by_angle = part.angle[:, heads:]
+            whole = zip((p, q, v, angle), (part.p, part.q, part.v, by_angle), strict=True)
+            return {
+                x: matrix if gathered is None else sp.csr_array(gathered @ matrix)
+                for x, matrix in whole
+            }
+
+        def turned(part: Rows) -> FloatArray:
+            out: FloatArray = part.angle @ self._turned
+            return out
+
+        to_root = placed([0], gather.shape[0])
+        bought = {supply.purchase: to_root}
+        if supply.sale is not None:
+            bought[supply.sale] = -to_root
+        program.equality(
+            "balance",
+            **at_node,
+            labels=self._balances,
+            **kw,
+            terms={**terms(rows.real, gather), **bought, withdrawal: -sp.csr_array(shares.real)},
+            rhs=drawn.real + gather @ turned(rows.real),
+            meaning="real inflow and TSO supply equal the withdrawal (mu)",
+        )
+        program.equality(
+            "reactive_balance",
+            **at_node,
+            labels=self._balances,
+            **kvar,
+            terms={
+                **terms(rows.reactive, gather),
+                supply.reactive: to_root,
+                q_source: sp.csr_array(gather @ placed(ranged, len(nodes))),
+                withdrawal: -sp.csr_array(shares.imag),
+            },
+            rhs=drawn.imag - given + gather @ turned(rows.reactive),
+            meaning="reactive inflow and supply equal the reactive load (mu_q)",
+        )
+        program.equality(
+            "voltage_drop",
+            **conductor,
+            **pu2,
+            terms=terms(rows.voltage),
+            rhs=turned(rows.voltage),
+            meaning="voltage drop along a conductor (eta)",
+        )
+        program.equality(
+            "angle_drop",
+            **conductor,
+            unit="rad",
+            terms=terms(rows.angle),
+            rhs=turned(rows.angle),
+            meaning="angle along a conductor (zeta)",
+        )
+        self._level_heads(program, v, pu2)
+        rated.state(program, p, q)
+        if self.base is not None and self.curvature is not None:
+            power = complex_power(wires, self.base)
+            for variable, at in ((p, power.real), (q, power.imag)):
+                near = Quadratic(-self.curvature * at, 0.5 * self.curvature)
+                program.separable_cost(variable, near, term="curvature of losses")
+        return withdrawal, supply.purchase, supply.sale
+
+    def _level_heads(self, program: Program, v: Variable, pu2: dict[str, Any]) -> None:
+        """The phases of a reference other than the root have one voltage."""
+        island = self.wires.island[: self.wires.heads]
+        pairs = [
+            (k, k + 1)
+            for k in range(self.wires.heads - 1)
+            if island[k] == island[k + 1] and island[k] > 0
+        ]
+        if not pairs:
+            return
+        nodes = self.wires.nodes
+        first, second = (placed([p[k] for p in pairs], len(nodes)).T for k in (0, 1))
+        program.equality(
+            "reference_voltage",
+            ("bus", "phase"),
+            [nodes[b] for _, b in pairs],
+            **pu2,
+            terms={v: sp.csr_array(second - first)},
+            meaning="the phases of an island's reference have one voltage",
+        )
+
+    # -- at a point -------------------------------------------------------------------------------
+
+    def within(self, limits: FeederSettings) -> ThreePhase:
+        """The formulation with other limits."""
+        return replace(self, network=replace(self.network, limits=limits))
+
+    def rated(self, most: float) -> ThreePhase:
+        """The formulation without ratings above `most`, kVA, which nothing can reach."""
+        kva = self.wires.kva
+        return replace(self, wires=replace(self.wires, kva=np.where(kva >= most, np.inf, kva)))
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether conductors have losses."""
+        return self.base is not None
+
+    def lost(self, program: Program) -> tuple[dict[Variable, sp.csr_array], float]:
+        """All losses in the variables of the operator's program, and their constant, kW."""
+        if self.base is None:
+            return {}, 0.0
+        real, heads = self._rows.real, self.wires.heads
+        total = {
+            name: -sp.csr_array(np.asarray(part.sum(axis=0)).reshape(1, -1))
+            for name, part in zip(
+                ("p_line", "q_line", "v_squared", "angle"),
+                (real.p, real.q, real.v, real.angle[:, heads:]),
+                strict=True,
+            )
+        }
+        return {program[name]: part for name, part in total.items()}, float(
+            real.angle.sum(axis=0) @ self._turned
+        )
+
+    def point(self, values: Mapping[str, FloatArray]) -> WireState:
+        """Voltages, currents and power drawn as the point states them."""
+        wires, net = self.wires, self.wires.network
+        turn = np.concatenate([np.zeros(wires.heads), _of(values, "angle")])
+        at_no_load = self._no_load.voltage / np.abs(self._no_load.voltage)
+        size = np.sqrt(np.maximum(_of(values, "v_squared"), 0.0)) * net.volts
+        voltage = size * at_no_load * np.exp(1j * turn)
+        current = np.conj(1000.0 * self.power(values) / (net.begins @ voltage))
+        return WireState(voltage, current, self._drawn(values))
+
+    def _drawn(self, values: Mapping[str, FloatArray]) -> ComplexArray:
+        """Power drawn by terminal less what sources supply, kVA."""
+        wires = self.wires
+        out: ComplexArray = _of(values, "withdrawal") + 1j * wires.kvar
+        is_ranged = wires.high > wires.low
+        supplied = np.where(is_ranged, 0.0, wires.low)
+        supplied[is_ranged] = _of(values, "q_source")
+        out[: len(supplied)] -= 1j * supplied
+        return out
+
+    def power(self, values: Mapping[str, FloatArray]) -> ComplexArray:
+        """Flow by conductor at its sending end, kVA."""
+        out: ComplexArray = _of(values, "p_line") + 1j * _of(values, "q_line")
+        return out
+
+    def ac(self, values: Mapping[str, FloatArray]) -> WireState:
+        """AC state of what is drawn."""
+        v = np.sqrt(np.maximum(_of(values, "v_squared")[: self.wires.heads], 0.0))
+        islands = self.wires.head_islands
+        head_pu = (islands @ v) / islands.sum(axis=1)
+        return self.wires.state(self._drawn(values), head_pu, self.point(values))
+
+    def distance(self, values: Mapping[str, FloatArray]) -> tuple[float, float]:
+        """Largest distance of flows, kW, and of voltages, pu, from their AC state."""
+        at = self.ac(values)
+        gap = self.power(values) - complex_power(self.wires, at)
+        volts = np.abs(at.voltage) / self.wires.network.volts - self._voltage(values)
+        flow = max(np.abs(gap.real).max(initial=0.0), np.abs(gap.imag).max(initial=0.0))
+        return float(flow), float(np.abs(volts).max(initial=0.0))
+
+    def moved(self, values: Mapping[str, FloatArray]) -> float:
+        """Largest distance of flows from the base, kW."""
+        if self.base is None:
+            return np.inf
+        gap = self.power(values) - complex_power(self.wires, self.base)
+        return float(max(np.abs(gap.real).max(initial=0.0), np.abs(gap.imag).max(initial=0.0)))
+
+    def settled(self, values: Mapping[str, FloatArray]) -> ThreePhase:
+        """The rows with losses at the point's own flows, where the curvature adds nothing."""
+        return replace(self, base=self.point(values), curvature=None)
+
+    def linearised(self, values: Mapping[str, FloatArray]) -> ThreePhase:
+        """The rows with losses at the AC state of a point, and their curvature at its prices.
+
+        The curvature is what each conductor's own losses add; where the point is its own AC state
+        it adds nothing.
+        """
+        net, at = self.wires.network, self.ac(values)
+        inner = len(self._gathered.indptr) - 1 - len(net.turns)
+        real, reactive = (_of(values, k)[inner:] for k in ("balance", "reactive_balance"))
+        own = net.z.diagonal()
+        sending = np.abs(net.begins @ at.voltage)
+        rise = (net.turns * np.abs(own) / net.volts[net.roots :]) ** 2 * 1000.0
+        worth = own.real * real + own.imag * reactive + rise * _of(values, "voltage_drop")
+        return replace(self, base=at, curvature=2000.0 * np.maximum(worth, 0.0) / sending**2)
+
+    def losses(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """Real power lost by line, kW."""
+        if self.base is None:
+            return np.zeros(len(self.network.lines.names))
+        out: FloatArray = self._lines @ phase_rows.losses(self.wires, self.point(values)).real
+        return out
+
+    @cached_property
+    def _lines(self) -> sp.csr_array:
+        """(line, conductor) ones."""
+        return placed(self.wires.line, len(self.network.lines.names))
+
+    @cached_property
+    def _mean(self) -> sp.csr_array:
+        """(bus, node) mean over the phases of a bus."""
+        at = self.network.bus_position
+        member = placed([at[bus] for bus, _ in self.wires.nodes], len(at))
+        return sp.csr_array(sp.diags_array(1.0 / member.sum(axis=1)) @ member)
+
+    def _voltage(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        return np.sqrt(np.maximum(_of(values, "v_squared"), 0.0))
+
+    def results(self, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
+        """Results by energised bus, line, their phases, and those of the substation."""
+        net, wires = self.network, self.wires
+        bus, line, names = ("bus",), ("line",), np.array(net.buses)
+        v = self._voltage(values)
+        slope = sp.csr_array(sp.diags_array(0.5 / np.where(v > 0.0, v, 1.0)))
+        nodes, conductors = tuple(wires.nodes), tuple(wires.conductors)
+        by_phase: dict[str, Any] = {"labels": nodes, "fill": np.nan}
+        mean = {_key("v_squared"): sp.csr_array(self._mean @ slope)}
+        text = "voltage, mean over phases"
+        yield Labelled("voltage_pu", bus, self._mean @ v, "pu", text, parts=mean)
+        yield Labelled(
+            "voltage_pu_by_phase",
+            ("bus", "phase"),
+            v,
+            "pu",
+            "voltage",
+            parts={_key("v_squared"): slope},
+            **by_phase,
+        )
+        at_bus = placed([net.bus_position[b] for b, _ in wires.terminals], len(net.buses))
+        text, drawn = "net withdrawal", _of(values, "withdrawal")
+        own = {_key("withdrawal"): at_bus}
+        yield Labelled("withdrawal_kw", bus, at_bus @ drawn, "kW", text, parts=own)
+        yield Labelled("island", bus, net.island.astype(float), "", "island; 0 has the root")
+        yield Labelled("from_bus", line, names[net.lines.from_bus], "", "bus nearer the root")
+        yield Labelled("to_bus", line, names[net.lines.to_bus], "", "bus farther from the root")
+        for name, block, unit, text in (
+            ("p_kw", "p_line", "kW", "real flow"),
+            ("q_kvar", "q_line", "kvar", "reactive flow"),
+        ):
+            key = _key(block)
+            total = self._lines @ values[key]
+            yield Labelled(name, line, total, unit, text, parts={key: self._lines})
+            phases = ("line", "phase")
+            yield whole(
+                f"{name}_by_phase", phases, key, values, unit, text, conductors, fill=np.nan
+            )
+        if self.base is not None:
+            yield Labelled("losses_kw", line, self.losses(values), "kW", "real power lost")
+        loading = self._loading(values)
+        text = "apparent flow over rating"
+        most = self._largest(loading)
+        yield Labelled("loading", line, most, "", f"{text}, of the phase nearest to it")
+        yield Labelled(
+            "loading_by_phase", ("line", "phase"), loading, "", text, conductors, fill=np.nan
+        )
+        yield from supply_results(net.substation, values)
+
+    def _loading(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """Apparent flow over the rating, by conductor."""
+        out: FloatArray = np.abs(self.power(values)) / self.wires.kva
+        return out
+
+    def _largest(self, by_conductor: FloatArray) -> FloatArray:
+        """(line,) largest value of its conductors."""
+        out = np.full(len(self.network.lines.names), -np.inf)
+        np.maximum.at(out, self.wires.line, by_conductor)
+        return out
+
+    def violations(self, values: Mapping[str, FloatArray]) -> Violations:
+        """How far limits are broken."""
+        limits, v = self.network.limits, self._voltage(values)
+        above = self.rating.excess(_of(values, "p_line"), _of(values, "q_line"))
+        return Violations(
+            max(0.0, float((limits.vmin - v).max()), float((v - limits.vmax).max())),
+            float(above.max(initial=0.0)),
+        )
+
+    def binding(self, values: Mapping[str, FloatArray]) -> Binding:
+        """Which limits bind, on any phase."""
+        limits, wires = self.network.limits, self.wires
+        p, q = _of(values, "p_line"), _of(values, "q_line")
+        full = self.rating.binds(p, q, self._multipliers(values), self.price_scale)
+        v = self._voltage(values)
+        inner = np.ones(len(v), dtype=bool)
+        inner[: wires.heads] = wires.island[: wires.heads] > 0
+        low = (v < limits.vmin + BINDING) & inner
+        high = (v > limits.vmax - BINDING) & inner
+
+        def named(labels: list[tuple[str, str]], at: Any) -> tuple[str, ...]:
+            return tuple(dict.fromkeys(labels[k][0] for k in np.flatnonzero(at)))
+
+        return Binding(
+            named(wires.conductors, full), named(wires.nodes, low), named(wires.nodes, high)
+        )
+
+    def import_kw(self, values: Mapping[str, FloatArray]) -> float:
+        """Real power bought from the TSO less what is sold to it, kW."""
+        return bought_kw(self.network.substation, values)
+
+    def _multipliers(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """(conductor, side) multipliers of the ratings' rows, $/kWh."""
+        return self.rating.multipliers(values.get(_key("rating")))
+
+    def dlmp_parts(
+        self,
+        values: Mapping[str, FloatArray],
+        reduced: Mapping[str, FloatArray],
+        resale: float = 0.0,
+    ) -> PriceParts:
+        """Price of real power by terminal and its parts; see `PowerFlow.dlmp_parts`."""
+        wires, rows, gather = self.wires, self._rows, self._gathered
+        heads, n, m = wires.heads, len(wires.nodes), len(wires.network.turns)
+        islands = gather.shape[0] - (n - heads)
+        real, reactive = (sp.csr_array(gather @ r.whole) for r in (rows.real, rows.reactive))
+        keep = np.r_[np.arange(2 * m), 2 * m + heads + np.arange(n - heads)]
+        keep = np.r_[keep, 2 * m + n + heads + np.arange(n - heads)]
+
+        def of(matrix: sp.csr_array) -> sp.csr_array:
+            return sp.csr_array(sp.csc_array(matrix)[:, keep])
+
+        square = sp.vstack(
+            [
+                of(real)[islands:],
+                of(reactive)[islands:],
+                of(rows.voltage.whole),
+                of(rows.angle.whole),
+            ]
+        )
+        shares = sp.csr_array(gather @ rows.shares)
+        inner = shares[islands:]
+        none = sp.csr_array((len(wires.terminals), 2 * m))
+        island_at = dict(zip(wires.nodes, wires.island.tolist(), strict=True))
+        island = np.array([island_at[bus, phases[0]] for bus, phases in wires.terminals])
+        mu, mu_q = _of(values, "balance") + resale, _of(values, "reactive_balance")
+        price = sp.csr_array(shares.real).T @ mu + sp.csr_array(shares.imag).T @ mu_q
+        by_p, by_q = self.rating.pull(self._multipliers(values))
+        by_p, by_q = by_p - _of(reduced, "p_line"), by_q - _of(reduced, "q_line")
+        full = np.flatnonzero((by_p != 0.0) | (by_q != 0.0))
+        volts = -_of(reduced, "v_squared")[heads:]
+        limited = np.flatnonzero(volts != 0.0)
+
+        def entries(at: Any, of: FloatArray) -> sp.csc_array:
+            shape = (square.shape[0], len(at))
+            return sp.csc_array(sp.coo_array((of, (at, np.arange(len(at)))), shape=shape))
+
+        index = pd.MultiIndex.from_tuples(wires.terminals, names=["bus", "phase"])
+        return split_prices(
+            Stationarity(
+                sp.csc_array(square),
+                of(real)[:islands],
+                of(reactive)[:islands],
+                sp.csr_array(sp.hstack([inner.real.T, inner.imag.T, none])),
+                sp.csr_array(shares[:islands].real.T),
+                island,
+            ),
+            pd.Series(price, index=index, name="dlmp"),
+            mu[:islands],
+            mu_q[:islands],
+            Limit(
+                entries(full, by_p[full]) + entries(m + full, by_q[full]),
+                tuple(wires.conductors[k][0] for k in full),
+            ),
+            Limit(
+                entries(2 * m + limited, volts[limited]),
+                tuple(wires.nodes[heads + k][0] for k in limited),
+            ),
+        )
+
+    def way(self, values: Mapping[str, FloatArray], bus: str, fee: FloatArray) -> pd.DataFrame:
+        """Lines to a bus; what each adds to the fee is told by its parts."""
+        net, lines, at = self.network, self.network.lines, self.network.way(bus)
+        names = np.array(net.buses, dtype=object)
+        columns = {
+            "from_bus": names[lines.from_bus],
+            "to_bus": names[lines.to_bus],
+            "p_kw": self._lines @ _of(values, "p_line"),
+            "loading": self._largest(self._loading(values)),
+            "voltage_pu": (self._mean @ self._voltage(values))[lines.to_bus],
+            "fee": fee[lines.to_bus],
+        }
+        return pd.DataFrame(columns, index=pd.Index(lines.names, name="line")).iloc[at]
+
+
+def _key(name: str) -> str:
+    return f"{OPERATOR}.{name}"
+
+
+def _of(values: Mapping[str, FloatArray], name: str) -> FloatArray:
+    """One of the power flow's own blocks."""
+    return values[_key(name)]
