@@ -32,7 +32,7 @@ from v2geq.files import as_path, make_folder, write_files
 from v2geq.grid.dlmp import PriceParts
 from v2geq.grid.formulation import formulated
 from v2geq.grid.network import Network, network_of
-from v2geq.grid.power_flow import SETTLED_KW, PowerFlow
+from v2geq.grid.power_flow import SETTLED_KW, PowerFlow, unlimited
 from v2geq.mcp.assemble import MCP
 from v2geq.mcp.problem import reduced_costs, scaled_residual
 from v2geq.mcp.program import Program
@@ -45,8 +45,6 @@ from v2geq.solvers.protocol import Options, Status
 
 ROUNDS = 40
 """Most linearisations of the losses."""
-LOW, HIGH = 0.1, 10.0
-"""Voltages that are no limit, pu."""
 POLISH, SOLVED = 1e-14, 1e-11
 """Scaled residual that Newton's steps aim at, and with which a point is taken."""
 STEPS = 6
@@ -77,7 +75,8 @@ class OptimalPowerFlow:
 
     Attributes
     ----------
-    grid : how power flows, bus by bus or by phases; program : what was minimised; values : the point by block
+    grid : how power flows, bus by bus or by phases
+    program : what was minimised; values : the point by block
     parts : prices and what they are made of; certificate : why to believe them
     rounds : linearisations of the losses
     """
@@ -160,7 +159,7 @@ class OptimalPowerFlow:
     def figures(self) -> dict[str, str]:
         """The main figures in words."""
         binding = self.grid.binding(self.values)
-        low, high = self.dlmp.idxmin(), self.dlmp.idxmax()
+        low, high = (int(f(self.dlmp.to_numpy())) for f in (np.argmin, np.argmax))
         lost = f"{self.losses_kw:,.1f} kW" if self.grid.has_losses else "left out"
         return {
             "cost": f"{self.cost:,.2f} {MONEY}/h",
@@ -168,8 +167,8 @@ class OptimalPowerFlow:
             "generation": f"{self.generation.sum():,.1f} kW",
             "losses": lost,
             "voltages": f"{self.voltage.min():.4f} to {self.voltage.max():.4f} pu",
-            "DLMP": f"{self.dlmp[low]:.5f} ({_label(low)}) to {self.dlmp[high]:.5f} "
-            f"({_label(high)}) {MONEY}/kWh",
+            "DLMP": f"{self.dlmp.iloc[low]:.5f} ({_label(self.dlmp.index[low])}) to "
+            f"{self.dlmp.iloc[high]:.5f} ({_label(self.dlmp.index[high])}) {MONEY}/kWh",
             "full lines": ", ".join(binding.lines) or "none",
             "at voltage limits": ", ".join((*binding.lowest, *binding.highest)) or "none",
         }
@@ -336,8 +335,7 @@ def _solve(
         if not losses:
             raise
         # losses may be what keeps the limits: they are first linearised without these
-        wide = dataclasses.replace(limits, vmin=LOW, vmax=HIGH, line_rating="none")
-        grid = grid.within(wide)
+        grid = grid.within(unlimited(limits))
         program, mcp = problem(grid)
         z = _point(feeder, mcp, None)
     rounds, moved = 0, np.inf

@@ -22,7 +22,7 @@ def bus_reasons(eq: Point, bus: str) -> tuple[str, pd.DataFrame]:
     scenario, currency = eq.scenario, eq.scenario.case.currency
     table = way_to(eq, bus)
     at = scenario.bus_position[bus]
-    fee = float(eq.values["wheeling_price"][at])
+    fee = float(eq.data["wheeling_price"].sel(bus=bus))
     energy = float(eq.data["energy_price"].sel(bus=bus))
     parts = [
         f"Bus {bus}: energy is worth {fee + energy:z.4f} {currency}/kWh, of which {energy:z.4f} is "
@@ -39,13 +39,20 @@ def bus_reasons(eq: Point, bus: str) -> tuple[str, pd.DataFrame]:
 
 def way_to(eq: Point, bus: str) -> pd.DataFrame:
     """Lines to a bus with what each adds to the fee; losses make all parts change on the way."""
-    table = eq.coupled.grid.way(eq.values, bus, eq.values["wheeling_price"])
-    if eq.coupled.grid.has_losses:
+    scenario = eq.scenario
+    fee = eq.data["wheeling_price"].sel(bus=list(scenario.buses)).to_numpy()
+    table = eq.coupled.grid.way(eq.values, bus, fee)
+    if _by_parts(eq):
         parts = eq.dlmp_parts
         rise = parts.loc[table["to_bus"]].to_numpy() - parts.loc[table["from_bus"]].to_numpy()
         for name, part in _ADDED.items():
             table[f"{name}_price"] = rise[:, parts.columns.get_loc(part)]
     return table
+
+
+def _by_parts(eq: Point) -> bool:
+    """Whether all parts of a price change along the way, not at limits alone."""
+    return eq.coupled.grid.has_losses or len(eq.coupled.grid.places.dims) > 1
 
 
 def _firm_text(eq: Point, bus: str, dlmp: float) -> str:
@@ -106,8 +113,10 @@ def _fee_text(eq: Point, bus: str, table: pd.DataFrame) -> str:
     grid, price = eq.coupled.grid, SMALL * eq.scenario.price_scale
     currency, texts = eq.scenario.case.currency, []
     added = table["rating_price"]
+    if _by_parts(eq):
+        places, parts = grid.places, dlmp_parts(eq.coupled, eq.z)
+        added = parts.at_buses(places.load, eq.scenario.buses).congestion.T[bus]
     if grid.has_losses:
-        added = dlmp_parts(eq.coupled, eq.z).congestion.T[bus]
         texts.append(f"losses add {float(table['loss_price'].sum()):z.4f} {currency}/kWh")
     for line, amount in added[added.abs() > price].items():
         texts.append(f"line {line} is full and adds {amount:z.4f} {currency}/kWh")

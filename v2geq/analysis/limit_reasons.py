@@ -106,12 +106,12 @@ def line_reasons(eq: Point, line: str) -> tuple[str, pd.DataFrame]:
 
 def _fee_terms(eq: Point, bus: str) -> dict[str, float]:
     """Terms of the DLMP of a bus, $/kWh."""
-    grid, fee = eq.coupled.grid, eq.values["wheeling_price"]
+    grid, fee = eq.coupled.grid, eq.data["wheeling_price"]
     way = way_to(eq, bus)
     added = [str(c) for c in way.columns if str(c).endswith("_price") and c != "fee_price"]
     return {
         "energy_price": float(eq.data["energy_price"].sel(bus=bus)),
-        "island_price": float(fee[grid.network.head(bus)]),
+        "island_price": float(fee.sel(bus=eq.scenario.buses[grid.network.head(bus)])),
         **{name: float(way[name].sum()) for name in added},
     }
 

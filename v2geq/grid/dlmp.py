@@ -62,6 +62,20 @@ class PriceParts:
 
     __repr__ = brief
 
+    def at_buses(self, shares: sp.csr_array, buses: Sequence[str]) -> PriceParts:
+        """The parts by bus, of prices by label; `shares` (label, bus) are what counts at a bus."""
+        index = pd.Index(buses, name="bus")
+
+        def mean(frame: pd.DataFrame) -> pd.DataFrame:
+            return pd.DataFrame(shares.T @ frame.to_numpy(), index, frame.columns)
+
+        return PriceParts(
+            pd.Series(shares.T @ self.price.to_numpy(), index, name="dlmp"),
+            mean(self.table),
+            mean(self.congestion),
+            mean(self.voltage),
+        )
+
     @property
     def gap(self) -> float:
         """Largest difference between a price and the sum of its parts, $/kWh."""

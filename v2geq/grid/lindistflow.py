@@ -277,7 +277,7 @@ class LinDistFlow:
         lost = losses(self.network, self.flows(values))
         return lost if self.base is not None else np.zeros_like(lost)
 
-    def linearised(self, values: Mapping[str, FloatArray]) -> LinDistFlow:
+    def linearised(self, values: Mapping[str, FloatArray], resale: float = 0.0) -> LinDistFlow:
         """The rows with losses at the AC state of a point, and their curvature at its prices.
 
         The curvature is what the cost gains by the losses' second derivatives in the flows.
@@ -288,6 +288,7 @@ class LinDistFlow:
         lines = net.lines
         r, x = per_kw(net)
         real, reactive = (_of(values, k)[lines.to_bus] for k in ("balance", "reactive_balance"))
+        real = real + resale
         drop = lines.ratio**2 * (r**2 + x**2) * _of(values, "voltage_drop")
         worth = np.maximum(r * real + x * reactive + drop, 0.0)
         return replace(self, base=at, curvature=2.0 * worth / at.v[lines.from_bus])

@@ -13,7 +13,7 @@ angles' are homogeneous in P, Q and v, so that their linearisation has no consta
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -67,6 +67,12 @@ def complex_power(wires: Wires, at: WireState) -> ComplexArray:
 def losses(wires: Wires, at: WireState) -> ComplexArray:
     """Power lost by conductor, kVA."""
     out: ComplexArray = np.conj(at.current) * (wires.network.z @ at.current) / 1000.0
+    return out
+
+
+def in_shunts(wires: Wires, at: WireState) -> ComplexArray:
+    """Power drawn by the shunts of every node, kVA."""
+    out: ComplexArray = at.voltage * np.conj(wires.network.shunt @ at.voltage) / 1000.0
     return out
 
 
@@ -159,10 +165,10 @@ def _split(
     U = dv / (2 v) + j angle.
     """
 
-    def both(a: sp.csr_array | None, b: sp.csr_array | None) -> tuple[sp.csr_array, sp.csr_array]:
+    def both(a: Any, b: Any) -> tuple[sp.csr_array, sp.csr_array]:
         """What multiplies the real and the imaginary part."""
-        none = 0.0 * (b if a is None else a)
-        direct, conjugate = none if a is None else a, none if b is None else b
+        direct = 0.0 * b if a is None else a
+        conjugate = 0.0 * a if b is None else b
         return direct + conjugate, 1j * (direct - conjugate)
 
     p, q = both(s, s_bar)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import scipy.sparse as sp
@@ -25,6 +26,14 @@ SETTLED_KW = 1e-5
 """Distance of flows from where losses are linearised at which they count as exact, kW."""
 OPERATOR = "dso"
 """Player whose program holds the power flow; prefixes its blocks."""
+
+LOW, HIGH = 0.1, 10.0
+"""Voltages that are no limit, pu."""
+
+
+def unlimited(limits: FeederSettings) -> FeederSettings:
+    """Settings with limits that are none."""
+    return replace(limits, vmin=LOW, vmax=HIGH, line_rating="none")
 
 
 class Violations(NamedTuple):
@@ -90,8 +99,11 @@ class PowerFlow(Protocol):
     def lost(self, program: Program) -> tuple[dict[Variable, sp.csr_array], float]:
         """All losses in the operator's variables, and their constant, kW; empty without losses."""
 
-    def linearised(self, values: Mapping[str, FloatArray]) -> PowerFlow:
-        """The formulation with losses at the AC state of a point, and their curvature there."""
+    def linearised(self, values: Mapping[str, FloatArray], resale: float = 0.0) -> PowerFlow:
+        """The formulation with losses at the AC state of a point, and their curvature there.
+
+        `resale` is the price at which the operator sells what it does not lose, $/kWh.
+        """
 
     def settled(self, values: Mapping[str, FloatArray]) -> PowerFlow:
         """The formulation with losses at the point's own flows, without curvature."""

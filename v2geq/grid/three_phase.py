@@ -360,7 +360,7 @@ class ThreePhase:
         """The rows with losses at the point's own flows, where the curvature adds nothing."""
         return replace(self, base=self.point(values), curvature=None)
 
-    def linearised(self, values: Mapping[str, FloatArray]) -> ThreePhase:
+    def linearised(self, values: Mapping[str, FloatArray], resale: float = 0.0) -> ThreePhase:
         """The rows with losses at the AC state of a point, and their curvature at its prices.
 
         The curvature is what each conductor's own losses add; where the point is its own AC state
@@ -369,6 +369,7 @@ class ThreePhase:
         net, at = self.wires.network, self.ac(values)
         inner = len(self._gathered.indptr) - 1 - len(net.turns)
         real, reactive = (_of(values, k)[inner:] for k in ("balance", "reactive_balance"))
+        real = real + resale
         own = net.z.diagonal()
         sending = np.abs(net.begins @ at.voltage)
         rise = (net.turns * np.abs(own) / net.volts[net.roots :]) ** 2 * 1000.0
@@ -379,7 +380,11 @@ class ThreePhase:
         """Real power lost by line, kW."""
         if self.base is None:
             return np.zeros(len(self.network.lines.names))
-        out: FloatArray = self._lines @ phase_rows.losses(self.wires, self.point(values)).real
+        at, heads = self.point(values), self.wires.heads
+        lost = phase_rows.losses(self.wires, at).real
+        # what is lost in shunts belongs to the conductor that ends there
+        lost += phase_rows.in_shunts(self.wires, at).real[heads:]
+        out: FloatArray = self._lines @ lost
         return out
 
     @cached_property

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from v2geq.arrays import FloatArray
-from v2geq.grid.lindistflow import LinDistFlow
+from v2geq.grid.formulation import formulated
+from v2geq.grid.places import Places
 from v2geq.grid.power_flow import OPERATOR, PowerFlow
 from v2geq.market.changes import charged, replaced
 from v2geq.market.own import NOBODY, Own
 from v2geq.market.sites import at_sites, site_market
 from v2geq.mcp.assemble import MCP
-from v2geq.mcp.block import as_labels
 from v2geq.mcp.market import Market
 from v2geq.mcp.program import Program
 from v2geq.players.cno import cno
@@ -114,7 +114,7 @@ def _reach(scenario: Scenario, traffic: Traffic, own: Own) -> float:
     return power_reach(scenario, traffic) + sum(float(m.sum()) for m in own.most_kw(scenario))
 
 
-def markets(scenario: Scenario, energy_reach: float) -> list[Market]:
+def markets(scenario: Scenario, energy_reach: float, places: Places) -> list[Market]:
     """The markets of a scenario; without V2G nothing is bought from vehicles.
 
     Wheeling prices are determined up to a constant; the gauge pins the root's to zero.
@@ -138,11 +138,11 @@ def markets(scenario: Scenario, energy_reach: float) -> list[Market]:
     }
     traded = {**sold, **bought} if scenario.v2g else sold
     meaning = "withdrawal equals use at a bus (lambda)"
-    at_bus: dict[str, Any] = {"dims": ("bus",), "labels": as_labels(scenario.buses), "pinned": [0]}
+    where: dict[str, Any] = {"dims": places.dims, "labels": places.labels, "pinned": [0]}
     return [
         *(Market(name, **at_station, meaning=text) for name, text in traded.items()),
         Market("tso_price", **energy, start=price, meaning="TSO energy resold (tau)"),
-        Market("wheeling_price", **energy, **at_bus, meaning=meaning),
+        Market("wheeling_price", **energy, **where, meaning=meaning),
     ]
 
 
@@ -158,10 +158,16 @@ def couple(scenario: Scenario, traffic: Traffic, own: Own = NOBODY) -> Coupled:
     sites = [bus for bus in scenario.buses if bus in trading]
     energy = traffic.energy_reach
     power = _reach(scenario, traffic, own)
-    grid = LinDistFlow(scenario.network, scenario.power_scale, scenario.price_scale)
+    feeder = scenario.case.feeder
+    grid = formulated(scenario.network, feeder, scenario.power_scale, scenario.price_scale)
+    places = grid.places
     built_in = [cno(scenario, energy, sites), dso(scenario, grid, power)]
-    built_in += [lse(scenario, name, energy, power, sites) for name in scenario.case.lses.index]
-    listed = [*markets(scenario, energy), *([site_market(scenario, sites)] if sites else [])]
+    names = scenario.case.lses.index
+    built_in += [lse(scenario, name, energy, power, places, sites) for name in names]
+    listed = [
+        *markets(scenario, energy, places),
+        *([site_market(scenario, sites)] if sites else []),
+    ]
     stated = built_in, [at_sites(p, scenario) for p in own.programs]
     return _joined(scenario, traffic, grid, own, stated, listed + own.markets)
 

@@ -192,11 +192,14 @@ def price_results(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterato
 
 def _at_buses(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
     scenario, voll = coupled.scenario, coupled.scenario.case.market.voll
-    at, n, fee = scenario.bus_position, len(scenario.buses), values["wheeling_price"]
+    at, n, places = scenario.bus_position, len(scenario.buses), coupled.grid.places
+    # at a bus with phases, the price of its load
+    here, own = values["wheeling_price"], sp.csr_array(places.load.T)
+    fee = own @ here
     portion = {str(k): float(p) for k, p in scenario.case.lses["portion"].items()}
     theta = {k: float(values[theta_key(k)][0]) for k in portion}
     energy = sum(p * theta[k] for k, p in portion.items())
-    by_fee = {"wheeling_price": eye(n)}
+    by_fee = {"wheeling_price": own}
     by_theta = {theta_key(k): column(np.full(n, p)) for k, p in portion.items()}
 
     def price(name: str, of: FloatArray, parts: Mapping[str, sp.csr_array], text: str) -> Labelled:
@@ -214,23 +217,36 @@ def _at_buses(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[La
         at_fee += p * served
         parts[theta_key(k)] = column(p * served)
         firm += p * np.minimum(fee + theta[k], voll)
-    parts["wheeling_price"] = sp.csr_array(sp.diags_array(at_fee))
+    parts["wheeling_price"] = sp.csr_array(sp.diags_array(at_fee) @ own)
     text = "price of one more kW of firm load, which may be shed: by LSE at most the value of lost"
     yield price("firm_price", firm, parts, f"{text} load")
     yield price("wheeling_price", fee, by_fee, "wheeling fee from the root (lambda)")
     text = "energy price of the LSEs, weighted by their portions (theta)"
     yield price("energy_price", np.full(n, energy), by_theta, text)
+    if len(places.dims) > 1:
+        terms = {theta_key(k): column(np.full(len(here), p)) for k, p in portion.items()}
+        terms["wheeling_price"] = eye(len(here))
+        yield Labelled(
+            "dlmp_by_phase",
+            places.dims,
+            here + energy,
+            "$/kWh",
+            "price of energy at a phase of a bus, or between two",
+            places.labels,
+            terms,
+            fill=np.nan,
+        )
 
 
 def dlmp_parts(coupled: Coupled, z: FloatArray) -> PriceParts:
-    """What DLMPs are made of: the energy price of the LSEs and what the feeder adds."""
+    """What DLMPs are made of, by place: the energy price of the LSEs and what the feeder adds."""
     values, reduced = (coupled.mcp.split(x) for x in (z, reduced_costs(coupled.mcp, z)))
-    price, _, _, energy = _at_buses(coupled, values)
+    energy = next(r for r in _at_buses(coupled, values) if r.name == "energy_price").values[0]
     parts = coupled.grid.dlmp_parts(values, reduced, float(values["tso_price"][0]))
     return replace(
         parts,
-        price=pd.Series(price.values, parts.price.index, name="dlmp"),
-        table=parts.table.assign(energy=energy.values),
+        price=pd.Series(energy + values["wheeling_price"], parts.price.index, name="dlmp"),
+        table=parts.table.assign(energy=energy),
     )
 
 

@@ -12,19 +12,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from v2geq.arrays import FloatArray
 from v2geq.convex.relaxation import least_relaxation
 from v2geq.errors import DataError
-from v2geq.grid.power_flow import SETTLED_KW
+from v2geq.grid.power_flow import SETTLED_KW, unlimited
 from v2geq.market.columns import borrow_paths, by_paths, extend, prune, reconcile
 from v2geq.market.coupling import Coupled, couple
-from v2geq.market.lifting import lifted, settle
+from v2geq.market.lifting import NEWTON_STEPS, lifted, settle
 from v2geq.market.own import NOBODY, Own
 from v2geq.market.prices import canonical, check_names
+from v2geq.mcp.problem import scaled_residual
 from v2geq.progress import UNSEEN, Reporter
 from v2geq.scenario import Scenario
 from v2geq.show import brief
 from v2geq.solvers import scaling, with_options
+from v2geq.solvers.projection import ActiveSetNewton
 from v2geq.solvers.protocol import Iteration, MCPResult, Options, Status
 from v2geq.trips.generation import seeded
 from v2geq.trips.traffic import Traffic, traffic
@@ -32,6 +36,8 @@ from v2geq.trips.traffic import Traffic, traffic
 MAX_ROUNDS = 40
 MAX_BASES = 20
 """Most states at which losses are linearised."""
+NEAR = 0.1
+"""Share of the tolerance with which Newton's method is taken for a solver."""
 PRUNE_ROUNDS = 10
 """Rounds after which no path is dropped any more, so that none comes and goes for ever."""
 WARM_PATHS = 8
@@ -102,11 +108,12 @@ def solve_market(
     built = time.perf_counter()
     log: list[Iteration] = []
     rounds = bases = 0
-    losses = scenario.case.feeder_settings.losses
+    losses, keep = scenario.case.feeder_settings.losses, coupled.grid.network.limits
     while True:
         rounds += 1
         show.phase(f"round {rounds}", f"{coupled.traffic.columns:,} paths")
-        result = _solve_visibly(coupled, near, solve_mcp, limits, log)
+        result = _beside(coupled, near, limits, log) if bases else None
+        result = result or _solve_visibly(coupled, near, solve_mcp, limits, log)
         z = canonical(coupled, result.z)
         show.say(f"round {rounds}: {result.status}, residual {result.residual:.1e}")
         if result.status is Status.INTERRUPTED:
@@ -116,15 +123,25 @@ def solve_market(
             roads = _more_paths(coupled, z, result)
         new = roads.columns - coupled.traffic.columns
         if not new:
-            moved = coupled.grid.moved(coupled.mcp.split(z)) if losses else 0.0
-            if moved <= SETTLED_KW or not result.status.ok:
+            if not losses:
+                break
+            if not result.status.ok:
+                if bases or coupled.grid.network.limits is not keep:
+                    break
+                # losses may be what keeps the limits: they are first linearised without these
+                coupled, near = coupled.on(coupled.grid.within(unlimited(keep))), None
+                continue
+            values = coupled.mcp.split(z)
+            moved = coupled.grid.moved(values)
+            if moved <= SETTLED_KW and _holds(coupled.settled(z), z, limits.tolerance):
                 break
             if bases == MAX_BASES:
                 result.status = Status.ITERATION_LIMIT
                 break
             bases += 1
             show.phase(f"losses, round {bases}", f"flows have moved by {moved:.2g} kW")
-            coupled, near = coupled.on(coupled.grid.linearised(coupled.mcp.split(z))), z
+            there = coupled.grid.linearised(values, float(values["tso_price"][0]))
+            coupled, near = coupled.on(there.within(keep)), z
             continue
         if rounds >= MAX_ROUNDS:
             result.status = Status.ITERATION_LIMIT
@@ -154,6 +171,27 @@ def _telling(options: Options, show: Reporter) -> Options:
             options.callback(entry)
 
     return replace(options, callback=tell)
+
+
+def _holds(coupled: Coupled, z: FloatArray, tolerance: float) -> bool:
+    return bool(scaled_residual(coupled.mcp, z).max() <= tolerance)
+
+
+def _beside(
+    coupled: Coupled, z: FloatArray | None, options: Options, log: list[Iteration]
+) -> MCPResult | None:
+    """The solution by Newton's method, where it is near `z`."""
+    if z is None:
+        return None
+    begin = time.perf_counter()
+    target = NEAR * options.tolerance
+    z, residual = ActiveSetNewton(coupled.mcp, z).run(z, target, NEWTON_STEPS)
+    if not residual <= target:
+        return None
+    seconds = time.perf_counter() - begin
+    log.append(Iteration(1, "Newton beside the last losses", residual, 0.0, 1.0, seconds))
+    worst = coupled.mcp.describe(int(np.argmax(scaled_residual(coupled.mcp, z))))
+    return MCPResult(Status.SOLVED, z, residual, worst)
 
 
 def _more_paths(coupled: Coupled, z: FloatArray, result: MCPResult) -> Traffic:

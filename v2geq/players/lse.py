@@ -9,8 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
+from v2geq.grid.places import Places
 from v2geq.labelled import Labelled, placed
 from v2geq.mcp.curves import Integrable, Joined, Linear, Quadratic, Written
 from v2geq.mcp.expression import Expression
@@ -77,6 +80,7 @@ def lse(
     name: str,
     energy_reach: float,
     power_reach: float,
+    places: Places,
     sites: Sequence[str] = (),
 ) -> Program:
     """The program of LSE `name`.
@@ -86,6 +90,8 @@ def lse(
     energy_reach, power_reach
         Energy all vehicles could charge, and power the feeder could carry, kW: they bound the
         deviation problem.
+    places
+        Where the LSE takes energy from the grid.
     sites
         Buses at which others trade energy; the LSE takes its portion over from them.
 
@@ -97,7 +103,7 @@ def lse(
     on its net withdrawal.
     """
     case, stations, where = scenario.case, scenario.stations, scenario.bus_position
-    power, price, n = scenario.power_scale, scenario.price_scale, len(scenario.buses)
+    power, price, n = scenario.power_scale, scenario.price_scale, len(places.labels)
     p = Program(player_name(name), scenario, title="Load serving entity")
     kw: dict[str, Any] = {"unit": "kW", "scale": power}
     trade: dict[str, Any] = {
@@ -168,11 +174,17 @@ def lse(
     p.separable_cost(generation, Joined(generation_cost(scenario, name)), term="generation")
     p.sell("tso_price", {bought: -1.0}, 1)
     p.sell("purchase_price", {to_station: 1.0}, len(stations))
-    at_station = placed([where[b] for b in stations["bus"]], n)
+    load = sp.csc_array(places.load)
+
+    def connected(things: pd.DataFrame) -> sp.csr_array:
+        buses = things["bus"].tolist()
+        return places.of([where[b] for b in buses], buses, things["phases"].tolist())
+
+    at_station = connected(stations)
     net = {
-        sales: -placed(at_demand, n),
-        shed: placed(at_firm, n),
-        generation: placed([where[b] for b in own["bus"]], n),
+        sales: -load[:, at_demand],
+        shed: load[:, at_firm],
+        generation: connected(own),
         to_station: -at_station,
     }
     energy = {sales: -1.0, shed: 1.0, generation: 1.0, to_station: -1.0, bought: 1.0}
@@ -185,8 +197,8 @@ def lse(
         free: dict[str, Any] = {**kw, "lower": -np.inf, "reach": power_reach}
         take = p.variable("take", "bus", sites, **free, meaning="taken over from a site")
         p.sell("site_price", {take: -1.0}, at=[(name, bus) for bus in sites])
-        net[take], energy[take] = placed([where[b] for b in sites], n), 1.0
-    p.sell("wheeling_price", net, n, constant=-firm)
+        net[take], energy[take] = places.of([where[b] for b in sites], sites), 1.0
+    p.sell("wheeling_price", net, n, constant=-(load @ firm))
     meaning = "supply equals sales and served firm load (theta)"
     p.equality("energy", terms=energy, rhs=firm.sum(), start=price, meaning=meaning)
     return p

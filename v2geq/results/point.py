@@ -99,7 +99,8 @@ class Point:
         Energy is the LSEs' price, scarcity what power is worth more in an island. By line and bus
         that limit: `v2geq.market.prices.dlmp_parts`.
         """
-        table = dlmp_parts(self.coupled, self.z).table
+        places, parts = self.coupled.grid.places, dlmp_parts(self.coupled, self.z)
+        table = parts.at_buses(places.load, self.scenario.buses).table
         return table.reindex(self.data.indexes["bus"])
 
     def __getattr__(self, name: str) -> Any:
