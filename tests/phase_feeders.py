@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from v2geq.data.model.phases import PHASE_TABLES, PhaseFeeder
+from v2geq.data.model.feeder import PhaseFeeder
+from v2geq.data.model.phases import PHASE_TABLES
 
 KV = 4.16 / math.sqrt(3.0)
 

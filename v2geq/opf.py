@@ -19,8 +19,7 @@ from v2geq.data.checks.door import admit_feeder
 from v2geq.data.checks.feeder import check_feeder
 from v2geq.data.checks.phases import admit_phases
 from v2geq.data.model.case import ScenarioData
-from v2geq.data.model.feeder import Feeder
-from v2geq.data.model.phases import PhaseFeeder
+from v2geq.data.model.feeder import Feeder, PhaseFeeder
 from v2geq.data.model.schema import GENERATORS, TableSchema
 from v2geq.data.model.settings import FORMULATIONS, FeederSettings, SubstationSettings
 from v2geq.data.model.values import ValueSpec, setting_specs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -14,9 +15,14 @@ import pandas as pd
 import pytest
 from phase_feeders import phase_feeder
 
+import v2geq as vg
 from v2geq.cli import app
+from v2geq.data.checks.agreement import agreement, check_agreement, check_same_names
 from v2geq.data.edit.build import as_feeder
+from v2geq.data.model.feeder import PhaseFeeder
 from v2geq.data.model.phases import NO_LIMIT_KVA, PHASE_TABLES
+from v2geq.data.provenance import provenance
+from v2geq.data.readers.document import case_from_document, case_to_document
 from v2geq.data.readers.feeder import find_feeder, read_feeder
 from v2geq.data.readers.folders import networks_folder
 from v2geq.data.readers.phases import read_phase_feeder, write_feeder
@@ -76,6 +82,104 @@ def test_single_phase_equivalent(tmp_path: Path) -> None:
     write_feeder(phase_feeder(), tmp_path)
     again = read_feeder(tmp_path)
     pd.testing.assert_frame_equal(again.branches, single.branches)
+    assert again.by_phase is not None
+    pd.testing.assert_frame_equal(again.by_phase.conductors, phase_feeder().conductors)
+
+
+def test_a_feeder_carries_its_phases(tmp_path: Path) -> None:
+    """In a sub-folder, which goes when the feeder is written without them."""
+    single = phase_feeder().single_phase()
+    files = write_feeder(single, tmp_path)
+    assert "branches.csv" in files and "phases/conductors.csv" in files
+    again = read_feeder(tmp_path)
+    assert again.by_phase is not None
+    for table in PHASE_TABLES:
+        assert getattr(again.by_phase, table).equals(getattr(phase_feeder(), table))
+    assert agreement(again).empty
+    write_feeder(replace(single, by_phase=None), tmp_path)
+    assert read_feeder(tmp_path).by_phase is None
+    assert not (tmp_path / "phases").exists()
+
+
+def test_a_case_holds_the_phases_of_its_feeder(tmp_path: Path) -> None:
+    """Saved, restored, told apart from the case without them and from one with others."""
+    case = vg.load_case("ieee123_sioux_falls")
+    by_phase = case.feeder.by_phase
+    assert by_phase is not None
+    case.save(tmp_path)
+    again = vg.load_case(tmp_path)
+    assert again == case
+    pd.testing.assert_frame_equal(again.feeder.by_phase.impedances, by_phase.impedances)
+    assert case_from_document(json.loads(json.dumps(case_to_document(case)))) == again
+    without = case.with_feeder(replace(case.feeder, by_phase=None))
+    assert without != case
+    without.save(tmp_path)
+    assert vg.load_case(tmp_path) == without
+    loads = by_phase.loads.assign(kw=by_phase.loads["kw"].where(by_phase.loads.index != "s1a", 41))
+    other = case.with_feeder(replace(case.feeder, by_phase=replace(by_phase, loads=loads)))
+    differences = provenance(other, {}).differences
+    assert differences == ("feeder.by_phase.loads.s1a.kw = 41.0, shipped 40.0",)
+    assert provenance(case, {}).differences == ()
+    assert agreement(other.feeder).to_dict("records") == [
+        {"table": "loads", "row": "1", "column": "load_kw", "value": 40.0, "by_phase": 41.0}
+    ]
+    check_agreement(other.feeder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda f: replace(f, root="b"),
+            r"the root is 'source', by phases 'b'",
+        ),
+        (
+            lambda f: replace(
+                f,
+                buses=f.buses.rename(index={"c": "d"}),
+                branches=f.branches.replace({"c": "d"}),
+                loads=f.loads.replace({"bus": {"c": "d"}}),
+            ),
+            r"buses only in the feeder, not by phases: c;",
+        ),
+        (
+            lambda f: replace(
+                f,
+                branches=f.branches.rename(index={"side": "way"}),
+                conductors=f.conductors.replace({"branch": {"side": "way"}}),
+                impedances=f.impedances.replace({"branch": {"side": "way"}}),
+            ),
+            r"branches only in the feeder, not by phases: side",
+        ),
+    ],
+    ids=["root", "buses", "branches"],
+)
+def test_other_names_by_phases(change: Callable[[PhaseFeeder], PhaseFeeder], message: str) -> None:
+    single = phase_feeder().single_phase()
+    with pytest.raises(DataError, match=message):
+        check_same_names(replace(single, by_phase=change(phase_feeder())))
+
+
+def test_other_ends_by_phases_are_refused_at_the_door() -> None:
+    case = vg.load_case("ieee123_sioux_falls")
+    with pytest.raises(
+        DataError, match="branch 'sw8' leads from '54' to '93', by phases from '54' to '94'"
+    ):
+        case.with_parameters({"feeder.branches.sw8.to_bus": "93"})
+
+
+def test_numbers_that_do_not_agree() -> None:
+    """Named where both are used together, not before: scenarios may change either."""
+    case = vg.load_case("ieee123_sioux_falls").with_parameters({"feeder.branches.l115.r_ohm": 0.05})
+    with pytest.raises(
+        DataError, match=r"feeder.branches.l115.r_ohm = 0.05, but 0.0231869 by phases; change"
+    ):
+        check_agreement(case.feeder)
+    loads = case.feeder.loads.drop("1")
+    with pytest.raises(DataError, match=r"feeder.loads.1.load_kw = 0, but 40 by phases"):
+        check_agreement(replace(vg.load_case("ieee123_sioux_falls").feeder, loads=loads))
+    with pytest.raises(DataError, match="is not known by phases"):
+        agreement(replace(case.feeder, by_phase=None))
 
 
 def test_buses_without_any_place_get_one() -> None:

@@ -8,12 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from ieee123_phases import derived, with_taps
 from small_dss import LINES, MASTER, ODD, write_small
 
 import v2geq as vg
 from v2geq.cli import app
-from v2geq.data.model.phases import NO_LIMIT_KVA, PhaseFeeder
+from v2geq.data.checks.agreement import agreement
+from v2geq.data.model.feeder import PhaseFeeder
+from v2geq.data.model.phases import NO_LIMIT_KVA, PHASE_TABLES
 from v2geq.data.readers import dss_engine
 from v2geq.data.readers.dss_engine import dss_circuit
 from v2geq.data.readers.feeder import read_feeder
@@ -260,13 +264,7 @@ def test_ieee123_is_the_shipped_feeder(tmp_path: Path) -> None:
 
     Regulators keep any tap inside their band; from the shipped ones the engine does not move.
     """
-    taps = {"reg4a": 1.05, "reg4b": 1.0125, "reg4c": 1.03125, "reg1a": 1.0375, "reg3a": 1.0125}
-    master = tmp_path / "Master.dss"
-    texts = [
-        f"transformer.{name}.wdg=2\ntransformer.{name}.tap={tap}" for name, tap in taps.items()
-    ]
-    master.write_text("\n".join([f'redirect "{raw(IEEE123)}"', *texts]), encoding="utf-8")
-    feeder = vg.read_opendss(master, rating_a=530.0)
+    feeder = vg.read_opendss(with_taps(raw(IEEE123), tmp_path), rating_a=530.0)
     assert feeder.loads[["kw", "kvar"]].sum().tolist() == pytest.approx([3490.0, 1920.0])
     shipped, single = read_feeder(networks_folder() / "ieee123"), feeder.single_phase()
     assert set(single.buses.index) ^ set(shipped.buses.index) == {"300_open", "94_open"}
@@ -290,6 +288,17 @@ def test_ieee123_is_the_shipped_feeder(tmp_path: Path) -> None:
     assert here.loc[devices, "rating_kva"].to_dict() == pytest.approx(
         shipped_kva[devices].to_dict()
     )
+
+
+def test_ieee123_by_phases_as_shipped() -> None:
+    """Its tables are those of the published files, and say what the single-phase ones say."""
+    made, shipped = derived(raw(IEEE123)), read_feeder(networks_folder() / "ieee123")
+    assert shipped.by_phase is not None
+    for table in PHASE_TABLES:
+        pd.testing.assert_frame_equal(getattr(shipped.by_phase, table), getattr(made, table))
+    assert agreement(shipped).empty
+    rating = made.single_phase().branches["rating_kva"] / shipped.branches["rating_kva"]
+    assert (rating - 1.0).abs().max() < 1e-8
 
 
 @pytest.mark.parametrize("models", ["own", "constant power"])

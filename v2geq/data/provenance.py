@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from v2geq.data.model.case import CaseData
+from v2geq.data.model.phases import PHASE_TABLES
 from v2geq.data.model.schema import (
     CASE_TABLES,
     FEEDER_TABLES,
@@ -108,11 +109,14 @@ def _differences(case: CaseData, shipped: CaseData) -> Iterator[str]:
 def _entries(document: Mapping[str, Any]) -> Entries:
     """Values of a case's document by (table or section, row) and column."""
     out: Entries = {("", ""): {name: document[name] for name in ("name", "title", "source")}}
-    for part, tables in (("feeder", FEEDER_TABLES), ("road", ROAD_TABLES)):
-        whole = document[part]
+    feeder = dict(document["feeder"])
+    networks = [("feeder", feeder, FEEDER_TABLES), ("road", document["road"], ROAD_TABLES)]
+    if (by_phase := feeder.pop("by_phase", None)) is not None:
+        networks.append(("feeder.by_phase", by_phase, PHASE_TABLES))
+    for part, whole, tables in networks:
         out[part, ""] = {k: v for k, v in whole.items() if k not in tables}
         for name, schema in tables.items():
-            out |= _rows(schema.name, whole[name], schema)
+            out |= _rows(schema.name.replace("feeder", part), whole[name], schema)
     for name, schema in CASE_TABLES.items():
         out |= _rows(name, document[name], schema)
     for section, values in document["settings"].items():

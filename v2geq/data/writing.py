@@ -16,6 +16,8 @@ import pandas as pd
 
 from v2geq.data.model.case import CaseData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
+from v2geq.data.model.feeder import Feeder, PhaseFeeder
+from v2geq.data.model.phases import KIND, PHASE_TABLES, PHASES_FOLDER
 from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import ValueSpec, setting_specs
@@ -52,16 +54,11 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def case_files(case: CaseData) -> dict[str, str]:
     """Text of every file of a checked case, by path in its folder."""
-    feeder, road = case.feeder, case.road
-    files = {
-        "feeder/feeder.toml": toml_lines(
-            name=feeder.name, root=feeder.root, base_kv=feeder.base_kv, source=feeder.source
-        ),
-        "road/road.toml": toml_lines(name=road.name, source=road.source),
-    }
-    for folder, holder, tables in (("feeder", feeder, FEEDER_TABLES), ("road", road, ROAD_TABLES)):
-        for table, schema in tables.items():
-            files[f"{folder}/{table}.csv"] = table_text(schema, getattr(holder, table))
+    road = case.road
+    files = {f"feeder/{name}": text for name, text in feeder_files(case.feeder).items()}
+    files["road/road.toml"] = toml_lines(name=road.name, source=road.source)
+    for table, schema in ROAD_TABLES.items():
+        files[f"road/{table}.csv"] = table_text(schema, getattr(road, table))
     basis = dict(case.basis)
     for table, schema in CASE_TABLES.items():
         files[f"{table}.csv"] = table_text(schema, getattr(case, table), basis)
@@ -69,6 +66,24 @@ def case_files(case: CaseData) -> dict[str, str]:
     for name, file in trips.items():
         files[file] = table_text(TRIPS, case.trip_tables.get(name, case.trips[name]))
     return {"case.toml": MARK + _case_toml(case, trips, basis), **files}
+
+
+def feeder_files(feeder: PhaseFeeder | Feeder) -> dict[str, str]:
+    """Text of every file of a checked feeder, by path in its folder."""
+    tables: dict[str, TableSchema] = FEEDER_TABLES
+    own: dict[str, Any] = {}
+    if isinstance(feeder, PhaseFeeder):
+        tables, own = PHASE_TABLES, {"kind": KIND, "root_voltage": feeder.root_voltage}
+    else:
+        own = {"base_kv": feeder.base_kv}
+    head = toml_lines(name=feeder.name, root=feeder.root, **own, source=feeder.source)
+    files = {"feeder.toml": head}
+    for table, schema in tables.items():
+        files[f"{table}.csv"] = table_text(schema, getattr(feeder, table))
+    if isinstance(feeder, Feeder) and feeder.by_phase is not None:
+        inside = feeder_files(feeder.by_phase)
+        files |= {f"{PHASES_FOLDER}/{name}": text for name, text in inside.items()}
+    return files
 
 
 def _cell(value: Any) -> Any:

@@ -19,7 +19,8 @@ from scipy.sparse.linalg import SuperLU, splu
 
 from v2geq.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from v2geq.data.checks.phases import admit_phases
-from v2geq.data.model.phases import PhaseFeeder, conductor_rows, elements, phasor, plain_rows
+from v2geq.data.model.feeder import PhaseFeeder, conductor_rows
+from v2geq.data.model.phases import elements, phasor, plain_rows
 from v2geq.errors import ConvergenceError
 from v2geq.show import brief
 

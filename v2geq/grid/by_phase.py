@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from v2geq.data.model.phases import PhaseFeeder, conductor_rows
+from v2geq.data.model.feeder import PhaseFeeder, conductor_rows
 from v2geq.errors import DataError
 from v2geq.grid.topology import Topology
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from v2geq.data.model.feeder import Feeder
-from v2geq.data.model.phases import PhaseFeeder, conductor_rows, elements, plain_rows
+from v2geq.data.model.feeder import Feeder, PhaseFeeder, conductor_rows
+from v2geq.data.model.phases import elements, plain_rows
 from v2geq.errors import ConvergenceError, listed
 from v2geq.grid.ac import PhaseState, power_flow
 

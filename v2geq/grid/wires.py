@@ -15,7 +15,8 @@ import pandas as pd
 import scipy.sparse as sp
 
 from v2geq.arrays import ComplexArray, FloatArray, IntArray
-from v2geq.data.model.phases import PhaseFeeder, elements, plain_rows
+from v2geq.data.model.feeder import PhaseFeeder
+from v2geq.data.model.phases import elements, plain_rows
 from v2geq.errors import DataError, quoted
 from v2geq.grid.ac import PhaseNetwork, phase_network, swept
 from v2geq.grid.by_phase import island_feeders

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from v2geq.data.checks.case import check_case
+from v2geq.data.checks.phases import admit_phases
 from v2geq.data.checks.road import check_arcs
 from v2geq.data.model.case import REACTIVE_SOURCE, CaseData, ScenarioData, outages_of
 from v2geq.data.model.drivers import DriverClass
@@ -119,7 +120,7 @@ def admit_road(road: Any, *, as_case: bool = False, currency: str = MONEY) -> Ro
 
 
 def admit_feeder(feeder: Any) -> Feeder:
-    """Checked copy of a single-phase feeder made or changed in Python: its tables and values."""
+    """Checked copy of a feeder made or changed in Python: its tables and values, and by phases."""
     if not isinstance(feeder, Feeder):
         raise DataError(
             f"{quoted(feeder)} is not a Feeder", where="feeder", advice="take that of another case"
@@ -132,6 +133,8 @@ def admit_feeder(feeder: Any) -> Feeder:
         raise Unusable
     texts = (_NAME, ValueSpec("root", "text", longest=NAME_LENGTH), _SOURCE)
     values |= {s.name: s.check(getattr(feeder, s.name), "feeder") for s in texts}
+    if feeder.by_phase is not None:
+        values["by_phase"] = admit_phases(feeder.by_phase)
     values["base_kv"] = ValueSpec("base_kv", "float", "kV").check(feeder.base_kv, "feeder")
     copy: Feeder = replace(feeder, **values)
     return copy

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 
+from v2geq.data.checks.agreement import check_same_names
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.origin import NO_ORIGIN, Origin
 from v2geq.errors import DataError, did_you_mean, mistake, mistakes, part, quoted, unknown_name
 
 
 def check_feeder(feeder: Feeder, origin: Origin = NO_ORIGIN) -> None:
-    """Raise DataError unless names are known and closed branches form a tree from the root."""
+    """Raise DataError unless names are known and closed branches form a tree from the root.
+
+    By phases it has the same names.
+    """
     buses = feeder.buses.index
     if feeder.base_kv <= 0.0:
         mistake(
@@ -43,6 +47,7 @@ def check_feeder(feeder: Feeder, origin: Origin = NO_ORIGIN) -> None:
     if mistakes() == before:
         with part():
             _check_tree(feeder, origin)
+            check_same_names(feeder, origin)
 
 
 def _check_tree(feeder: Feeder, origin: Origin) -> None:

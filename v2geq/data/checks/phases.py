@@ -6,8 +6,9 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
+from v2geq.data.model.feeder import PhaseFeeder
 from v2geq.data.model.origin import NO_ORIGIN, Origin
-from v2geq.data.model.phases import ANGLES, PHASE_TABLES, ROOT_VOLTAGE, PhaseFeeder, plain_rows
+from v2geq.data.model.phases import ANGLES, PHASE_TABLES, ROOT_VOLTAGE, plain_rows
 from v2geq.data.model.schema import row_name
 from v2geq.data.model.values import ValueSpec
 from v2geq.errors import (

@@ -14,8 +14,7 @@ from v2geq.data.edit.parts import priced_road, trip_frame, with_class, with_scen
 from v2geq.data.edit.rows import as_frame, label, named
 from v2geq.data.model.case import CaseData, ScenarioData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
-from v2geq.data.model.feeder import Feeder
-from v2geq.data.model.phases import PhaseFeeder
+from v2geq.data.model.feeder import Feeder, PhaseFeeder
 from v2geq.data.model.road import RoadNetwork
 from v2geq.data.model.schema import (
     CASE_TABLES,
@@ -182,7 +181,7 @@ def _network(
         if key not in names:
             raise unknown_name(f"{what} has no part", key, names)
     values = {**empty, **given}
-    optional = {"source", "toll_unit"}
+    optional = {"source", "toll_unit", "by_phase"}
     if missing := [n for n in names if n not in values and n not in optional]:
         raise DataError(
             f"{what} has no {', '.join(missing)}", advice=f"its parts are {', '.join(names)}"

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from v2geq.data.model.case import CaseData
+from v2geq.data.readers.phases import remove_old_phases
 from v2geq.data.writing import MARK, case_files
 from v2geq.errors import DataError
 from v2geq.files import as_path, read_bytes, write_tree
@@ -17,7 +18,7 @@ def save_case(case: CaseData, folder: str | Path) -> list[str]:
     Returns the files' names. Raises `DataError` where the folder holds anything else.
     """
     folder = as_path(folder, "a folder")
-    files = {name: text.encode() for name, text in case_files(case).items()}
+    files = case_files(case)
     ours = False
     if os.path.isfile(folder / "case.toml"):
         ours = read_bytes(folder / "case.toml").startswith(MARK.encode())
@@ -27,5 +28,7 @@ def save_case(case: CaseData, folder: str | Path) -> list[str]:
                 where=str(folder),
                 advice="give a new or empty folder",
             )
-    write_tree(folder, files, again=ours)
+    write_tree(folder, {name: text.encode() for name, text in files.items()}, again=ours)
+    inside = {name.removeprefix("feeder/"): text for name, text in files.items()}
+    remove_old_phases(folder / "feeder", inside)
     return list(files)

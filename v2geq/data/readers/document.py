@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
@@ -12,7 +13,8 @@ import pandas as pd
 
 from v2geq.data.model.case import CaseData, ScenarioData
 from v2geq.data.model.drivers import DriverClass
-from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.feeder import Feeder, PhaseFeeder
+from v2geq.data.model.phases import PHASE_TABLES
 from v2geq.data.model.road import RoadNetwork
 from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TRIPS, TableSchema
 from v2geq.data.model.settings import SECTIONS
@@ -21,10 +23,13 @@ from v2geq.data.parameters.change import admit_case
 from v2geq.errors import DataError, quoted, unknown_name
 
 FORMAT, VERSION = "v2geq-case", 1
-_NETWORKS: dict[str, tuple[type, dict[str, TableSchema]]] = {
-    "feeder": (Feeder, FEEDER_TABLES),
-    "road": (RoadNetwork, ROAD_TABLES),
+_TABLES: dict[type, Mapping[str, TableSchema]] = {
+    Feeder: FEEDER_TABLES,
+    PhaseFeeder: PHASE_TABLES,
+    RoadNetwork: ROAD_TABLES,
 }
+_NETWORKS: dict[str, type] = {"feeder": Feeder, "road": RoadNetwork}
+_BY_PHASE = "by_phase"
 _TEXTS = ("name", "title", "source")
 
 
@@ -54,15 +59,7 @@ def document_of(case: CaseData) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         **{name: getattr(case, name) for name in _TEXTS},
-        **{
-            part: {
-                f.name: getattr(getattr(case, part), f.name)
-                if f.name not in tables
-                else _table_to_document(getattr(getattr(case, part), f.name), tables[f.name])
-                for f in fields(cls)
-            }
-            for part, (cls, tables) in _NETWORKS.items()
-        },
+        **{part: _network_to_document(getattr(case, part), cls) for part, cls in _NETWORKS.items()},
         **{
             name: _table_to_document(getattr(case, name), schema)
             for name, schema in CASE_TABLES.items()
@@ -113,7 +110,7 @@ def case_from_document(document: Mapping[str, Any]) -> CaseData:
     _check_keys(settings, list(SECTIONS), "settings")
     currency = currency_told(settings["market"])
     parts: dict[str, Any] = {name: document[name] for name in _TEXTS}
-    parts |= {part: _network(document, part, currency) for part in _NETWORKS}
+    parts |= {part: _network(document, part, cls, currency) for part, cls in _NETWORKS.items()}
     parts |= {
         name: _table(document, name, schema.priced(currency), name)
         for name, schema in CASE_TABLES.items()
@@ -143,7 +140,11 @@ def _settings_to_document(settings: Any) -> dict[str, Any]:
 
 def _table_to_document(frame: pd.DataFrame, schema: TableSchema) -> dict[str, Any]:
     columns = {schema.key[0]: frame.index.tolist()} if schema.indexed else {}
-    return columns | {name: frame[name].tolist() for name in schema.value_columns}
+    columns |= {name: frame[name].tolist() for name in schema.value_columns}
+    for spec in schema.columns:
+        if spec.unknown:  # JSON has no nan
+            columns[spec.name] = [None if v != v else v for v in columns[spec.name]]
+    return columns
 
 
 def _table(holder: Mapping[str, Any], name: str, schema: TableSchema, where: str) -> pd.DataFrame:
@@ -158,7 +159,9 @@ def _table(holder: Mapping[str, Any], name: str, schema: TableSchema, where: str
         if not isinstance(column, (list, tuple)):
             raise DataError(f"column {spec.name} is not a list", where=where)
         values[spec.name] = [
-            spec.check(value, f"{where}, row {i + 1}, column {spec.name}")
+            math.nan
+            if value is None and spec.unknown
+            else spec.check(value, f"{where}, row {i + 1}, column {spec.name}")
             for i, value in enumerate(column)
         ]
     if len({len(column) for column in values.values()}) > 1:
@@ -168,9 +171,24 @@ def _table(holder: Mapping[str, Any], name: str, schema: TableSchema, where: str
     return schema.frame(values)
 
 
-def _network(document: Mapping[str, Any], part: str, currency: str) -> Any:
-    cls, tables = _NETWORKS[part]
-    holder = _mapping(document, part, "document")
+def _network_to_document(network: Any, cls: type) -> dict[str, Any]:
+    """A network's tables and texts; without the feeder by phases where there is none."""
+    tables = _TABLES[cls]
+    out: dict[str, Any] = {}
+    for f in fields(cls):
+        value = getattr(network, f.name)
+        if f.name in tables:
+            out[f.name] = _table_to_document(value, tables[f.name])
+        elif f.name != _BY_PHASE:
+            out[f.name] = value
+        elif value is not None:
+            out[f.name] = _network_to_document(value, PhaseFeeder)
+    return out
+
+
+def _network(holding: Mapping[str, Any], part: str, cls: Any, currency: str) -> Any:
+    tables = _TABLES[cls]
+    holder = _mapping(holding, part, "document")
     own = [f for f in fields(cls) if f.name in holder or f.default is MISSING]
     _check_keys(holder, [f.name for f in own], part)
     values = {f.name: holder[f.name] for f in own if f.name not in tables}
@@ -178,6 +196,8 @@ def _network(document: Mapping[str, Any], part: str, currency: str) -> Any:
         name: _table(holder, name, schema.priced(currency), f"{part}.{name}")
         for name, schema in tables.items()
     }
+    if _BY_PHASE in values:
+        values[_BY_PHASE] = _network(holder, _BY_PHASE, PhaseFeeder, currency)
     return cls(**values, **frames)
 
 

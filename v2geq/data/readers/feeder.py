@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from v2geq.data.checks.feeder import check_feeder
-from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.feeder import Feeder, PhaseFeeder
 from v2geq.data.model.origin import Origin
-from v2geq.data.model.phases import PhaseFeeder
+from v2geq.data.model.phases import PHASES_FOLDER
 from v2geq.data.model.schema import CAPACITORS, FEEDER_TABLES
 from v2geq.data.readers.folders import discreet, find_network, known_networks
 from v2geq.data.readers.opendss import read_opendss
@@ -24,7 +25,7 @@ def read_feeder(folder: str | Path) -> Feeder:
     """Feeder of a folder; see `Feeder` for its tables, columns and units.
 
     `capacitors.csv` may be left out. Names stay text: bus "1" is not a number. Of a feeder by
-    phases it is the single-phase equivalent.
+    phases it is the single-phase equivalent. A sub-folder phases/ holds the same feeder by phases.
 
     Raises
     ------
@@ -78,7 +79,8 @@ def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
         base_kv = head.number("base_kv")
         source = head.text("source", "")
         head.finish()
-    frames, origins = {}, {}
+    frames: dict[str, Any] = {}
+    origins = {}
     for table, schema in FEEDER_TABLES.items():
         path = folder / f"{table}.csv"
         if schema is CAPACITORS and not os.path.lexists(path):
@@ -89,6 +91,8 @@ def read_feeder_with_origin(folder: str | Path) -> tuple[Feeder, Origin]:
     if len(frames) < len(FEEDER_TABLES):
         raise Unusable
     feeder = Feeder(name=name, root=root, base_kv=base_kv, source=source, **frames)
+    if os.path.lexists(folder / PHASES_FOLDER / "feeder.toml"):
+        feeder = replace(feeder, by_phase=read_phase_feeder(folder / PHASES_FOLDER))
     origin = Origin(origins, {f"feeder.{key}": head.where(key) for key in ("root", "base_kv")})
     check_feeder(feeder, origin)
     return feeder, origin

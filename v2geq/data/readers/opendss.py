@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from v2geq.data.checks.phases import check_phases
-from v2geq.data.model.phases import PHASE_TABLES, PhaseFeeder
+from v2geq.data.model.feeder import PhaseFeeder
+from v2geq.data.model.phases import PHASE_TABLES
 from v2geq.data.readers.dss_elements import (
     DEFAULT_AMPS,
     Conductors,

@@ -68,18 +68,21 @@ def read_pandapower(net: Any) -> Feeder:
         index=pd.Index(list(names.values()), name="bus"),
     )
     grid = net.ext_grid[net.ext_grid["in_service"]]
-    frames = {
+    tables = {
         "buses": with_places(buses, branches),
         "branches": branches,
         "loads": _loads(net, names),
         "capacitors": _capacitors(net, names),
+    }
+    frames: dict[str, Any] = {
+        t: schema.admit(tables[t], f"{_WHERE}: {t}") for t, schema in FEEDER_TABLES.items()
     }
     feeder = Feeder(
         name=str(net.name or "pandapower net"),
         root=names[int(grid["bus"].iloc[0])],
         base_kv=base,
         source="pandapower",
-        **{t: schema.admit(frames[t], f"{_WHERE}: {t}") for t, schema in FEEDER_TABLES.items()},
+        **frames,
     )
     check_feeder(feeder)
     return feeder

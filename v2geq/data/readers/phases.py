@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from v2geq.data.checks.phases import admit_phases, check_phases
-from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.feeder import Feeder, PhaseFeeder
 from v2geq.data.model.origin import Origin
-from v2geq.data.model.phases import KIND, PHASE_TABLES, ROOT_VOLTAGE, PhaseFeeder
-from v2geq.data.model.schema import FEEDER_TABLES, TableSchema
+from v2geq.data.model.phases import KIND, PHASE_TABLES, PHASES_FOLDER, ROOT_VOLTAGE
 from v2geq.data.readers.folders import discreet
 from v2geq.data.readers.tables import read_table
 from v2geq.data.readers.toml import TomlTable, read_toml
-from v2geq.data.writing import FEEDER_MARK, table_text, toml_lines
+from v2geq.data.writing import FEEDER_MARK, feeder_files
 from v2geq.errors import DataError, Unusable, part, quoted
-from v2geq.files import as_path, read_bytes, write_tree
+from v2geq.files import as_path, read_bytes, remove, write_tree
 
 OPTIONAL = frozenset({"loads", "capacitors", "generators"})
 
@@ -79,17 +79,8 @@ def write_feeder(feeder: PhaseFeeder | Feeder, folder: str | Path) -> list[str]:
     Returns the files' names. Raises `DataError` where the folder holds anything else.
     """
     folder = as_path(folder, "a folder")
-    tables: dict[str, TableSchema] = FEEDER_TABLES
-    own: dict[str, Any] = {}
-    if isinstance(feeder, PhaseFeeder):
-        feeder = admit_phases(feeder)
-        tables, own = PHASE_TABLES, {"kind": KIND, "root_voltage": feeder.root_voltage}
-    else:
-        own = {"base_kv": feeder.base_kv}
-    head = toml_lines(name=feeder.name, root=feeder.root, **own, source=feeder.source)
-    files = {"feeder.toml": FEEDER_MARK + head}
-    for table, schema in tables.items():
-        files[f"{table}.csv"] = table_text(schema, getattr(feeder, table))
+    files = feeder_files(admit_phases(feeder) if isinstance(feeder, PhaseFeeder) else feeder)
+    files["feeder.toml"] = FEEDER_MARK + files["feeder.toml"]
     ours = False
     if os.path.isfile(folder / "feeder.toml"):
         ours = read_bytes(folder / "feeder.toml").startswith(FEEDER_MARK.encode())
@@ -100,4 +91,15 @@ def write_feeder(feeder: PhaseFeeder | Feeder, folder: str | Path) -> list[str]:
                 advice="give a new or empty folder",
             )
     write_tree(folder, {name: text.encode() for name, text in files.items()}, again=ours)
+    remove_old_phases(folder, files)
     return list(files)
+
+
+def remove_old_phases(folder: Path, files: Mapping[str, str]) -> None:
+    """Remove a feeder by phases, written there before, that is not among the files written now."""
+    old = folder / PHASES_FOLDER
+    if old.is_dir() and f"{PHASES_FOLDER}/feeder.toml" not in files:
+        for name in ("feeder.toml", *(f"{table}.csv" for table in PHASE_TABLES)):
+            remove(old / name)
+        with suppress(OSError):
+            old.rmdir()
