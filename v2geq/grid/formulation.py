@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from v2geq.data.checks.agreement import check_agreement
 from v2geq.data.model.feeder import Feeder
 from v2geq.errors import DataError
 from v2geq.grid.lindistflow import LinDistFlow
@@ -29,5 +30,6 @@ def formulated(
             where=f"feeder {feeder.name!r}",
             advice="read it from OpenDSS (read_opendss), or give its folder a sub-folder phases",
         )
+    check_agreement(feeder)
     wires = wires_of(feeder.by_phase, network)
     return ThreePhase(network, wires, power_scale, price_scale)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from v2geq.arrays import ComplexArray, FloatArray
+from v2geq.arrays import ComplexArray, FloatArray, IntArray
 from v2geq.data.model.settings import FeederSettings
 from v2geq.grid import phase_rows
 from v2geq.grid.dlmp import Limit, PriceParts, Stationarity, split_prices
@@ -86,6 +86,14 @@ class ThreePhase:
         if self.base is None:
             return np.zeros(len(self.wires.nodes))
         return np.angle(self.base.voltage / self._no_load.voltage)
+
+    @cached_property
+    def _angled(self) -> IntArray:
+        """Nodes whose angle is an unknown: none where no row of a lossless flow needs it."""
+        net = self.wires.network
+        if self.base is None and (np.diff(net.begins.indptr) == 1).all():
+            return np.zeros(0, dtype=np.int64)
+        return np.arange(net.roots, len(net.volts))
 
     @property
     def voltage_scale(self) -> float:
@@ -165,7 +173,7 @@ class ThreePhase:
         angle = program.variable(
             "angle",
             **at_node,
-            labels=nodes[heads:],
+            labels=[nodes[k] for k in self._angled],
             unit="rad",
             scale=self.voltage_scale,
             lower=-np.inf,
@@ -192,7 +200,7 @@ class ThreePhase:
 
         def terms(part: Rows, gathered: sp.csr_array | None = None) -> dict[Variable, Any]:
             """Terms of rows in flows and voltages."""
-            by_angle = part.angle[:, heads:]
+            by_angle = part.angle[:, self._angled]
             whole = zip((p, q, v, angle), (part.p, part.q, part.v, by_angle), strict=True)
             return {
                 x: matrix if gathered is None else sp.csr_array(gathered @ matrix)
@@ -238,14 +246,15 @@ class ThreePhase:
             rhs=turned(rows.voltage),
             meaning="voltage drop along a conductor (eta)",
         )
-        program.equality(
-            "angle_drop",
-            **conductor,
-            unit="rad",
-            terms=terms(rows.angle),
-            rhs=turned(rows.angle),
-            meaning="angle along a conductor (zeta)",
-        )
+        if len(self._angled):
+            program.equality(
+                "angle_drop",
+                **conductor,
+                unit="rad",
+                terms=terms(rows.angle),
+                rhs=turned(rows.angle),
+                meaning="angle along a conductor (zeta)",
+            )
         self._level_heads(program, v, pu2)
         rated.state(program, p, q)
         if self.base is not None and self.curvature is not None:
@@ -296,12 +305,12 @@ class ThreePhase:
         """All losses in the variables of the operator's program, and their constant, kW."""
         if self.base is None:
             return {}, 0.0
-        real, heads = self._rows.real, self.wires.heads
+        real = self._rows.real
         total = {
             name: -sp.csr_array(np.asarray(part.sum(axis=0)).reshape(1, -1))
             for name, part in zip(
                 ("p_line", "q_line", "v_squared", "angle"),
-                (real.p, real.q, real.v, real.angle[:, heads:]),
+                (real.p, real.q, real.v, real.angle[:, self._angled]),
                 strict=True,
             )
         }
@@ -312,7 +321,8 @@ class ThreePhase:
     def point(self, values: Mapping[str, FloatArray]) -> WireState:
         """Voltages, currents and power drawn as the point states them."""
         wires, net = self.wires, self.wires.network
-        turn = np.concatenate([np.zeros(wires.heads), _of(values, "angle")])
+        turn = np.zeros(len(net.volts))
+        turn[self._angled] = _of(values, "angle")
         at_no_load = self._no_load.voltage / np.abs(self._no_load.voltage)
         size = np.sqrt(np.maximum(_of(values, "v_squared"), 0.0)) * net.volts
         voltage = size * at_no_load * np.exp(1j * turn)
@@ -508,23 +518,18 @@ class ThreePhase:
         heads, n, m = wires.heads, len(wires.nodes), len(wires.network.turns)
         islands = gather.shape[0] - (n - heads)
         real, reactive = (sp.csr_array(gather @ r.whole) for r in (rows.real, rows.reactive))
-        keep = np.r_[np.arange(2 * m), 2 * m + heads + np.arange(n - heads)]
-        keep = np.r_[keep, 2 * m + n + heads + np.arange(n - heads)]
+        keep = np.r_[
+            np.arange(2 * m), np.arange(2 * m + heads, 2 * m + n), 2 * m + n + self._angled
+        ]
 
         def of(matrix: sp.csr_array) -> sp.csr_array:
             return sp.csr_array(sp.csc_array(matrix)[:, keep])
 
-        square = sp.vstack(
-            [
-                of(real)[islands:],
-                of(reactive)[islands:],
-                of(rows.voltage.whole),
-                of(rows.angle.whole),
-            ]
-        )
+        parts = [of(real)[islands:], of(reactive)[islands:], of(rows.voltage.whole)]
+        square = sp.vstack([*parts, of(rows.angle.whole)] if len(self._angled) else parts)
         shares = sp.csr_array(gather @ rows.shares)
         inner = shares[islands:]
-        none = sp.csr_array((len(wires.terminals), 2 * m))
+        none = sp.csr_array((len(wires.terminals), square.shape[0] - 2 * (n - heads)))
         island_at = dict(zip(wires.nodes, wires.island.tolist(), strict=True))
         island = np.array([island_at[bus, phases[0]] for bus, phases in wires.terminals])
         mu, mu_q = _of(values, "balance") + resale, _of(values, "reactive_balance")

@@ -150,12 +150,12 @@ def wires_of(feeder: PhaseFeeder, network: Network) -> Wires:
     low, high, shunt = _reactive(feeder, network, net, at)
     terminals, load, kvar = _loads(feeder, network, nodes)
     rows = net.rows
-    kva = rows["kva"].to_numpy(dtype=float) * network.limits.rating_factor
+    line = np.array([lines[b] for b in rows["branch"]], dtype=np.int64)
     return Wires(
         network=replace(net, shunt=sp.csr_array(net.shunt + shunt)),
         island=np.array([island_of[bus] for bus, _ in nodes]),
-        line=np.array([lines[b] for b in rows["branch"]], dtype=np.int64),
-        kva=np.where(np.isnan(kva), np.inf, kva),
+        line=line,
+        kva=_ratings(rows["kva"].to_numpy(dtype=float), line, network.lines.rating_kva),
         terminals=tuple(terminals),
         ends=_ends(terminals, at),
         load=shares(
@@ -167,6 +167,15 @@ def wires_of(feeder: PhaseFeeder, network: Network) -> Wires:
         low=low,
         high=high,
     )
+
+
+def _ratings(own: FloatArray, line: IntArray, whole: FloatArray) -> FloatArray:
+    """Rating by conductor: of its branch, in proportion to their own where all have one."""
+    total = np.bincount(line, own, minlength=len(whole))
+    even = 1.0 / np.bincount(line, minlength=len(whole))
+    shares = np.where(np.isnan(total[line]), even[line], own / total[line])
+    out: FloatArray = whole[line] * shares
+    return out
 
 
 def _bare(feeder: PhaseFeeder) -> PhaseFeeder:

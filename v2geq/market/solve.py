@@ -36,7 +36,7 @@ from v2geq.trips.traffic import Traffic, traffic
 MAX_ROUNDS = 40
 MAX_BASES = 20
 """Most states at which losses are linearised."""
-NEAR = 0.1
+NEAR = 0.01
 """Share of the tolerance with which Newton's method is taken for a solver."""
 PRUNE_ROUNDS = 10
 """Rounds after which no path is dropped any more, so that none comes and goes for ever."""
@@ -133,7 +133,7 @@ def solve_market(
                 continue
             values = coupled.mcp.split(z)
             moved = coupled.grid.moved(values)
-            if moved <= SETTLED_KW and _holds(coupled.settled(z), z, limits.tolerance):
+            if moved <= SETTLED_KW and _holds(coupled.settled(z), z, 0.1 * limits.tolerance):
                 break
             if bases == MAX_BASES:
                 result.status = Status.ITERATION_LIMIT
