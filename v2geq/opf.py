@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from v2geq.arrays import FloatArray
+from v2geq.certificates.duality import could_gain
 from v2geq.certificates.verdict import Figure, Verdict
 from v2geq.convex.relaxation import least_relaxation
 from v2geq.data.checks.door import admit_feeder
@@ -396,7 +397,7 @@ def _certificate(
     residual = scaled_residual(mcp, z)
     worst = int(np.argmax(residual))
     cost = -program.profit(values, {})
-    saved = _could_save(program, values, mcp.split(mcp.F(z)))
+    saved = could_gain(program, values, mcp.split(mcp.F(z)))
     broken = grid.violations(values)
     figures = [
         Figure("natural_residual", float(residual[worst]), 1e-8, "", mcp.describe(worst)),
@@ -410,22 +411,3 @@ def _certificate(
         figures += [Figure("ac_distance_kw", kw, 1e-3, "kW")]
         figures += [Figure("ac_distance_pu", pu, 1e-6, "pu")]
     return Verdict(tuple(figures))
-
-
-def _could_save(
-    program: Program, values: Mapping[str, FloatArray], f: Mapping[str, FloatArray]
-) -> float:
-    """Bound on what any other dispatch could save, $/h: the duality gap.
-
-    Costs are convex, so no point within the limits is cheaper than the marginal costs `f` say.
-    """
-    gap = 0.0
-    for v in program.variables:
-        x, slope = values[v.key], f[v.key]
-        low = np.minimum(np.maximum(v.lower, -v.reach), x)
-        high = np.maximum(np.minimum(v.upper, v.reach), x)
-        gap += float(np.where(slope > 0.0, slope * (x - low), -slope * (high - x)).sum())
-    for c in program.constraints:
-        if not c.equality:
-            gap += float(np.abs(values[c.key] * f[c.key]).sum())
-    return gap

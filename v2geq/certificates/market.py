@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 
 from v2geq.arrays import FloatArray
+from v2geq.certificates.duality import could_gain
 from v2geq.certificates.verdict import Figure, Verdict
 from v2geq.certificates.wardrop import relative, wardrop
 from v2geq.convex.deviation import best_deviation
+from v2geq.errors import ConvergenceError
 from v2geq.market.accounts import Accounts, accounts
 from v2geq.market.coupling import Coupled
 from v2geq.mcp.problem import scaled_residual
@@ -60,6 +62,7 @@ class Certificate(Verdict):
         price may not be below zero.
     regrets
         By player: regret ($/h, what deviating alone could gain), turnover ($/h), relative regret.
+        Found by solving the player's problem anew, or else bounded by the duality gap.
     wardrop_gap_all_paths
         As wardrop_gap, against the cheapest path over all energy-feasible paths.
     exact_paths
@@ -165,13 +168,7 @@ def market_mismatches(coupled: Coupled, z: FloatArray) -> pd.DataFrame:
 
 
 def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
-    """Certificate and accounts of the point `z`.
-
-    Raises
-    ------
-    ConvergenceError
-        Where a player's own problem has no solution.
-    """
+    """Certificate and accounts of the point `z`."""
     mcp, case = coupled.mcp, coupled.scenario.case
     values = mcp.split(z)
     book = accounts(coupled, values)
@@ -186,11 +183,14 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
     outside = np.maximum(mcp.lower - z, z - mcp.upper) / mcp.scale
 
     drivers = wardrop(coupled.traffic, values, exact=case.paths.method == "exact")
-    regrets = {}
+    regrets, f = {}, mcp.split(mcp.F(z))
     for player, program in coupled.traders.items():
-        now = program.profit(values, values)
-        best = best_deviation(program, values, values).profit
-        regrets[player] = (max(best - now, 0.0), float(book.turnover[player]))
+        try:
+            gain = best_deviation(program, values, values).profit - program.profit(values, values)
+        except ConvergenceError:
+            # where its own problem defeats Clarabel the multipliers say what it can be at most
+            gain = could_gain(program, values, f)
+        regrets[player] = (max(gain, 0.0), float(book.turnover[player]))
     traders = list(regrets)
     for name, gain in drivers.gains.items():
         regrets[f"drivers.{name}"] = (max(gain, 0.0), drivers.time_costs[name])

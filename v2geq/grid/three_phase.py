@@ -320,7 +320,7 @@ class ThreePhase:
 
     def point(self, values: Mapping[str, FloatArray]) -> WireState:
         """Voltages, currents and power drawn as the point states them."""
-        wires, net = self.wires, self.wires.network
+        net = self.wires.network
         turn = np.zeros(len(net.volts))
         turn[self._angled] = _of(values, "angle")
         at_no_load = self._no_load.voltage / np.abs(self._no_load.voltage)
