@@ -26,7 +26,7 @@ from v2geq.grid.branch_flow import (
 )
 from v2geq.grid.dlmp import Duals, PriceParts, parts_of_prices
 from v2geq.grid.network import Network
-from v2geq.grid.places import Places, at_buses
+from v2geq.grid.places import Places, bus_places
 from v2geq.grid.power_flow import OPERATOR, Binding, Violations
 from v2geq.grid.ratings import BINDING, Box, rating
 from v2geq.grid.substation import bought_kw, state_supply, supply_results
@@ -62,7 +62,7 @@ class LinDistFlow:
     @property
     def places(self) -> Places:
         """Buses, where energy is traded."""
-        return at_buses(self.network.buses)
+        return bus_places(self.network.buses)
 
     @property
     def rating(self) -> Box:

@@ -24,7 +24,7 @@ from v2geq.labelled import placed
 from v2geq.show import brief
 
 
-class Rows(NamedTuple):
+class PhaseTerms(NamedTuple):
     """Coefficients of a set of rows in P and Q by conductor, v and angle by node."""
 
     p: sp.csr_array
@@ -42,16 +42,16 @@ class Rows(NamedTuple):
 
 
 class PhaseRows(NamedTuple):
-    """Rows of a linearisation, and what the power drawn by terminal takes from them.
+    """PhaseTerms of a linearisation, and what the power drawn by terminal takes from them.
 
     real, reactive : by node, what arrives less what leaves; voltage, angle : by conductor;
     drawn_kw, drawn_kvar : (node, terminal) complex, share of a terminal's power drawn from a node
     """
 
-    real: Rows
-    reactive: Rows
-    voltage: Rows
-    angle: Rows
+    real: PhaseTerms
+    reactive: PhaseTerms
+    voltage: PhaseTerms
+    angle: PhaseTerms
     shares: sp.csr_array
 
     def __repr__(self) -> str:
@@ -64,7 +64,7 @@ def complex_power(wires: Wires, at: WireState) -> ComplexArray:
     return out
 
 
-def losses(wires: Wires, at: WireState) -> ComplexArray:
+def lost_power(wires: Wires, at: WireState) -> ComplexArray:
     """Power lost by conductor, kVA."""
     out: ComplexArray = np.conj(at.current) * (wires.network.z @ at.current) / 1000.0
     return out
@@ -83,7 +83,7 @@ def squared(wires: Wires, at: WireState) -> FloatArray:
 
 
 def phase_rows(wires: Wires, at: WireState, *, losses: bool) -> PhaseRows:
-    """Rows linearised at a state; without losses, one without currents."""
+    """PhaseTerms linearised at a state; without losses, one without currents."""
     net = wires.network
     volt, amps = at.voltage, at.current
     n, m = len(volt), len(net.turns)
@@ -126,7 +126,7 @@ def phase_rows(wires: Wires, at: WireState, *, losses: bool) -> PhaseRows:
     return PhaseRows(
         real,
         reactive,
-        Rows(*(sp.csr_array(twice @ part) for part in level)),
+        PhaseTerms(*(sp.csr_array(twice @ part) for part in level)),
         turn,
         sp.csr_array(terminal.T),
     )
@@ -159,7 +159,7 @@ def _split(
     u: sp.csr_array,
     u_bar: sp.csr_array | None,
     v: FloatArray,
-) -> tuple[Rows, Rows]:
+) -> tuple[PhaseTerms, PhaseTerms]:
     """Real and imaginary rows of s S + s_bar conj(S) + u U + u_bar conj(U).
 
     U = dv / (2 v) + j angle.
@@ -174,8 +174,8 @@ def _split(
     p, q = both(s, s_bar)
     size, angle = both(u, u_bar)
     terms = p, q, size @ _diag(0.5 / v), angle
-    real = Rows(*(_clean(t.real) for t in terms))
-    return real, Rows(*(_clean(t.imag) for t in terms))
+    real = PhaseTerms(*(_clean(t.real) for t in terms))
+    return real, PhaseTerms(*(_clean(t.imag) for t in terms))
 
 
 def _clean(matrix: sp.sparray) -> sp.csr_array:

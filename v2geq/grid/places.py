@@ -70,7 +70,7 @@ class Places:
         return sp.csr_array(shares)
 
 
-def at_buses(buses: Sequence[str]) -> Places:
+def bus_places(buses: Sequence[str]) -> Places:
     """Buses themselves."""
     whole = eye(len(buses))
     return Places(("bus",), tuple((b,) for b in buses), whole, whole)

@@ -25,7 +25,7 @@ from v2geq.grid.places import Places, shares
 from v2geq.labelled import placed
 from v2geq.show import brief
 
-Node = tuple[str, str]
+Connection = tuple[str, str]
 """Bus and phase, or phases."""
 
 
@@ -58,7 +58,7 @@ class Wires:
     island: IntArray
     line: IntArray
     kva: FloatArray
-    terminals: tuple[Node, ...]
+    terminals: tuple[Connection, ...]
     ends: sp.csr_array
     load: sp.csr_array
     kvar: FloatArray
@@ -68,12 +68,12 @@ class Wires:
     __repr__ = brief
 
     @property
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[Connection]:
         """Bus and phase of every node."""
         return list(self.network.nodes)
 
     @property
-    def conductors(self) -> list[Node]:
+    def conductors(self) -> list[Connection]:
         """Branch and phase of every conductor."""
         rows = self.network.rows
         return list(zip(rows["branch"], rows["phase"], strict=True))
@@ -220,7 +220,7 @@ def joined(networks: Sequence[PhaseNetwork]) -> PhaseNetwork:
     )
 
 
-def _ends(terminals: Sequence[Node], at: dict[Node, int]) -> sp.csr_array:
+def _ends(terminals: Sequence[Connection], at: dict[Connection, int]) -> sp.csr_array:
     """(terminal, node) +1 where it begins, -1 where it ends."""
     entries = [
         (k, at[bus, phase], sign)
@@ -232,11 +232,11 @@ def _ends(terminals: Sequence[Node], at: dict[Node, int]) -> sp.csr_array:
 
 
 def _loads(
-    feeder: PhaseFeeder, network: Network, nodes: list[Node]
-) -> tuple[list[Node], dict[tuple[int, str], float], FloatArray]:
+    feeder: PhaseFeeder, network: Network, nodes: list[Connection]
+) -> tuple[list[Connection], dict[tuple[int, str], float], FloatArray]:
     """Terminals, shares of the buses' real load by (terminal, bus), and reactive load."""
-    kw: dict[Node, float] = {}
-    reactive: dict[Node, float] = {}
+    kw: dict[Connection, float] = {}
+    reactive: dict[Connection, float] = {}
     for bus, phases, connection, p, q in plain_rows(
         feeder.loads, "bus", "phases", "connection", "kw", "kvar"
     ):
@@ -277,7 +277,7 @@ def _loads(
     return terminals, load, kvar
 
 
-def _by_bus(values: dict[Node, float]) -> dict[str, float]:
+def _by_bus(values: dict[Connection, float]) -> dict[str, float]:
     out: dict[str, float] = {}
     for (bus, _), value in values.items():
         out[bus] = out.get(bus, 0.0) + value
@@ -285,14 +285,14 @@ def _by_bus(values: dict[Node, float]) -> dict[str, float]:
 
 
 def _reactive(
-    feeder: PhaseFeeder, network: Network, net: PhaseNetwork, at: dict[Node, int]
+    feeder: PhaseFeeder, network: Network, net: PhaseNetwork, at: dict[Connection, int]
 ) -> tuple[FloatArray, FloatArray, sp.csr_array]:
     """Range of reactive supply by node, kvar, and admittance of capacitors that are in, S.
 
     What is not a capacitor is shared evenly by the phases of its bus.
     """
     low, high = np.zeros(len(at)), np.zeros(len(at))
-    fixed: list[tuple[Node, float]] = []
+    fixed: list[tuple[Connection, float]] = []
     others = {
         bus: (float(a), float(b))
         for bus, a, b in zip(network.buses, network.reactive_min, network.reactive_max, strict=True)

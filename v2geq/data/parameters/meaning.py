@@ -54,6 +54,7 @@ MEANINGS: Mapping[str, str] = {
     "stations.store_discharge_kw": "largest power out of the station's own store in this hour",
     "stations.store_value": "what a kWh in the station's own store is worth",
     "stations.store_efficiency": "round trip: kWh the store gives back of one put in",
+    "stations.phases": "phases it is connected to, evenly; all of its bus if empty",
     "lses.portion": "share of every bus's firm load; they sum to one",
     "generators.lse": "load serving entity it belongs to",
     "generators.bus": "bus of the generator",
@@ -64,6 +65,7 @@ MEANINGS: Mapping[str, str] = {
     "generators.cost": "cost as an expression in g (kW), in place of the two",
     "generators.min_kvar": "least reactive supply",
     "generators.max_kvar": "largest reactive supply",
+    "generators.phases": "phases it is connected to, evenly; all of its bus if empty",
 }
 """Of table columns, by table and column."""
 
