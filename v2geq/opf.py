@@ -96,11 +96,18 @@ class OptimalPowerFlow:
 
     @property
     def dlmp_parts(self) -> pd.DataFrame:
-        """Parts of the prices by bus, $/kWh: energy, scarcity, loss, congestion, voltage, reactive.
-
-        `parts.congestion` and `parts.voltage` have them by the line and the bus that limit.
-        """
+        """Parts of prices by bus, $/kWh: energy, scarcity, loss, congestion, voltage, reactive."""
         return self.parts.table
+
+    @property
+    def congestion_parts(self) -> pd.DataFrame:
+        """What every full line adds to the price, bus by line, $/kWh."""
+        return self.parts.congestion
+
+    @property
+    def voltage_parts(self) -> pd.DataFrame:
+        """What every bus at a voltage limit adds to the price, bus by limiting bus, $/kWh."""
+        return self.parts.voltage
 
     def _table(self, *dims: str) -> pd.DataFrame:
         """Results of some dimensions by label."""
