@@ -83,7 +83,7 @@ def opf(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write buses.csv, lines.csv, generators.csv there."),
+        typer.Option(metavar="FOLDER", help="Write tables and drawings there."),
     ] = None,
 ) -> None:
     """Optimal power flow of a feeder alone: prices by bus and what they are made of."""
@@ -102,7 +102,11 @@ def opf(
     print_dearest(result.dlmp_parts)
     print("\n" + str(result.certificate))
     if out is not None:
+        from v2geq.plots import save
+
         result.save(out)
-        say(f"buses, lines and generators saved to {out}")
+        for name in result.plot.names():
+            save(getattr(result.plot, name)(), out / name)
+        say(f"tables and drawings saved to {out}")
     if not result.certificate.holds:
         raise typer.Exit(1)

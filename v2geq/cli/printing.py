@@ -186,7 +186,7 @@ def print_dearest(parts: pd.DataFrame, currency: str = MONEY) -> None:
     parts.insert(0, "DLMP", parts.sum(axis=1))
     unit = f"{currency}/kWh"
     rows = [
-        [str(bus), *(f"{value:z.5f}" for value in row)]
+        [bus if isinstance(bus, str) else ".".join(bus), *(f"{value:z.5f}" for value in row)]
         for bus, *row in parts.nlargest(DEAREST, "DLMP").itertuples()
     ]
     print("\ndearest buses: prices and their parts")
