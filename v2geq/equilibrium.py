@@ -222,6 +222,15 @@ class Equilibrium(Point):
             return ", not unique"
         return ", perhaps not unique" if UNKNOWN in found else ", unique"
 
+    @property
+    def _dearest(self) -> str:
+        """The bus of the highest DLMP and the parts that show in it."""
+        parts = self.dlmp_parts
+        bus = parts.sum(axis=1).idxmax()
+        shown = {name: f"{part:z.4f}" for name, part in parts.T[bus].items()}
+        told = (f"{name} {part}" for name, part in shown.items() if float(part))
+        return f"at bus {bus}: {', '.join(told)} {self.scenario.case.currency}/kWh"
+
     def _repr_html_(self) -> str:
         figures = self.summary
         unit = {name: figure.unit for name, figure in figures.figures.items()}
@@ -229,6 +238,7 @@ class Equilibrium(Point):
             "status": f"{self.status}, {self.effort}",
             "DLMP": f"{figures['dlmp_min']:.4g} to {figures['dlmp_max']:.4g} "
             f"{unit['dlmp_max']}{self._several}",
+            "highest DLMP": self._dearest,
             "load shed": f"{figures['load_shed_kw']:.1f} {unit['load_shed_kw']}",
             "generation, import": f"{figures['generation_kw']:.0f}, "
             f"{figures['tso_import_kw']:.0f} {unit['tso_import_kw']}",

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,9 @@ from v2geq.solvers.automatic import automatic
 from v2geq.solvers.projection import ActiveSetNewton
 from v2geq.solvers.protocol import Options, Status
 
+if TYPE_CHECKING:
+    from v2geq.plots.api import FeederPlots
+
 ROUNDS = 40
 """Most linearisations of the losses."""
 POLISH, SOLVED = 1e-14, 1e-11
@@ -75,12 +78,13 @@ class OptimalPowerFlow:
 
     Attributes
     ----------
-    grid : how power flows, bus by bus or by phases
+    feeder : all buses and branches; grid : how power flows, bus by bus or by phases
     program : what was minimised; values : the point by block
     parts : prices and what they are made of; certificate : why to believe them
-    rounds : linearisations of the losses
+    rounds : linearisations of the losses; outages : branches out of service
     """
 
+    feeder: Feeder
     grid: PowerFlow
     program: Program
     generators: pd.DataFrame
@@ -88,6 +92,7 @@ class OptimalPowerFlow:
     parts: PriceParts
     certificate: Verdict
     rounds: int
+    outages: tuple[str, ...] = ()
 
     @property
     def dlmp(self) -> pd.Series[float]:
@@ -96,11 +101,18 @@ class OptimalPowerFlow:
 
     @property
     def dlmp_parts(self) -> pd.DataFrame:
-        """Parts of the prices by bus, $/kWh: energy, scarcity, loss, congestion, voltage, reactive.
-
-        `parts.congestion` and `parts.voltage` have them by the line and the bus that limit.
-        """
+        """Parts of prices by bus, $/kWh: energy, scarcity, loss, congestion, voltage, reactive."""
         return self.parts.table
+
+    @property
+    def congestion_parts(self) -> pd.DataFrame:
+        """What every full line adds to the price, bus by line, $/kWh."""
+        return self.parts.congestion
+
+    @property
+    def voltage_parts(self) -> pd.DataFrame:
+        """What every bus at a voltage limit adds to the price, bus by limiting bus, $/kWh."""
+        return self.parts.voltage
 
     def _table(self, *dims: str) -> pd.DataFrame:
         """Results of some dimensions by label."""
@@ -173,8 +185,33 @@ class OptimalPowerFlow:
             "at voltage limits": ", ".join((*binding.lowest, *binding.highest)) or "none",
         }
 
+    @cached_property
+    def plot(self) -> FeederPlots:
+        """Figures of the feeder; ``r.plot.names()`` lists them."""
+        from v2geq.plots.api import FeederPlots
+        from v2geq.plots.feeder_view import FeederView
+
+        load, net = self.feeder.loads["load_kw"], self.grid.network
+        parts = self.parts.at_buses(self.grid.places.load, net.buses).table
+        return FeederPlots(
+            FeederView(
+                title=self.feeder.name,
+                feeder=self.feeder,
+                network=net,
+                buses=self.buses.join(parts.add_prefix("dlmp_")),
+                loading=self._table("line")["loading"],
+                binding=self.grid.binding(self.values),
+                loaded=frozenset(load.index[load > 0.0]),
+                outages=frozenset(self.outages),
+                currency=MONEY,
+            )
+        )
+
     def save(self, folder: str | Path) -> None:
-        """Write buses.csv (with prices and their parts), lines.csv and generators.csv."""
+        """Write buses.csv (with prices and their parts), lines.csv, generators.csv.
+
+        And what full lines and voltage limits add: congestion_parts.csv, voltage_parts.csv.
+        """
         home = as_path(folder, "a folder")
         make_folder(home)
         plants = self.generators.assign(generation_kw=self.generation)
@@ -183,6 +220,8 @@ class OptimalPowerFlow:
             **({"dlmp": self.dlmp_parts.assign(dlmp=self.dlmp)} if self._phases else {}),
             "lines": self.flows,
             "generators": plants,
+            "congestion_parts": self.congestion_parts,
+            "voltage_parts": self.voltage_parts,
         }
         write_files({home / f"{name}.csv": t.to_csv().encode() for name, t in tables.items()})
 
@@ -273,7 +312,8 @@ def optimal_power_flow(
     hour = ScenarioData(outages=tuple(outages))
     net = network_of(found, limits, substation, plants, plants["bus"], hour)
     net.check(f"feeder {found.name!r}")
-    return _solve(found, net, plants, formulation, losses)
+    result = _solve(found, net, plants, formulation, losses)
+    return dataclasses.replace(result, outages=tuple(outages))
 
 
 def _admitted(given: Any) -> tuple[Feeder, dict[str, float]]:
@@ -356,7 +396,7 @@ def _solve(
     values = mcp.split(z)
     parts = grid.dlmp_parts(values, mcp.split(reduced_costs(mcp, z)))
     checks = _certificate(grid, program, mcp, z, parts)
-    return OptimalPowerFlow(grid, program, plants, values, parts, checks, rounds)
+    return OptimalPowerFlow(feeder, grid, program, plants, values, parts, checks, rounds)
 
 
 def _point(feeder: Feeder, mcp: MCP, start: FloatArray | None) -> FloatArray:

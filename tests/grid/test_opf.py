@@ -263,8 +263,8 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     for text in ("generation         50.0 kW", "dearest buses", "certificate: holds"):
         assert text in done.output
-    assert {f.name for f in (tmp_path / "out").iterdir()} == {
-        "buses.csv",
-        "lines.csv",
-        "generators.csv",
-    }
+    tables = ("buses", "lines", "generators", "congestion_parts", "voltage_parts")
+    drawings = ("feeder", "price_stack", "part_maps")
+    files = {f"{name}.csv" for name in tables}
+    files |= {f"{name}.{kind}" for name in drawings for kind in ("svg", "png")}
+    assert {f.name for f in (tmp_path / "out").iterdir()} == files

@@ -48,7 +48,7 @@ PRICES = [
     ("discharge_price", 0, {"natural_residual"}),
     ("resale_price", 0, {"natural_residual", "regret"}),
     ("tso_price", 0, {"natural_residual", "regret"}),
-    ("wheeling_price", 2, {"natural_residual", "regret"}),
+    ("wheeling_price", 2, {"natural_residual", "regret", "parts_gap"}),
     ("lse__A__energy", 0, {"natural_residual"}),
     ("dso__balance", 1, {"natural_residual"}),
     ("dso__voltage_drop", 1, {"natural_residual"}),

@@ -82,10 +82,17 @@ def test_parts_add_up(case: str, scenario: str) -> None:
     for losses in (True, False):
         eq = solved(case, scenario, losses)
         assert eq.certificate.holds, eq.certificate
+        assert eq.certificate.parts_gap < 1e-9
         parts = dlmp_parts(eq.coupled, eq.z)
-        assert parts.gap < 1e-9
         total = eq.dlmp_parts.sum(axis=1, skipna=False)
         assert np.allclose(total, eq.dlmp, rtol=0.0, atol=1e-9, equal_nan=True)
+        results = np.column_stack([eq.data[f"dlmp_{name}"] for name in eq.dlmp_parts])
+        assert np.array_equal(results, eq.dlmp_parts, equal_nan=True)
+        dead = list(eq.scenario.dead_buses)
+        assert eq.dlmp_parts.index[eq.dlmp_parts.isna().any(axis=1)].tolist() == dead
+        for name, detail in (("congestion", eq.congestion_parts), ("voltage", eq.voltage_parts)):
+            served = eq.dlmp_parts[name].dropna()
+            assert np.allclose(detail.sum(axis=1)[served.index], served, rtol=0.0, atol=1e-12)
         assert (parts.table["scarcity"].abs().max() > 1e-6) == (scenario == "island")
         assert (parts.table["loss"].abs().max() > 1e-6) == losses
 
@@ -142,6 +149,13 @@ def test_explained(scenario: str) -> None:
     assert "losses add" in told.text
     dlmp, energy = (float(x.sel(bus=bus)) for x in (eq.dlmp, eq.energy_price))
     head = eq.dlmp_parts.loc[bus, "scarcity"]
+    most = {
+        f"line {eq.congestion_parts.T[bus].idxmax()} is full and adds": eq.congestion_parts,
+        f"the voltage limit at bus {eq.voltage_parts.T[bus].idxmax()} adds": eq.voltage_parts,
+    }
+    for words, detail in most.items():
+        added = float(detail.T[bus].max())
+        assert (f"{words} {added:.4f} $/kWh" in told.text) == (added > 1e-6)
     columns = [c for c in told.table if c.endswith("_price") and c != "fee_price"]
     assert {"loss_price", "reactive_price"} < set(columns)
     total = float(told.table[columns].to_numpy().sum())

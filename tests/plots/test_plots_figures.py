@@ -20,6 +20,7 @@ from v2geq.paper.figures import FIGURES, draw, plot_study
 from v2geq.plots import COLUMN_MM, PAGE_MM, load_runs, save, tables
 from v2geq.plots.api import Plots
 from v2geq.plots.feeder import feeder_table
+from v2geq.plots.feeder_view import feeder_view
 from v2geq.plots.limits import full_stations
 from v2geq.plots.positions import spread
 from v2geq.plots.prices import prices
@@ -270,7 +271,7 @@ def test_networks_show_all_buses_lines_and_stations(runs, color):
     figure = Plots(eq).networks(color=color)
     links = [a for a in figure.artists if isinstance(a, mpl.patches.ConnectionPatch)]
     assert len(links) == len(eq.scenario.stations) == 8
-    states = feeder_table(eq)["state"].value_counts()
+    states = feeder_table(feeder_view(eq))["state"].value_counts()
     assert states["closed"] == len(eq.scenario.lines.names)
     assert states["open"] == 2
     assert states["out"] == 2

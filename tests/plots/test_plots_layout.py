@@ -67,7 +67,9 @@ def of_one(eq, width):
     for name in Plots(eq).names():
         ways = [{}]
         if name in ("feeder", "networks"):
-            ways = [{"color": c} for c in ("dlmp", "voltage", "loading")]
+            ways = [{"color": c} for c in ("dlmp", "voltage", "loading", "dlmp_congestion")]
+        if name == "price_stack":
+            ways = [{"order": order} for order in ("distance", "value")]
         for way in ways:
             yield f"{name} {way}", getattr(Plots(eq), name)(width_mm=width, **way)
 

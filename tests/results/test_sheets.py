@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from cases import make_case, make_road
+from cases import make_case, make_feeder, make_road
 
 import v2geq as vg
 from v2geq.results import sheets as module
@@ -128,3 +128,16 @@ def test_a_missing_package_is_told(
         eq.to_tables(tmp_path / "out", "parquet")
     assert not (tmp_path / "out").exists()
     assert eq.to_tables(tmp_path / "out", "csv")
+
+
+def test_parts_of_prices_by_what_limits() -> None:
+    """A row for every bus and every line that is full, or bus at a limit of its voltage."""
+    lines = {"r-a": {}, "a-b": {"rating_kva": 120.0}, "b-c": {}}
+    feeder = make_feeder(lines, {"b": 100.0, "c": 100.0})
+    plant = {"g": {"lse": "A", "bus": "c", "cost_linear": 0.3}}
+    eq = vg.solve(make_case(feeder=feeder, generators=plant), "base", v2g=False)
+    found = sheets(eq)["congestion_parts"].frame.set_index(["bus", "line"])["price_usd_per_kwh"]
+    assert list(found.index) == [(bus, "a-b") for bus in "rabc"]
+    np.testing.assert_allclose(found, eq.dlmp_congestion, rtol=0.0, atol=1e-12)
+    assert found["c", "a-b"] == pytest.approx(float(eq.dlmp.sel(bus="c") - eq.dlmp.sel(bus="a")))
+    assert sheets(eq)["voltage_parts"].frame.empty

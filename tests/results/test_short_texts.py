@@ -153,7 +153,7 @@ def test_main_objects_have_a_card(size: str, name: str) -> None:
 def test_texts_say_what_it_is() -> None:
     found = held("shipped")
     eq = found["equilibrium"]
-    assert repr(eq.certificate) == "<Certificate: holds, 10 figures>"
+    assert repr(eq.certificate) == "<Certificate: holds, 11 figures>"
     assert repr(eq.coupled.traffic).startswith("<Traffic on 76 arcs: ev 720 veh/h on ")
     assert repr(found["case"].feeder) == (
         "<Feeder IEEE 123-bus feeder: 130 buses, 131 branches, 3,490 kW of load>"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from v2geq.market.prices import dlmp_parts
 from v2geq.market.sites import energy_sold
 from v2geq.results.point import Point
 
@@ -110,30 +109,25 @@ def _energy_text(eq: Point) -> str:
 
 
 def _fee_text(eq: Point, bus: str, table: pd.DataFrame) -> str:
-    grid, price = eq.coupled.grid, SMALL * eq.scenario.price_scale
-    currency, texts = eq.scenario.case.currency, []
-    added = table["rating_price"]
-    if _by_parts(eq):
-        places, parts = grid.places, dlmp_parts(eq.coupled, eq.z)
-        added = parts.at_buses(places.load, eq.scenario.buses).congestion.T[bus]
-    if grid.has_losses:
-        texts.append(f"losses add {float(table['loss_price'].sum()):z.4f} {currency}/kWh")
-    for line, amount in added[added.abs() > price].items():
-        texts.append(f"line {line} is full and adds {amount:z.4f} {currency}/kWh")
-    total = float(table["voltage_price"].sum())
-    if abs(total) > price:
-        binding = grid.binding(eq.values)
-        tight = {*binding.lowest, *binding.highest}
-        names = ", ".join(b for b in eq.scenario.buses if b in tight)
-        texts.append(f"voltage limits at {names or 'other buses'} add {total:z.4f} {currency}/kWh")
-    head = grid.network.head(bus)
-    if head:
-        own = float(eq.data["wheeling_price"].sel(bus=eq.scenario.buses[head]))
-        texts.insert(
-            0,
+    seen, unit = SMALL * eq.scenario.price_scale, f"{eq.scenario.case.currency}/kWh"
+    parts, texts = eq.dlmp_parts.loc[bus], []
+    if eq.coupled.grid.network.head(bus):
+        texts.append(
             f"the bus is in an island without the substation, whose own scarcity is priced at "
-            f"{own:z.4f} {currency}/kWh over the energy price",
+            f"{parts['scarcity']:z.4f} {unit} over the energy price"
         )
+    if eq.coupled.grid.has_losses:
+        texts.append(f"losses add {parts['loss']:z.4f} {unit}")
+    added = eq.congestion_parts.T[bus]
+    added = added[added.abs() > seen]
+    on_the_way = table.index.intersection(added.index)
+    for line, amount in added[on_the_way.append(added.index.difference(on_the_way))].items():
+        texts.append(f"line {line} is full and adds {amount:z.4f} {unit}")
+    limited = eq.voltage_parts.T[bus]
+    for other, amount in limited[limited.abs() > seen].items():
+        texts.append(f"the voltage limit at bus {other} adds {amount:z.4f} {unit}")
+    if abs(parts["reactive"]) > seen:
+        texts.append(f"reactive power adds {parts['reactive']:z.4f} {unit}")
     if not texts:
         return "No limit between the substation and the bus has a price."
     return "On the way: " + "; ".join(texts) + "."

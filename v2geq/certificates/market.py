@@ -18,6 +18,7 @@ from v2geq.convex.deviation import best_deviation
 from v2geq.errors import ConvergenceError
 from v2geq.market.accounts import Accounts, accounts
 from v2geq.market.coupling import Coupled
+from v2geq.market.prices import dlmp_parts
 from v2geq.mcp.problem import scaled_residual
 from v2geq.show import MONEY, money
 
@@ -49,6 +50,8 @@ class Certificate(Verdict):
         Largest of `regrets` as a share of turnover, of the players in the verdict.
     account_gap
         Gap of the accounting identity, as a share of the turnover of all players but the drivers.
+    parts_gap
+        Largest difference between a DLMP and the sum of its parts ($/kWh).
     ac_distance_kw, ac_distance_pu
         With losses, largest distance of flows and of voltages from their AC power flow.
 
@@ -211,6 +214,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
         Figure("bound_violation", max(0.0, outside.max()), 1e-9),
         Figure("regret", counted["relative"].max(skipna=False), 1e-5),
         Figure("account_gap", abs(book.identity_gap) / float(book.turnover[traders].sum()), 1e-6),
+        Figure("parts_gap", dlmp_parts(coupled, z).gap, 1e-9, f"{case.currency}/kWh"),
     ]
     if coupled.grid.has_losses:
         kw, pu = coupled.grid.distance(values)

@@ -8,10 +8,7 @@ from typing import Annotated
 import typer
 
 from v2geq.cli.options import named_values
-from v2geq.cli.printing import say
-
-SHOWN = 1e-9
-"""Size of a part of a price that is shown, $/kWh."""
+from v2geq.cli.printing import print_dearest, say
 
 
 def feeder(
@@ -86,7 +83,7 @@ def opf(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Write buses.csv, lines.csv, generators.csv there."),
+        typer.Option(metavar="FOLDER", help="Write tables and drawings there."),
     ] = None,
 ) -> None:
     """Optimal power flow of a feeder alone: prices by bus and what they are made of."""
@@ -102,15 +99,14 @@ def opf(
     print("optimal power flow")
     for name, value in result.figures.items():
         print(f"  {name:<18} {value}")
-    parts = result.dlmp_parts.loc[:, (result.dlmp_parts.abs() > SHOWN).any()]
-    dearest = result.dlmp.sort_values(ascending=False).index[:5]
-    print(f"\n  {'dearest buses':<18} {'DLMP':>9} " + " ".join(f"{c:>10}" for c in parts))
-    for bus in dearest:
-        cells = " ".join(f"{value:>10.5f}" for value in parts.loc[bus])
-        print(f"  {bus!s:<18} {result.dlmp[bus]:>9.5f} {cells}")
+    print_dearest(result.dlmp_parts)
     print("\n" + str(result.certificate))
     if out is not None:
+        from v2geq.plots import save
+
         result.save(out)
-        say(f"buses, lines and generators saved to {out}")
+        for name in result.plot.names():
+            save(getattr(result.plot, name)(), out / name)
+        say(f"tables and drawings saved to {out}")
     if not result.certificate.holds:
         raise typer.Exit(1)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from v2geq.errors import one_line
 from v2geq.progress import Told, beside, visible
-from v2geq.show import money
+from v2geq.show import MONEY, money
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from v2geq.equilibrium import Equilibrium
     from v2geq.results.summary import SummaryFigure
     from v2geq.studies.outcome import Outcome
@@ -28,6 +30,12 @@ STATION_COLUMNS = {
     "discharge_wait_h": ("to discharge", "h", "{:.4f}"),
 }
 """Columns of the stations' table; the waits by direction only where queues are apart."""
+
+
+DEAREST = 5
+"""Buses whose price is told by parts."""
+SHOWN = 1e-9
+"""Size of a part of a price that is shown, $/kWh."""
 
 
 def say(text: str) -> None:
@@ -145,6 +153,7 @@ def print_equilibrium(eq: Equilibrium) -> None:
             *((word, money(unit, currency)) for word, unit, _ in columns.values()),
         ]
         print("\n".join("  " + line for line in _table(headings, rows)))
+    print_dearest(eq.dlmp_parts, currency)
     own = eq.own_players
     if len(own):
         print("\nown players")
@@ -168,6 +177,21 @@ def print_equilibrium(eq: Equilibrium) -> None:
         print(f"note: {warning}")
     print()
     print(eq.certificate)
+
+
+def print_dearest(parts: pd.DataFrame, currency: str = MONEY) -> None:
+    """Print the highest DLMPs and their parts, by bus."""
+    parts = parts.dropna()
+    parts = parts.loc[:, (parts.abs() > SHOWN).any()]
+    parts.insert(0, "DLMP", parts.sum(axis=1))
+    unit = f"{currency}/kWh"
+    rows = [
+        [bus if isinstance(bus, str) else ".".join(bus), *(f"{value:z.5f}" for value in row)]
+        for bus, *row in parts.nlargest(DEAREST, "DLMP").itertuples()
+    ]
+    print("\ndearest buses: prices and their parts")
+    headings = [("", "bus"), *((str(name), unit) for name in parts)]
+    print("\n".join("  " + line for line in _table(headings, rows)))
 
 
 def _number(value: float) -> str:

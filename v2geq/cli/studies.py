@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -67,23 +67,36 @@ def study(
 
 def plot(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of a study, or of a variant in it.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Folder of a study, or of a variant in it; or a saved equilibrium."
+        ),
     ],
     figure: Annotated[
-        list[int] | None,
-        typer.Option(metavar="N", help="Figure, 5 to 10; may be repeated. By default all."),
+        list[str] | None,
+        typer.Option(
+            metavar="N",
+            help="Figure, 5 to 10, or of an equilibrium by name; may be repeated. By default all.",
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the figures; by default DIR/figures.")
+        Path | None,
+        typer.Option(help="Folder for the figures; by default DIR/figures, or F for F.nc."),
     ] = None,
     width: Annotated[
         float, typer.Option(metavar="MM", help="Width of a figure: 89 one column, 183 two.")
     ] = 183.0,
 ) -> None:
-    """Draw the figures of a finished study as SVG and PNG; nothing is solved."""
+    """Draw the figures of a study, or of an equilibrium, as SVG and PNG; nothing is solved."""
     from v2geq.paper.figures import plot_study
+    from v2geq.plots.api import plot_equilibrium
 
     begin = time.perf_counter()
+    options: dict[str, Any] = {"out": out, "width_mm": width, "progress": say}
     with shown():
-        files = plot_study(folder, figure or None, out=out, width_mm=width, progress=say)
+        if folder.suffix == ".nc":
+            files = plot_equilibrium(folder, figure or None, **options)
+        else:
+            numbers: list[Any] = [int(f) if f.isdecimal() else f for f in figure or ()]
+            files = plot_study(folder, numbers or None, **options)
     say(f"{len(files)} files in {files[0].parent}, {time.perf_counter() - begin:.1f} s")

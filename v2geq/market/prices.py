@@ -29,6 +29,15 @@ STATION_PRICES = {
     "purchase_price": "paid by the CNO to LSEs (pi+)",
     "resale_price": "paid by LSEs to the CNO (pi-)",
 }
+PARTS = {
+    "energy": "price of energy at the root",
+    "scarcity": "what energy is worth more in an island without the root",
+    "loss": "losses of lines",
+    "congestion": "lines that are full",
+    "voltage": "voltage limits",
+    "reactive": "reactive power at the root of the island",
+}
+"""Parts of DLMPs, the columns of `PriceParts.table`, and what each is of."""
 TRADED = 1e-6
 """Share of what could be traded at a station above which energy counts as traded."""
 CANONICAL = {
@@ -161,6 +170,7 @@ def traded(coupled: Coupled, values: Mapping[str, FloatArray]) -> dict[str, Bool
 def built_in_results(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
     """Results of all layers and built-in players."""
     yield from price_results(coupled, values)
+    yield from _parts_at_buses(coupled, values)
     yield from cno_results(coupled.programs, values)
     yield from lse_results(coupled.scenario, coupled.programs, values)
     yield from coupled.grid.results(values)
@@ -248,6 +258,16 @@ def dlmp_parts(coupled: Coupled, z: FloatArray) -> PriceParts:
         price=pd.Series(energy + values["wheeling_price"], parts.price.index, name="dlmp"),
         table=parts.table.assign(energy=energy),
     )
+
+
+def _parts_at_buses(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:
+    parts, places = dlmp_parts(coupled, coupled.mcp.join(values)).table, coupled.grid.places
+    for name, text in PARTS.items():
+        here, told = parts[name].to_numpy(), f"part of the DLMP: {text}"
+        yield Labelled(f"dlmp_{name}", ("bus",), places.load.T @ here, "$/kWh", told)
+        if len(places.dims) > 1:
+            by_phase = f"dlmp_{name}_by_phase", places.dims, here, "$/kWh", told, places.labels
+            yield Labelled(*by_phase, fill=np.nan)
 
 
 def _at_stations(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[Labelled]:

@@ -20,7 +20,7 @@ from v2geq.errors import DataError
 from v2geq.grid.power_flow import SETTLED_KW, unlimited
 from v2geq.market.columns import borrow_paths, by_paths, extend, prune, reconcile
 from v2geq.market.coupling import Coupled, couple
-from v2geq.market.lifting import NEWTON_STEPS, lifted, settle
+from v2geq.market.lifting import NEWTON_STEPS, NEWTON_TARGET, lifted, settle
 from v2geq.market.own import NOBODY, Own
 from v2geq.market.prices import canonical, check_names
 from v2geq.mcp.problem import scaled_residual
@@ -114,6 +114,10 @@ def solve_market(
         show.phase(f"round {rounds}", f"{coupled.traffic.columns:,} paths")
         result = _beside(coupled, near, limits, log) if bases else None
         result = result or _solve_visibly(coupled, near, solve_mcp, limits, log)
+        if result.status.ok and result.residual > NEAR * limits.tolerance:
+            # where the grid is stiff, prices are not yet what their parts come to
+            newton = ActiveSetNewton(coupled.mcp, result.z)
+            result.z, result.residual = newton.run(result.z, NEWTON_TARGET, NEWTON_STEPS)
         z = canonical(coupled, result.z)
         show.say(f"round {rounds}: {result.status}, residual {result.residual:.1e}")
         if result.status is Status.INTERRUPTED:

@@ -16,10 +16,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from v2geq.errors import DataError, did_you_mean
+from v2geq.plots.feeder_view import PARTS, FeederView
 from v2geq.plots.limits import mark_feeder
 from v2geq.plots.positions import Place, bus_positions, shape
 from v2geq.plots.roads import add_lines, colour_bar, frame, road_colours
-from v2geq.plots.runs import run_name
 from v2geq.plots.style import (
     COLOURS,
     FAINT,
@@ -36,8 +36,6 @@ from v2geq.show import money
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from v2geq.results.point import Point
 
 LINE_INK = "#9A9A9A"
 
@@ -56,6 +54,7 @@ SHADES = {
     "dlmp": Shade("dlmp", "bus", "DLMP ($/kWh)", "viridis"),
     "voltage": Shade("voltage_pu", "bus", "Voltage (pu)", "viridis"),
     "loading": Shade("loading", "line", "Flow / rating (-)", "roads"),
+    **{k: Shade(k, "bus", p.capitalize() + " part ($/kWh)", "viridis") for p, k in PARTS.items()},
 }
 
 
@@ -74,47 +73,49 @@ def shade(color: str) -> Shade:
     return SHADES[color]
 
 
-def feeder(eq: Point, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figure:
-    """Feeder with buses coloured by DLMP or voltage, or lines by loading.
+def feeder(view: FeederView, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Figure:
+    """Feeder with buses coloured by DLMP, a part of it or voltage, or lines by loading.
 
     Parameters
     ----------
     color
-        'dlmp', 'voltage' or 'loading'.
+        One of `SHADES`.
     """
     shade(color)
     with style():
-        ratio = shape(bus_positions(eq.scenario.case.feeder.buses))
+        ratio = shape(bus_positions(view.feeder.buses))
         figure = new_figure(width_mm, min(max(ratio, 0.35), 1.2) * width_mm + 24.0)
         axes = figure.add_subplot()
-        handles = draw_feeder(figure, axes, eq, color=color)
-        axes.set_title(run_name(eq))
+        handles = draw_feeder(figure, axes, view, color=color)
+        axes.set_title(view.title)
         legend(figure, handles, len(handles) if is_wide(width_mm) else 2)
     return figure
 
 
-def feeder_table(eq: Point) -> pd.DataFrame:
+def feeder_table(view: FeederView) -> pd.DataFrame:
     """Every branch of the feeder: ends, kind, loading and state.
 
     Column state: 'closed', 'open' (normally open), 'out' (an outage) or 'dead' (without supply).
     """
-    branches = eq.scenario.case.feeder.branches
+    branches = view.feeder.branches
     table = branches[["from_bus", "to_bus", "kind"]].copy()
-    table["loading"] = eq.data["loading"].to_series().reindex(table.index)
+    table["loading"] = view.loading.reindex(table.index)
     table["state"] = "dead"
-    table.loc[table.index.isin(eq.scenario.lines.names), "state"] = "closed"
+    table.loc[table.index.isin(view.network.lines.names), "state"] = "closed"
     table.loc[branches["normally_open"].astype(bool), "state"] = "open"
-    outages = eq.scenario.case.scenarios[eq.scenario.name].outages
-    table.loc[table.index.isin(list(outages)), "state"] = "out"
+    table.loc[table.index.isin(list(view.outages)), "state"] = "out"
     return table
 
 
-def draw_feeder(figure: Figure, axes: Axes, eq: Point, *, color: str = "dlmp") -> list[Line2D]:
+def draw_feeder(
+    figure: Figure, axes: Axes, view: FeederView, *, color: str = "dlmp"
+) -> list[Line2D]:
     """Lines, buses, open switches, substation and binding limits over a colour bar; the legend."""
     what = shade(color)
-    place = bus_positions(eq.scenario.case.feeder.buses)
-    table = feeder_table(eq)
-    values = eq.data[what.result].to_series()
+    place = bus_positions(view.feeder.buses)
+    table = feeder_table(view)
+    on_line = what.on == "line"
+    values = view.loading if on_line else view.buses[what.result]
     norm = _norm(values.to_numpy(dtype=float), color)
     cmap = road_colours() if what.colours == "roads" else colormaps[what.colours]
 
@@ -124,7 +125,7 @@ def draw_feeder(figure: Figure, axes: Axes, eq: Point, *, color: str = "dlmp") -
     }
     closed = table.index[table["state"] == "closed"]
     lines = [segments[n] for n in closed]
-    if what.on == "line":
+    if on_line:
         loading = values.reindex(closed).to_numpy(dtype=float)
         shades = {"array": loading, "cmap": cmap, "norm": norm}
         add_lines(axes, lines, **shades, linewidths=1.8, capstyle="round", zorder=2)
@@ -133,14 +134,14 @@ def draw_feeder(figure: Figure, axes: Axes, eq: Point, *, color: str = "dlmp") -
     dead = table.index[table["state"] == "dead"]
     add_lines(axes, (segments[n] for n in dead), colors=FAINT, linewidths=0.7, zorder=1)
     _draw_open(axes, table, segments)
-    _draw_buses(axes, eq, place, values if what.on == "bus" else None, cmap, norm)
+    _draw_buses(axes, view, place, None if on_line else values, cmap, norm)
     root: Any = {"linestyle": "none", "color": INK, "marker": "s", "markersize": 5}
     handles = [Line2D([], [], label="substation", **root)]
-    handles += mark_feeder(axes, eq, place, segments)
+    handles += mark_feeder(axes, view, place, segments)
     frame(axes, place, margin=0.04)
 
     shaded = ScalarMappable(norm, cmap)
-    label = f"{money(what.label, eq.scenario.case.currency)[:-1]}; {_limits(eq, color)})"
+    label = "; ".join([money(what.label, view.currency)[:-1], *_limits(view, color)]) + ")"
     bar = colour_bar(figure, axes, shaded, label, "bottom", (40.0, 0.7))
     if isinstance(norm, LogNorm):
         bar.ax.xaxis.set_major_locator(LogLocator(10.0, subs=(1.0, 2.0, 5.0)))
@@ -149,20 +150,22 @@ def draw_feeder(figure: Figure, axes: Axes, eq: Point, *, color: str = "dlmp") -
     else:
         bar.ax.xaxis.set_major_locator(MaxNLocator(5))
     known = values[np.isfinite(values)]
-    if what.on == "bus" and len(known) and float(known.max() - known.min()) < 1e-6:
+    if not on_line and len(known) and float(known.max() - known.min()) < 1e-6:
         bar.ax.xaxis.set_major_locator(NullLocator())
         bar.set_label(f"{label}: {float(known.mean()):.4g} at all buses")
     return handles
 
 
-def _limits(eq: Point, color: str) -> str:
-    """Words for the limits of what colours the feeder."""
-    settings = eq.scenario.case.feeder_settings
-    return {
-        "dlmp": f"value of lost load {eq.scenario.case.market.voll:g}",
+def _limits(view: FeederView, color: str) -> list[str]:
+    """Words for the limits of what colours the feeder, if it has any."""
+    settings = view.network.limits
+    words = {
         "voltage": f"limits {settings.vmin:g} to {settings.vmax:g}",
         "loading": "not limited" if settings.line_rating == "none" else "limit 1",
-    }[color]
+    }
+    if view.voll is not None:
+        words["dlmp"] = f"value of lost load {view.voll:g}"
+    return [words[color]] if color in words else []
 
 
 def _norm(values: np.ndarray, color: str) -> Normalize:
@@ -203,19 +206,17 @@ def _draw_open(axes: Axes, table: pd.DataFrame, segments: Mapping[str, list[Plac
 
 def _draw_buses(
     axes: Axes,
-    eq: Point,
+    view: FeederView,
     place: Mapping[str, Place],
     values: pd.Series | None,
     cmap: Colormap,
     norm: Normalize,
 ) -> None:
-    dead = list(eq.scenario.dead_buses)
-    alive = [b for b in eq.data["bus"].to_numpy() if b not in set(dead)]
-    loaded = {eq.scenario.buses[i] for i in eq.scenario.load_buses}
+    dead, alive = view.network.dead_buses, list(view.network.buses)
     if dead:
         x, y = zip(*[place[b] for b in dead], strict=True)
         axes.scatter(x, y, s=6, color=FAINT, linewidths=0, zorder=3)
-    sizes = [13.0 if b in loaded else 5.0 for b in alive]
+    sizes = [13.0 if b in view.loaded else 5.0 for b in alive]
     x, y = zip(*[place[b] for b in alive], strict=True)
     if values is None:
         axes.scatter(x, y, s=5, color=MUTED, linewidths=0, zorder=3)
@@ -231,5 +232,4 @@ def _draw_buses(
             edgecolors=INK,
             zorder=3,
         )
-    root = eq.scenario.case.feeder.root
-    axes.scatter(*place[root], s=26, marker="s", color=INK, linewidths=0, zorder=4)
+    axes.scatter(*place[view.feeder.root], s=26, marker="s", color=INK, linewidths=0, zorder=4)

@@ -13,6 +13,7 @@ from matplotlib.markers import MarkerStyle
 from v2geq.plots.style import INK
 
 if TYPE_CHECKING:
+    from v2geq.plots.feeder_view import FeederView
     from v2geq.plots.positions import Place
     from v2geq.results.point import Point
 
@@ -32,10 +33,10 @@ def full_stations(eq: Point) -> list[str]:
 
 
 def mark_feeder(
-    axes: Axes, eq: Point, place: Mapping[str, Place], lines: Mapping[str, Sequence[Place]]
+    axes: Axes, view: FeederView, place: Mapping[str, Place], lines: Mapping[str, Sequence[Place]]
 ) -> list[Line2D]:
     """Bars across lines whose rating binds, triangles at buses at a voltage limit; the legend."""
-    binding, limits = eq.coupled.grid.binding(eq.values), eq.scenario.case.feeder_settings
+    binding, limits = view.binding, view.network.limits
     for name in binding.lines:
         (x0, y0), (x1, y1) = lines[name]
         across = MarkerStyle("|").rotated(deg=float(np.degrees(np.arctan2(y1 - y0, x1 - x0))))

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 
 from v2geq.plots.feeder import draw_feeder, shade
+from v2geq.plots.feeder_view import feeder_view
 from v2geq.plots.positions import bus_positions, node_positions, shape
 from v2geq.plots.roads import draw_roads
 from v2geq.plots.runs import run_name
@@ -28,7 +29,7 @@ def networks(eq: Point, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Fi
     Parameters
     ----------
     color
-        Colour of the feeder: 'dlmp', 'voltage' or 'loading'.
+        Colour of the feeder, one of `v2geq.plots.feeder.SHADES`.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def networks(eq: Point, *, color: str = "dlmp", width_mm: float = PAGE_MM) -> Fi
             left, right = figure.subplots(2, 1, height_ratios=[0.8 * road + 0.1, buses + 0.1])
         side = "bottom" if wide else "top"
         handles = draw_roads(figure, left, eq, radius=10.0, bar=side)
-        handles += draw_feeder(figure, right, eq, color=color)
+        handles += draw_feeder(figure, right, feeder_view(eq), color=color)
         _couple(figure, left, right, eq)
         if wide:
             left.set_title("Road network")

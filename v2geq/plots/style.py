@@ -45,6 +45,12 @@ COLOURS = {
     "store": "#9E8FD0",
     "operation": "#7FA65A",
     "benefit": "#5A5A5A",
+    "energy": "#999999",
+    "scarcity": "#D55E00",
+    "loss": "#56B4E9",
+    "congestion": "#E69F00",
+    "voltage": "#0072B2",
+    "reactive": "#CC79A7",
 }
 """Colour of every quantity, the same in all figures."""
 

@@ -13,6 +13,7 @@ from v2geq.data.edit.case import Case
 from v2geq.data.provenance import Provenance, provenance
 from v2geq.data.readers.document import fingerprint
 from v2geq.errors import DataError, did_you_mean
+from v2geq.grid.dlmp import PriceParts
 from v2geq.market.accounts import Accounts
 from v2geq.market.coupling import Coupled
 from v2geq.market.prices import dlmp_parts
@@ -93,14 +94,31 @@ class Point:
             return tables(self.coupled, self.values)
 
     @cached_property
+    def _parts(self) -> PriceParts:
+        """What DLMPs are made of, by energised bus."""
+        parts = dlmp_parts(self.coupled, self.z)
+        return parts.at_buses(self.coupled.grid.places.load, self.scenario.buses)
+
+    @property
     def dlmp_parts(self) -> pd.DataFrame:
         """Parts of the DLMP by bus, $/kWh: energy, scarcity, loss, congestion, voltage, reactive.
 
-        Energy is the LSEs' price, scarcity what power is worth more in an island. By line and bus
-        that limit: `v2geq.market.prices.dlmp_parts`.
+        Energy is the LSEs' price, scarcity what power is worth more in an island.
         """
-        places, parts = self.coupled.grid.places, dlmp_parts(self.coupled, self.z)
-        table = parts.at_buses(places.load, self.scenario.buses).table
+        return self._by_bus(self._parts.table)
+
+    @property
+    def congestion_parts(self) -> pd.DataFrame:
+        """What every full line adds to the DLMP, bus by line, $/kWh."""
+        return self._by_bus(self._parts.congestion)
+
+    @property
+    def voltage_parts(self) -> pd.DataFrame:
+        """What every bus at a voltage limit adds to the DLMP, bus by limiting bus, $/kWh."""
+        return self._by_bus(self._parts.voltage)
+
+    def _by_bus(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Rows of all buses; those without supply have NaN."""
         return table.reindex(self.data.indexes["bus"])
 
     def __getattr__(self, name: str) -> Any:

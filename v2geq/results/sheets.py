@@ -84,6 +84,12 @@ _PATHS = {
     "arrival_kwh": ("kWh/veh", "energy in the battery at the destination"),
     "flow_least_squares_veh_h": ("veh/h", "flow of least squares"),
 }
+_PARTS = {
+    "bus": ("", "whose DLMP it is part of"),
+    "line": ("", "line that is full"),
+    "limited_bus": ("", "bus at a limit of its voltage"),
+    "price": ("$/kWh", "what it adds to the DLMP"),
+}
 _LOG = {
     "round": ("", "round of column generation"),
     "number": ("", "iteration in it"),
@@ -183,6 +189,13 @@ def _sheets(eq: Point) -> Iterator[tuple[str, Sheet]]:
         prices = eq.uniqueness
         units = [eq.data[name].attrs["unit"] for name in prices["result"]]
         yield "prices", Sheet(prices.assign(unit=units), _FIGURES, ("result", "label"))
+    for name, cause, parts in (
+        ("congestion_parts", "line", eq.congestion_parts),
+        ("voltage_parts", "limited_bus", eq.voltage_parts),
+    ):
+        frame = parts.dropna().reset_index().melt("bus", var_name=cause, value_name="price")
+        told = {c: _PARTS[c] for c in ("bus", cause, "price")}
+        yield name, _priced(frame, told, ("bus", cause), eq)
     for name in eq.coupled.traffic.classes:
         yield f"paths_{name}", _priced(eq.paths(name).reset_index(), _PATHS, ("path",), eq)
     figures = summary.figures
