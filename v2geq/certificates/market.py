@@ -51,7 +51,8 @@ class Certificate(Verdict):
     account_gap
         Gap of the accounting identity, as a share of the turnover of all players but the drivers.
     parts_gap
-        Largest difference between a DLMP and the sum of its parts ($/kWh).
+        Largest difference between a DLMP and the sum of its parts, of which each is found by
+        itself, as a share of the largest DLMP (of one where it is smaller).
     ac_distance_kw, ac_distance_pu
         With losses, largest distance of flows and of voltages from their AC power flow.
 
@@ -200,6 +201,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
     table = pd.DataFrame.from_dict(regrets, orient="index", columns=["regret", "turnover"])
     table["relative"] = [relative(*row) for row in table.to_numpy().tolist()]
 
+    parts = dlmp_parts(coupled, z)
     exact = case.paths.method == "exact"
     counted = table if exact else table.loc[traders]
     entry = blocks["scaled"].to_numpy().argmax()
@@ -214,7 +216,7 @@ def certify(coupled: Coupled, z: FloatArray) -> tuple[Certificate, Accounts]:
         Figure("bound_violation", max(0.0, outside.max()), 1e-9),
         Figure("regret", counted["relative"].max(skipna=False), 1e-5),
         Figure("account_gap", abs(book.identity_gap) / float(book.turnover[traders].sum()), 1e-6),
-        Figure("parts_gap", dlmp_parts(coupled, z).gap, 1e-9, f"{case.currency}/kWh"),
+        Figure("parts_gap", parts.gap / max(1.0, float(parts.price.abs().max())), 1e-7),
     ]
     if coupled.grid.has_losses:
         kw, pu = coupled.grid.distance(values)

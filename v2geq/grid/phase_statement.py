@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.arrays import FloatArray, IntArray
+from v2geq.arrays import FloatArray
 from v2geq.grid import phase_rows
 from v2geq.grid.network import Network
 from v2geq.grid.phase_rows import PhaseRows, PhaseTerms, complex_power
@@ -81,14 +81,6 @@ class PhaseStatement:
         if self.base is None:
             return np.zeros(len(self.wires.nodes))
         return np.angle(self.base.voltage / self._no_load.voltage)
-
-    @cached_property
-    def _angled(self) -> IntArray:
-        """Nodes whose angle is an unknown: none where no row of a lossless flow needs it."""
-        net = self.wires.network
-        if self.base is None and (np.diff(net.begins.indptr) == 1).all():
-            return np.zeros(0, dtype=np.int64)
-        return np.arange(net.roots, len(net.volts))
 
     @property
     def voltage_scale(self) -> float:
@@ -168,7 +160,7 @@ class PhaseStatement:
         angle = program.variable(
             "angle",
             **at_node,
-            labels=[nodes[k] for k in self._angled],
+            labels=nodes[heads:],
             unit="rad",
             scale=self.voltage_scale,
             lower=-np.inf,
@@ -195,7 +187,7 @@ class PhaseStatement:
 
         def terms(part: PhaseTerms, gathered: sp.csr_array | None = None) -> dict[Variable, Any]:
             """Terms of rows in flows and voltages."""
-            by_angle = part.angle[:, self._angled]
+            by_angle = part.angle[:, heads:]
             whole = zip((p, q, v, angle), (part.p, part.q, part.v, by_angle), strict=True)
             return {
                 x: matrix if gathered is None else sp.csr_array(gathered @ matrix)
@@ -241,15 +233,14 @@ class PhaseStatement:
             rhs=turned(rows.voltage),
             meaning="voltage drop along a conductor (eta)",
         )
-        if len(self._angled):
-            program.equality(
-                "angle_drop",
-                **conductor,
-                unit="rad",
-                terms=terms(rows.angle),
-                rhs=turned(rows.angle),
-                meaning="angle along a conductor (zeta)",
-            )
+        program.equality(
+            "angle_drop",
+            **conductor,
+            unit="rad",
+            terms=terms(rows.angle),
+            rhs=turned(rows.angle),
+            meaning="angle along a conductor (zeta)",
+        )
         self._level_heads(program, v, pu2)
         rated.state(program, p, q)
         if self.base is not None and self.curvature is not None:
@@ -294,7 +285,7 @@ class PhaseStatement:
             name: -sp.csr_array(np.asarray(part.sum(axis=0)).reshape(1, -1))
             for name, part in zip(
                 ("p_line", "q_line", "v_squared", "angle"),
-                (real.p, real.q, real.v, real.angle[:, self._angled]),
+                (real.p, real.q, real.v, real.angle[:, self.wires.heads :]),
                 strict=True,
             )
         }

@@ -43,8 +43,7 @@ class ThreePhase(PhaseStatement):
     def point(self, values: Mapping[str, FloatArray]) -> WireState:
         """Voltages, currents and power drawn as the point states them."""
         net = self.wires.network
-        turn = np.zeros(len(net.volts))
-        turn[self._angled] = _of(values, "angle")
+        turn = np.concatenate([np.zeros(net.roots), _of(values, "angle")])
         at_no_load = self._no_load.voltage / np.abs(self._no_load.voltage)
         size = np.sqrt(np.maximum(_of(values, "v_squared"), 0.0)) * net.volts
         voltage = size * at_no_load * np.exp(1j * turn)
@@ -240,18 +239,17 @@ class ThreePhase(PhaseStatement):
         heads, n, m = wires.heads, len(wires.nodes), len(wires.network.turns)
         islands = gather.shape[0] - (n - heads)
         real, reactive = (sp.csr_array(gather @ r.whole) for r in (rows.real, rows.reactive))
-        keep = np.r_[
-            np.arange(2 * m), np.arange(2 * m + heads, 2 * m + n), 2 * m + n + self._angled
-        ]
+        unknown = np.arange(2 * m + heads, 2 * m + n)
+        keep = np.r_[np.arange(2 * m), unknown, n + unknown]
 
         def of(matrix: sp.csr_array) -> sp.csr_array:
             return sp.csr_array(sp.csc_array(matrix)[:, keep])
 
-        parts = [of(real)[islands:], of(reactive)[islands:], of(rows.voltage.whole)]
-        square = sp.vstack([*parts, of(rows.angle.whole)] if len(self._angled) else parts)
+        drops = of(rows.voltage.whole), of(rows.angle.whole)
+        square = sp.vstack([of(real)[islands:], of(reactive)[islands:], *drops])
         shares = sp.csr_array(gather @ rows.shares)
         inner = shares[islands:]
-        none = sp.csr_array((len(wires.terminals), square.shape[0] - 2 * (n - heads)))
+        none = sp.csr_array((len(wires.terminals), 2 * m))
         island_at = dict(zip(wires.nodes, wires.island.tolist(), strict=True))
         island = np.array([island_at[bus, phases[0]] for bus, phases in wires.terminals])
         mu, mu_q = _of(values, "balance") + resale, _of(values, "reactive_balance")
