@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from v2geq.data.edit.case import Case
-from v2geq.errors import ConvergenceError, DataError, quoted
+from v2geq.errors import ConvergenceError, DataError, V2GError, quoted
 from v2geq.files import as_path
 from v2geq.market.own import Player, set_up
 from v2geq.market.solve import failure, solve_market
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from v2geq.analysis.explain import Explanation
     from v2geq.plots.api import Plots
+    from v2geq.results.ac import ACPowerFlow
     from v2geq.results.names import Ends, Name
 
 
@@ -196,6 +197,60 @@ class Equilibrium(Point):
 
         return explain(self, od=od, bus=bus, station=station, line=line)
 
+    def power_flow(
+        self,
+        *,
+        engine: str = "opendss",
+        script: str | Path | None = None,
+        controls: bool = False,
+    ) -> ACPowerFlow:
+        """AC power flow of this equilibrium's own injections beside what it says of them.
+
+        By phases where the feeder has them: load that is served is shared by phases and connected
+        as the loads by phases say; generators and stations have the phases they name, or share
+        evenly those of their bus, as everything else. Reactive sources and capacitors supply what
+        they do here. The reference bus of an island holds its voltage and closes its balance.
+
+        Parameters
+        ----------
+        engine
+            'opendss' (extra `power`), or 'sweep', this package's own.
+        script
+            Script of OpenDSS to solve instead of a circuit of the feeder's tables: its loads and
+            supplies are replaced, its lines, taps and capacitors stay.
+        controls
+            Let the script's controls of regulators and capacitors act.
+
+        Raises
+        ------
+        DataError
+            The extra is not installed; a feeder without phases, or whose phases say something else
+            than its single-phase figures; a script that does not fit.
+        ConvergenceError
+            There is no AC state: more is drawn than the feeder can carry.
+        """
+        from v2geq.results.ac import ac_power_flow
+
+        with self._shown("AC power flow"):
+            return ac_power_flow(
+                self.coupled,
+                self.values,
+                self.data,
+                engine=engine,
+                script=script,
+                controls=controls,
+            )
+
+    @cached_property
+    def ac_line(self) -> str:
+        """The AC power flow by the own sweep in a line: voltages, losses, limits it breaks."""
+        from v2geq.results.ac import ac_line
+
+        try:
+            return ac_line(self.coupled, self.values, self.data)
+        except V2GError as error:
+            return f"none: {error}"
+
     def equations(self) -> str:
         """Markdown page of the equations solved, with those of your own players."""
         from v2geq.analysis.equations import equations_page
@@ -247,6 +302,7 @@ class Equilibrium(Point):
             "visits, discharges": f"{figures['station_visit_share']:.1%}, "
             f"{figures['discharge_share']:.1%} {unit['discharge_share']}",
             "social cost": f"{figures['social_cost']:,.2f} {unit['social_cost']}",
+            "AC": self.ac_line,
             "case": self.certificate.case,
             "certificate": "holds" if self.certificate.holds else self.certificate.failures[0],
         }

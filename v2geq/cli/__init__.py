@@ -129,6 +129,7 @@ for command in (
     roads.assign,
     roads.validate,
     markets.certify,
+    markets.powerflow,
     markets.show,
     markets.tables,
     markets.export,

@@ -107,6 +107,29 @@ def certify(file: SavedFile) -> None:
     _end(eq)
 
 
+def powerflow(
+    file: SavedFile,
+    engine: Annotated[
+        str, typer.Option(metavar="E", help="opendss (extra power), or sweep, the own one.")
+    ] = "opendss",
+    script: Annotated[
+        Path | None,
+        typer.Option(metavar="F.dss", help="OpenDSS script to solve with the market's loads."),
+    ] = None,
+    controls: Annotated[
+        bool, typer.Option("--controls", help="Let the script's regulators and capacitors act.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write its tables there.")
+    ] = None,
+) -> None:
+    """AC power flow of a saved equilibrium: voltages, losses and limits the model does not see."""
+    found = _load(file).power_flow(engine=engine, script=script, controls=controls)
+    print(found)
+    if out is not None:
+        say(f"{', '.join(found.save(out))} saved to {out}")
+
+
 def export(
     case: CaseName,
     out: Annotated[Path, typer.Option(metavar="F.gms", help="GAMS file to write.")],

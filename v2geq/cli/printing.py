@@ -130,6 +130,7 @@ def print_equilibrium(eq: Equilibrium) -> None:
         counts = eq.uniqueness["status"].value_counts()
         told = ", ".join(f"{n} {status}" for status, n in counts.items())
         print(f"  {'prices':<20}  {told or 'of no equilibrium'}")
+    print(f"  {'AC':<20}  {eq.ac_line}")
     ranges = eq.path_flows
     print("\nranges over path flows of equal cost: value [min, max]")
     for figure, ends in ranges.ranges.items():

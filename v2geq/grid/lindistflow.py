@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import ComplexArray, FloatArray
 from v2geq.data.model.settings import FeederSettings
 from v2geq.grid.branch_flow import (
     FlowRows,
@@ -259,6 +259,19 @@ class LinDistFlow:
         terms = zip(reactive, here, strict=True)
         kvar = sum((c @ x for c, x in terms if c is not None), np.zeros(len(net.buses)))
         return ac_state(net, _of(values, "withdrawal"), kvar, here.v[heads(net)], here)
+
+    def supplied(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """(bus,) reactive supply of sources, capacitors among them, kvar; not the TSO's."""
+        net = self.network
+        out = net.reactive_min.copy()
+        out[net.reactive_max > net.reactive_min] = _of(values, "q_source")
+        return out
+
+    def withdrawn(self, values: Mapping[str, FloatArray]) -> ComplexArray:
+        """(bus,) net withdrawal, sources of reactive power taken off, kVA."""
+        out: ComplexArray = _of(values, "withdrawal") + 1j * self.network.reactive_kvar
+        out -= 1j * self.supplied(values)
+        return out
 
     def distance(self, values: Mapping[str, FloatArray]) -> tuple[float, float]:
         """Largest distance of flows, kW, and of voltages, pu, from their AC state."""

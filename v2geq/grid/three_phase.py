@@ -48,9 +48,9 @@ class ThreePhase(PhaseStatement):
         size = np.sqrt(np.maximum(_of(values, "v_squared"), 0.0)) * net.volts
         voltage = size * at_no_load * np.exp(1j * turn)
         current = np.conj(1000.0 * self.power(values) / (net.begins @ voltage))
-        return WireState(voltage, current, self._drawn(values))
+        return WireState(voltage, current, self.drawn(values))
 
-    def _drawn(self, values: Mapping[str, FloatArray]) -> ComplexArray:
+    def drawn(self, values: Mapping[str, FloatArray]) -> ComplexArray:
         """Power drawn by terminal less what sources supply, kVA."""
         wires = self.wires
         out: ComplexArray = _of(values, "withdrawal") + 1j * wires.kvar
@@ -70,7 +70,7 @@ class ThreePhase(PhaseStatement):
         v = np.sqrt(np.maximum(_of(values, "v_squared")[: self.wires.heads], 0.0))
         islands = self.wires.head_islands
         head_pu = (islands @ v) / islands.sum(axis=1)
-        return self.wires.state(self._drawn(values), head_pu, self.point(values))
+        return self.wires.state(self.drawn(values), head_pu, self.point(values))
 
     def distance(self, values: Mapping[str, FloatArray]) -> tuple[float, float]:
         """Largest distance of flows, kW, and of voltages, pu, from their AC state."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import pandas as pd
 
 from v2geq.data.model.feeder import Feeder, PhaseFeeder
 from v2geq.data.model.origin import NO_ORIGIN, Origin
+from v2geq.data.model.phases import plain_rows
 from v2geq.errors import DataError, listed, mistake, quoted
 
 RELATIVE = 1e-3
@@ -74,28 +76,29 @@ def agreement(feeder: Feeder) -> pd.DataFrame:
         Columns table, row, column, value, by_phase; no row where both say the same.
     """
     by_phase = _by_phase(feeder)
-    single = by_phase.single_phase()
-    found = []
-    branches = single.branches.reindex(feeder.branches.index)
-    for column, relative, least in (
-        ("r_ohm", RELATIVE, NEAR_ZERO_OHM),
-        ("x_ohm", RELATIVE, NEAR_ZERO_OHM),
-        ("ratio", 0.0, RATIO),
+    rows: list[tuple[str, str, str, float, float]] = []
+
+    def compare(
+        table: str, column: str, here: Any, there: Any, relative: float, least: float = 0.0
+    ) -> None:
+        for row in {**here, **there}:
+            a, b = here.get(row, 0.0), there.get(row, 0.0)
+            if abs(a - b) > max(least, relative * max(abs(a), abs(b))):
+                rows.append((table, row, column, a, b))
+
+    for column, series in by_phase.balanced().items():
+        relative, least = (0.0, RATIO) if column == "ratio" else (RELATIVE, NEAR_ZERO_OHM)
+        here = feeder.branches[column].to_dict()
+        compare("branches", column, here, series.to_dict(), relative, least)
+    banks = by_phase.capacitors[by_phase.capacitors["closed"]]
+    for table, column, there, of in (
+        ("loads", "load_kw", by_phase.loads, "kw"),
+        ("loads", "load_kvar", by_phase.loads, "kvar"),
+        ("capacitors", "kvar", banks, "kvar"),
     ):
-        here, there = feeder.branches[column], branches[column]
-        found.append(_differing("branches", column, here, there, relative, least))
-    for table, column in (
-        ("loads", "load_kw"),
-        ("loads", "load_kvar"),
-        ("capacitors", "kvar"),
-    ):
-        here, there = (
-            (getattr(f, table).groupby("bus")[column].sum()).astype(float) for f in (feeder, single)
-        )
-        index = here.index.union(there.index, sort=False)
-        here, there = (s.reindex(index, fill_value=0.0) for s in (here, there))
-        found.append(_differing(table, column, here, there, RELATIVE, 0.0))
-    return pd.concat(found, ignore_index=True)
+        own = _by_bus(getattr(feeder, table).reset_index(), column)
+        compare(table, column, own, _by_bus(there, of), RELATIVE)
+    return pd.DataFrame(rows, columns=["table", "row", "column", "value", "by_phase"])
 
 
 def check_agreement(feeder: Feeder) -> None:
@@ -126,23 +129,9 @@ def _by_phase(feeder: Feeder) -> PhaseFeeder:
     return feeder.by_phase
 
 
-def _differing(
-    table: str,
-    column: str,
-    here: pd.Series[float],
-    there: pd.Series[float],
-    relative: float,
-    least: float,
-) -> pd.DataFrame:
-    """Rows in which two series differ by more than `least` and than `relative` of their size."""
-    allowed = np.maximum(least, relative * np.maximum(here.abs(), there.abs()))
-    other = ((here - there).abs() > allowed).to_numpy()
-    return pd.DataFrame(
-        {
-            "table": table,
-            "row": here.index[other],
-            "column": column,
-            "value": here.to_numpy()[other],
-            "by_phase": there.to_numpy()[other],
-        }
-    )
+def _by_bus(table: pd.DataFrame, column: str) -> dict[str, float]:
+    """Sums of a column by bus."""
+    out: dict[str, float] = {}
+    for bus, value in plain_rows(table, "bus", column):
+        out[bus] = out.get(bus, 0.0) + float(value)
+    return out

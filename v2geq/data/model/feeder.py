@@ -109,13 +109,10 @@ class PhaseFeeder:
         """
         rows = conductor_rows(self)
         by_branch = rows.groupby("branch", sort=False)
-        z = _balanced(self, rows)
         branches = self.branches.assign(
             phases=by_branch["phase"].agg("".join),
-            r_ohm=z.to_numpy().real.clip(min=0.0),
-            x_ohm=z.to_numpy().imag.clip(min=0.0),
+            **self.balanced(),
             rating_kva=by_branch["kva"].sum().where(by_branch["kva"].count() == by_branch.size()),
-            ratio=rows["ratio"].abs().groupby(rows["branch"]).mean(),
         )
         branches["rating_kva"] = branches["rating_kva"].fillna(NO_LIMIT_KVA)
         buses = with_places(self.buses, self.branches).assign(
@@ -143,6 +140,17 @@ class PhaseFeeder:
                 for name, (schema, frame) in frames.items()
             },
         )
+
+    def balanced(self) -> dict[str, pd.Series[float]]:
+        """r_ohm, x_ohm and ratio by branch where phases share the power equally."""
+        rows = conductor_rows(self)
+        z = _balanced(self, rows)
+        ratio = rows["ratio"].abs().groupby(rows["branch"]).mean()
+        return {
+            "r_ohm": pd.Series(z.to_numpy().real.clip(min=0.0), z.index),
+            "x_ohm": pd.Series(z.to_numpy().imag.clip(min=0.0), z.index),
+            "ratio": ratio.reindex(z.index),
+        }
 
 
 def conductor_rows(feeder: PhaseFeeder) -> pd.DataFrame:

@@ -83,13 +83,60 @@ def dss_circuit(master: str | Path, opened: Iterable[str] = ()) -> Iterator[Any]
             engine.ClearAll()
 
 
+@contextmanager
+def dss_commands(commands: Iterable[str], what: str) -> Iterator[Any]:
+    """A circuit made by commands and solved as it is, without controls; the engine's own object.
+
+    Parameters
+    ----------
+    what
+        Words for errors.
+
+    Raises
+    ------
+    DataError
+        No engine, or a command it refuses.
+    ConvergenceError
+        The engine's solution does not converge.
+    """
+    engine, failure = _engine()
+    try:
+        engine.ClearAll()
+        for command in commands:
+            engine(command)
+        dss_solve(engine, what)
+        yield engine
+    except failure as error:
+        raise _told(error, what, "") from None
+    finally:
+        engine.ClearAll()
+
+
+def dss_version(engine: Any) -> str:
+    """Version of the engine."""
+    found = re.search(r"version (\S+)", str(engine.Version))
+    return found[1] if found else ""
+
+
+def dss_solve(engine: Any, what: str, *, controls: bool = False) -> None:
+    """Solve a circuit once more, its controls acting or not.
+
+    Raises
+    ------
+    ConvergenceError
+        The engine's solution does not converge.
+    """
+    engine(f"set controlmode={'static' if controls else 'off'}")
+    _solve(engine, what, lambda error: _told(error, what, ""))
+
+
 def _engine() -> tuple[Any, type[Exception]]:
     """An engine of its own, and what it raises."""
     try:
         from dss import DSSException, dss
     except ImportError:
         raise DataError(
-            "reading OpenDSS files needs the OpenDSS engine (dss-python), which is not installed",
+            "the OpenDSS engine (dss-python) is not installed",
             advice="pip install 'v2geq[power]'",
         ) from None
     engine = dss.NewContext()
@@ -97,7 +144,7 @@ def _engine() -> tuple[Any, type[Exception]]:
     return engine, DSSException
 
 
-def _solve(engine: Any, path: Path, told: Any) -> None:
+def _solve(engine: Any, path: Path | str, told: Any) -> None:
     solution = engine.ActiveCircuit.Solution
     solution.MaxIterations = max(solution.MaxIterations, ITERATIONS)
     solution.MaxControlIterations = max(solution.MaxControlIterations, CONTROL_ITERATIONS)
