@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 from v2geq.arrays import FloatArray
 from v2geq.certificates.duality import could_gain
 from v2geq.certificates.verdict import Figure, Verdict
-from v2geq.convex.relaxation import least_relaxation
+from v2geq.convex.relaxation import conflict_in_words, least_relaxation
 from v2geq.data.checks.door import admit_feeder
 from v2geq.data.checks.feeder import check_feeder
 from v2geq.data.checks.phases import admit_phases
@@ -29,6 +29,7 @@ from v2geq.data.readers.pandapower import read_pandapower
 from v2geq.data.readers.tables import read_table
 from v2geq.errors import ConvergenceError, DataError, did_you_mean, listed, quoted, unknown_name
 from v2geq.files import as_path, make_folder, write_files
+from v2geq.grid.broken import SOURCES, broken_limit
 from v2geq.grid.dlmp import PriceParts
 from v2geq.grid.formulation import formulated
 from v2geq.grid.network import Network, network_of
@@ -148,7 +149,7 @@ class OptimalPowerFlow:
     @property
     def generation(self) -> pd.Series[float]:
         """Output by generator, kW."""
-        at = [v.key for v in self.program.variables if v.name == "generation"]
+        at = _outputs(self.program)
         made = self.values[at[0]] if at else np.zeros(0)
         return pd.Series(made, index=self.generators.index, name="generation_kw")
 
@@ -236,6 +237,11 @@ class OptimalPowerFlow:
     def _repr_html_(self) -> str:
         why = "; ".join(self.certificate.failures)
         return card("optimal power flow", self.figures, note=why, good=self.certificate.holds)
+
+
+def _outputs(program: Program) -> list[str]:
+    """Block of the output of generators, if there are any."""
+    return [v.key for v in program.variables if v.name == "generation"]
 
 
 def _label(of: Any) -> str:
@@ -370,14 +376,14 @@ def _solve(
     program, mcp = problem(grid)
     start: FloatArray | None = None
     try:
-        z = start = _point(feeder, mcp, None)
+        z = start = _point(feeder, grid.network, mcp, None)
     except DataError:
         if not losses:
             raise
         # losses may be what keeps the limits: they are first linearised without these
         grid = grid.within(unlimited(limits))
         program, mcp = problem(grid)
-        z = _point(feeder, mcp, None)
+        z = _point(feeder, grid.network, mcp, None)
     rounds, moved = 0, np.inf
     while losses and moved > SETTLED_KW:
         if rounds == ROUNDS:
@@ -388,7 +394,7 @@ def _solve(
         rounds += 1
         grid = grid.linearised(mcp.split(z)).within(limits)
         program, mcp = problem(grid)
-        z = start = _point(feeder, mcp, start)
+        z = start = _point(feeder, grid.network, mcp, start)
         moved = grid.moved(mcp.split(z))
     if losses:
         grid = grid.settled(mcp.split(z))
@@ -399,7 +405,7 @@ def _solve(
     return OptimalPowerFlow(feeder, grid, program, plants, values, parts, checks, rounds)
 
 
-def _point(feeder: Feeder, mcp: MCP, start: FloatArray | None) -> FloatArray:
+def _point(feeder: Feeder, net: Network, mcp: MCP, start: FloatArray | None) -> FloatArray:
     """Solution of the problem.
 
     Raises
@@ -414,12 +420,12 @@ def _point(feeder: Feeder, mcp: MCP, start: FloatArray | None) -> FloatArray:
     result = automatic(mcp, start, Options(warm=start is not None))
     if result.status is Status.SOLVED:
         return ActiveSetNewton(mcp, result.z).run(result.z, POLISH, STEPS)[0]
-    conflict = least_relaxation(mcp).limits
-    if conflict:
-        named = "; ".join(str(limit) for limit in conflict[:4])
-        more = f" and {len(conflict) - 4} more" if len(conflict) > 4 else ""
+    (program,) = mcp.programs
+    conflict = least_relaxation(mcp, [SOURCES, *_outputs(program)])
+    if conflict.limits:
+        told = conflict_in_words(mcp, conflict, partial(broken_limit, net))
         raise DataError(
-            f"no dispatch keeps all limits; nearest are those that break {named}{more}",
+            f"no dispatch keeps all limits; nearest: {told}",
             where=f"feeder {feeder.name!r}",
             advice="widen these limits, or add generators",
         )

@@ -189,7 +189,11 @@ def test_a_case_stands_on_a_script(small: tuple[Path, PhaseFeeder]) -> None:
     ("old", "new", "message"),
     [
         ("bus1=c.3 phases=1 kv=7.2 kw=50", "bus1=c.1 phases=1 kv=7.2 kw=50", "node 1 of bus 'c'"),
-        ("bus1=c.3 phases=1 kv=7.2 kw=50", "bus1=far2.1 phases=1 kv=7.2 kw=50", "without a path"),
+        (
+            "bus1=c.3 phases=1 kv=7.2 kw=50",
+            "bus1=far2.1 phases=1 kv=7.2 kw=50",
+            r"source: three \(bus far2\)",
+        ),
         ("xhl=.01 %loadloss=.001", "xhl=.01 %loadloss=.001 wdg=2 tap=1.2", "tap 1.2 .* 0.9 to 1.1"),
         ("conns=(delta delta) kvs", "conns=(wye delta) kvs", "transformer 'mill' has a connection"),
         (

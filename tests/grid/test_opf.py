@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +230,10 @@ def test_what_it_takes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"vmin": 0.95}, r"no dispatch keeps all limits.*v_squared\[18\]"),
+        (
+            {"vmin": 0.95},
+            r"no dispatch keeps all limits; nearest: bus \d+ at least 0\.\d{4} pu below vmin 0.95; bus",
+        ),
         ({"vmin": 1.2}, "vmin = 1.2 pu is above vmax"),
         ({"vmim": 0.95}, "unknown setting 'vmim'.*vmin"),
         ({"formulation": "dc"}, "formulation = 'dc'"),
@@ -243,6 +247,40 @@ def test_what_it_takes(tmp_path: Path) -> None:
 def test_bad_input(given: dict[str, Any], words: str) -> None:
     with pytest.raises(DataError, match=words):
         vg.optimal_power_flow(**{"feeder": case33(), "losses": True, **given})
+
+
+def test_the_smallest_violation_is_told() -> None:
+    """By so much limits have to give way, and by no less, whatever generators do."""
+    given: dict[str, Any] = {"generators": PLANTS.assign(max_kw=150.0)}
+    with pytest.raises(DataError, match=r"nearest: bus (\d+) at least \d") as caught:
+        vg.optimal_power_flow(case33(), vmin=0.96, **given)
+    found = re.search(r"bus (\d+) at least (\S+) pu below vmin 0.96;", str(caught.value))
+    assert found is not None
+    least = 0.96 - float(found[2])
+    r = vg.optimal_power_flow(case33(), vmin=least - 1e-4, **given)
+    assert r.voltage.idxmin() == found[1]
+    with pytest.raises(DataError, match="no dispatch keeps all limits"):
+        vg.optimal_power_flow(case33(), vmin=least + 1e-4, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"feeder": case33({"2-3": 1000.0})},
+            "line 2-3 at least 2881 kVA above its rating of 1000",
+        ),
+        ({"import_max": 1000.0}, "substation at least 2715 kW above import_max 1000"),
+        ({"reactive_max": 1000.0}, "substation at least 1300 kvar above reactive_max 1000"),
+        (
+            {"vmax": 1.01, "import_min": -1e4, "generators": PLANTS.assign(min_kw=5e3, max_kw=5e3)},
+            r"bus 18 at least 0.\d+ pu above vmax 1.01",
+        ),
+    ],
+)
+def test_limits_are_told_in_words(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=f"nearest: {words}"):
+        vg.optimal_power_flow(**{"feeder": case33(), **given})
 
 
 def test_more_than_it_can_carry() -> None:

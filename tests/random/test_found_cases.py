@@ -58,7 +58,9 @@ def test_limit_of_zero_is_named() -> None:
     case = make_case(
         feeder=make_feeder(capacitors={"b": 500.0}), capacitors="fixed", reactive_min=0.0
     )
-    with pytest.raises(DataError, match=r"dso\.q_tso by 380 kvar") as caught:
+    with pytest.raises(
+        DataError, match="nearest: substation at least 380 kvar below reactive_min 0"
+    ) as caught:
         vg.solve(case)
     judge.confirm(Market(case, True), str(caught.value))
 

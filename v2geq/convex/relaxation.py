@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,23 +20,42 @@ NEGLIGIBLE = 1e-7
 """Scaled relaxation, relative to the limit, that counts as none."""
 INFEASIBLE = 2
 """Status of `linprog` where there is no feasible point."""
+ROUNDED = 4
+"""Status of `linprog` where rounding errors kept it from its accuracy."""
 ENDINGS = {
     1: "its iteration limit was reached",
     INFEASIBLE: "its rows cannot all hold",
     3: "it has no best point within its rows",
-    4: "rounding errors kept it from its accuracy",
+    ROUNDED: "rounding errors kept it from its accuracy",
 }
 """Other states of `linprog` in words."""
 
 
+MOST_TOLD = 4
+"""Limits that a message names."""
+
+
 @dataclass(frozen=True)
 class Relaxation:
-    """A limit and by how much it would have to give way."""
+    """A limit and by how much it would have to give way.
+
+    Attributes
+    ----------
+    name : of the entry; meaning : of its block
+    amount : by how much, in `unit`
+    block, label : where the entry is; side : 'lower' or 'upper' bound, or 'row'
+    unavoidable : whether it gives way by as much at least where limits of the blocks in conflict
+        give way as they please, and no other
+    """
 
     name: str
     meaning: str
     amount: float
     unit: str
+    block: str = ""
+    label: tuple[str, ...] = ()
+    side: str = "row"
+    unavoidable: bool = False
 
     __repr__ = brief
 
@@ -53,13 +73,15 @@ class Conflict:
     prices : (n,) at the players' equalities and market clearing, what one more unit of the row's
         right side adds to the least scaled relaxation; zero elsewhere. A new column helps only
         if it earns at these prices.
+    soft : (n,) lower bounds that may give way
     """
 
     limits: list[Relaxation]
     prices: FloatArray
+    soft: BoolArray
 
 
-def least_relaxation(mcp: MCP) -> Conflict:
+def least_relaxation(mcp: MCP, firm: Collection[str] = ()) -> Conflict:
     """Limits that together must give way, least scaled sum first.
 
     Players' equalities and market clearing stay; inequality rows, upper bounds and lower bounds
@@ -70,6 +92,11 @@ def least_relaxation(mcp: MCP) -> Conflict:
     and zero lower bounds after those: first of quantities with an upper bound, which may be limits
     that happen to be zero (no reactive power back to the TSO), then signs (vehicles that must
     charge where nothing is generated: somebody would have to buy less than nothing).
+
+    Parameters
+    ----------
+    firm
+        Blocks whose limits stay, unless nothing else is enough.
 
     Raises
     ------
@@ -83,19 +110,51 @@ def least_relaxation(mcp: MCP) -> Conflict:
     signs = mcp.lower == 0.0
     limits = ranges | set_values
     for soft in (ranges, limits, limits | zeros, limits | signs):
-        found = _relaxation(mcp, soft)
+        found = _relaxation(mcp, soft, firm=firm)
         if found is not None:
             return found
+    if firm:
+        return least_relaxation(mcp)
     raise ConvergenceError(
         "no relaxation of limits makes the constraints of all players hold together: their "
         "equations contradict each other"
     )
 
 
-def _relaxation(mcp: MCP, soft: BoolArray) -> Conflict | None:
+def conflict_in_words(
+    mcp: MCP, conflict: Conflict, words: Callable[[Relaxation], str | None]
+) -> str:
+    """The first few limits that conflict, each object once, and how many more there are.
+
+    Parameters
+    ----------
+    words
+        What a limit is called; None for its name in the problem.
+    """
+    objects: dict[tuple[str, str], Relaxation] = {}
+    for limit in conflict.limits:
+        objects.setdefault((limit.block, limit.label[0] if limit.label else ""), limit)
+    others = {b.name for b in mcp.blocks} - {x.block for x in conflict.limits}
+    told = []
+    for limit in list(objects.values())[:MOST_TOLD]:
+        alone = _relaxation(mcp, conflict.soft, firm=others, alone=limit)
+        least = alone.limits[0] if alone is not None and alone.limits else limit
+        told.append(words(least) or str(limit))
+    more = f" and {len(objects) - MOST_TOLD} more" if len(objects) > MOST_TOLD else ""
+    return "; ".join(told) + more
+
+
+def _relaxation(
+    mcp: MCP,
+    soft: BoolArray,
+    *,
+    firm: Collection[str] = (),
+    alone: Relaxation | None = None,
+) -> Conflict | None:
     """Least relaxation of lower bounds at `soft`, of upper bounds and rows; None where not enough.
 
-    Upper bounds of fixed values give way with their lower bounds.
+    Upper bounds of fixed values give way with their lower bounds, limits of the blocks `firm` not
+    at all. With `alone` that of one limit, where all others give way as they please.
 
     Raises
     ------
@@ -133,9 +192,17 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> Conflict | None:
         [mcp.constant[least] / mcp.row_scale[least], -low[soft_low], high[soft_high]]
     )
     m = len(side)
+    at = np.concatenate([least, variables[soft_low], variables[soft_high]])
+    kind = np.repeat(["row", "lower", "upper"], [len(least), len(soft_low), len(soft_high)])
+    cost, most = np.ones(m), np.full(m, np.inf)
+    for name in firm:
+        most[(at >= mcp[name].start) & (at < mcp[name].stop)] = 0.0
+    if alone is not None:
+        position = mcp[alone.block].start + mcp[alone.block].labels.index(alone.label)
+        cost = ((at == position) & (kind == alone.side)) * 1.0
     work = partial(
         linprog,
-        np.concatenate([np.zeros(n), np.ones(m)]),
+        np.concatenate([np.zeros(n), cost]),
         A_ub=sp.hstack([below, -sp.eye_array(m)], format="csr"),
         b_ub=side,
         A_eq=sp.hstack([scaled(rows), sp.csr_array((len(rows), m))]),
@@ -143,35 +210,43 @@ def _relaxation(mcp: MCP, soft: BoolArray) -> Conflict | None:
         bounds=np.column_stack(
             [
                 np.concatenate([np.where(gives_low, -np.inf, low), np.zeros(m)]),
-                np.concatenate([np.where(gives_high, np.inf, high), np.full(m, np.inf)]),
+                np.concatenate([np.where(gives_high, np.inf, high), most]),
             ]
         ),
-        method="highs",
     )
-    result = interruptible(mcp.matrix.nnz, work)
+    result = interruptible(mcp.matrix.nnz, partial(work, method="highs"))
+    if result.status == ROUNDED:
+        result = interruptible(mcp.matrix.nnz, partial(work, method="highs-ipm"))
     if result.status == INFEASIBLE:
         return None
     if result.status != 0:
         raise ConvergenceError(f"the search for a feasible point failed: {ENDINGS[result.status]}")
     given = result.x[n:]
-    at = np.concatenate([least, variables[soft_low], variables[soft_high]])
     found = []
     # of a limit of 1e9 units, a unit more or less is rounding
-    given[given <= NEGLIGIBLE * (1.0 + np.abs(side))] = 0.0
+    given[(given <= NEGLIGIBLE * (1.0 + np.abs(side))) | (cost == 0.0)] = 0.0
     for k in np.argsort(-given):
         if given[k] == 0.0:
             break
         position = int(at[k])
         block = find_block(mcp.blocks, position)
-        is_row = k < len(least)
+        is_row = kind[k] == "row"
         scale = (mcp.row_scale if is_row else mcp.scale)[position]
-        unit = block.row_unit if is_row else block.unit
         found.append(
-            Relaxation(block.describe(position), block.meaning, float(given[k] * scale), unit)
+            Relaxation(
+                block.describe(position),
+                block.meaning,
+                float(given[k] * scale),
+                block.row_unit if is_row else block.unit,
+                block.name,
+                block.labels[position - block.start],
+                str(kind[k]),
+                alone is not None,
+            )
         )
     prices = np.zeros(mcp.n)
     prices[rows] = result.eqlin.marginals / mcp.row_scale[rows]
-    return Conflict(found, prices)
+    return Conflict(found, prices, soft)
 
 
 def _positions(mcp: MCP, names: list[str]) -> np.ndarray:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from v2geq.arrays import FloatArray
-from v2geq.convex.relaxation import least_relaxation
+from v2geq.convex.relaxation import conflict_in_words, least_relaxation
 from v2geq.errors import DataError
+from v2geq.grid.broken import broken_limit
 from v2geq.grid.power_flow import SETTLED_KW, unlimited
 from v2geq.market.columns import borrow_paths, by_paths, extend, prune, reconcile
 from v2geq.market.coupling import Coupled, couple
@@ -230,15 +232,13 @@ def _solve_visibly(
 
 def _refuse_infeasible(coupled: Coupled) -> None:
     """Raise DataError where the players' constraints cannot hold together, naming which."""
-    conflict = least_relaxation(coupled.mcp).limits
-    if conflict:
+    conflict = least_relaxation(coupled.mcp)
+    if conflict.limits:
         scenario = coupled.scenario
-        by_object = {c.name.partition(",")[0]: c for c in reversed(conflict)}
-        worst = sorted(by_object.values(), key=lambda c: conflict.index(c))
-        named = "; ".join(str(c) for c in worst[:4])
-        more = f" and {len(worst) - 4} more" if len(worst) > 4 else ""
+        words = partial(broken_limit, coupled.grid.network)
+        told = conflict_in_words(coupled.mcp, conflict, words)
         raise DataError(
-            f"no state of the market keeps all limits; nearest are those that break {named}{more}",
+            f"no state of the market keeps all limits; nearest: {told}",
             where=f"{scenario.case.where}: scenario {scenario.name!r} "
             f"{'with' if scenario.v2g else 'without'} V2G",
             advice="reactive loads and charging needs must be met whatever the price: check these "

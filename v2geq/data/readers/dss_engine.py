@@ -170,7 +170,7 @@ def _told(error: Exception, master: str, folder: str) -> DataError:
     text = str(error.args[-1] if error.args else error).replace(folder or "\0", "")
     place = _PLACE.search(text)
     where = f"{place['file']}, line {place['line']}" if place else master
-    message = one_line(_PLACE.sub("", text).strip(" \n."))
+    message = one_line(" ".join(_PLACE.sub("", text).split()).strip("."))
     return DataError(f"OpenDSS: {message}", where=where)
 
 

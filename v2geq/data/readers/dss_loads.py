@@ -30,7 +30,7 @@ def load_rows(engine: Any, phases: Phases, where: str) -> dict[str, list[Any]]:
         element, name = circuit.ActiveCktElement, loads.Name
         found = _place(element, loads.IsDelta, phases, where)
         if found is None:
-            dead.append(name)
+            dead.append(_at_bus(element, name))
             continue
         bus, letters, connection = found
         many = element.NumPhases > 1 and not loads.IsDelta
@@ -90,7 +90,7 @@ def capacitor_rows(circuit: Any, phases: Phases, where: str) -> dict[str, list[A
             )
         found = _place(element, capacitors.IsDelta, phases, where)
         if found is None:
-            dead.append(name)
+            dead.append(_at_bus(element, name))
             continue
         many = element.NumPhases > 1 and not capacitors.IsDelta
         kv = capacitors.kV / (math.sqrt(3.0) if many else 1.0)
@@ -121,7 +121,7 @@ def source_rows(circuit: Any, phases: Phases, where: str) -> dict[str, list[Any]
             delta = str(element.Properties("conn").Val).lower() in ("delta", "ll")
             found = _place(element, delta, phases, where)
             if found is None:
-                dead.append(name)
+                dead.append(_at_bus(element, name))
                 continue
             supplied = -np.asarray(element.Powers).view(complex)[: element.NumPhases].sum()
             kva = told("kVA")
@@ -174,7 +174,7 @@ def _shunt_reactors(circuit: Any, phases: Phases, where: str) -> list[tuple[Any,
             continue
         found = _place(element, False, phases, where)
         if found is None:
-            _refuse_dead("reactors", [element.Name], where)
+            _refuse_dead("reactors", [_at_bus(element, element.Name)], where)
             continue
         circuit.SetActiveBus(found[0])
         kv = circuit.ActiveBus.kVBase
@@ -184,6 +184,11 @@ def _shunt_reactors(circuit: Any, phases: Phases, where: str) -> list[tuple[Any,
         name = element.Name.lower().replace(".", "_")
         rows.append((name, *found, "impedance", s.real, s.imag, kv, 1e-6, 1e6))
     return rows
+
+
+def _at_bus(element: Any, name: str) -> str:
+    """An element and its first bus."""
+    return f"{name} (bus {element.BusNames[0].partition('.')[0]})"
 
 
 def _refuse_dead(what: str, names: Sequence[str], where: str) -> None:
