@@ -22,7 +22,7 @@ from v2geq.grid.branch_flow import heads, losses
 from v2geq.grid.lindistflow import LinDistFlow
 from v2geq.grid.power_flow import PowerFlow
 from v2geq.grid.three_phase import ThreePhase
-from v2geq.grid.wires import Node, Wires, wires_of
+from v2geq.grid.wires import Connection, Wires, wires_of
 from v2geq.labelled import placed
 from v2geq.show import brief
 
@@ -56,9 +56,9 @@ class ACState:
     engine : that found it; circuit : what it was given, in words
     """
 
-    nodes: Sequence[Node]
+    nodes: Sequence[Connection]
     voltage_pu: FloatArray
-    conductors: Sequence[Node]
+    conductors: Sequence[Connection]
     power: ComplexArray
     loading: FloatArray
     lost_kw: FloatArray

@@ -22,7 +22,7 @@ from v2geq.errors import DataError, did_you_mean, listed, quoted
 from v2geq.grid.ac_state import ACState, Injections
 from v2geq.grid.by_phase import island_feeders
 from v2geq.grid.network import Network
-from v2geq.grid.wires import Node
+from v2geq.grid.wires import Connection
 
 OPENDSS = "OpenDSS"
 """Name of the engine."""
@@ -59,7 +59,7 @@ class _Circuit:
         buses = [bus for part in parts for bus in part.buses.index]
         self.bus = {bus: f"b{k}" for k, bus in enumerate(buses)}
         self.kv = {b: float(kv) for part in parts for b, kv in plain_rows(part.buses, "", "kv")}
-        self.lines: dict[str, tuple[str, list[Node], FloatArray, ComplexArray]] = {}
+        self.lines: dict[str, tuple[str, list[Connection], FloatArray, ComplexArray]] = {}
         self.devices: dict[str, list[str]] = {}
 
     def commands(self, capacitors: bool) -> Iterator[str]:
@@ -91,7 +91,7 @@ class _Circuit:
         yield "set tolerance=1e-9"
 
     def _at(self, bus: str, between: str) -> str:
-        """Node of a phase ('0' is earth), or both of two."""
+        """Connection of a phase ('0' is earth), or both of two."""
         return self.bus[bus] + "".join(f".{_NODE[p]}" for p in between)
 
     def _across(self, bus: str, between: str) -> float:
@@ -211,7 +211,7 @@ class _Circuit:
         wires, circuit = self.given.wires, engine.ActiveCircuit
         volts = _node_voltages(circuit)
         voltage = np.array([volts[self._at(*node)] for node in wires.nodes])
-        amps: dict[Node, complex] = {}
+        amps: dict[Connection, complex] = {}
         lost = np.zeros(int(wires.line.max(initial=-1)) + 1)
         line_of = dict(zip((c[0] for c in wires.conductors), wires.line.tolist(), strict=True))
         for name, (key, begins, turns, charging) in self.lines.items():

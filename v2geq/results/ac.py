@@ -17,7 +17,7 @@ from v2geq.errors import DataError, quoted
 from v2geq.files import as_path, write_tree
 from v2geq.grid.ac_state import SWEEP, ACState, Traded, injections, single_phase_state
 from v2geq.grid.lindistflow import LinDistFlow
-from v2geq.grid.wires import Node
+from v2geq.grid.wires import Connection
 from v2geq.labelled import placed
 from v2geq.market.coupling import Coupled
 from v2geq.show import card, money
@@ -356,7 +356,7 @@ def _compared(
     )
 
 
-def _model(data: xr.Dataset, name: str, labels: Sequence[Node]) -> FloatArray:
+def _model(data: xr.Dataset, name: str, labels: Sequence[Connection]) -> FloatArray:
     """The model's value by label and phase: its own by phases, or that of all phases."""
     if f"{name}_by_phase" in data:
         by_phase = data[f"{name}_by_phase"].to_series().to_dict()
