@@ -246,6 +246,8 @@ class Equilibrium(Point):
         """The AC power flow by the own sweep in a line: voltages, losses, limits it breaks."""
         from v2geq.results.ac import ac_line
 
+        if not self.status.ok:
+            return f"none: the solver's status is {self.status}"
         try:
             return ac_line(self.coupled, self.values, self.data)
         except V2GError as error:
