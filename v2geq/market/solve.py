@@ -19,12 +19,13 @@ from v2geq.arrays import FloatArray
 from v2geq.convex.relaxation import conflict_in_words, least_relaxation
 from v2geq.errors import DataError
 from v2geq.grid.broken import broken_limit
-from v2geq.grid.power_flow import SETTLED_KW, unlimited
+from v2geq.grid.power_flow import OPERATOR, SETTLED_KW, unlimited
 from v2geq.market.columns import borrow_paths, by_paths, extend, prune, reconcile
 from v2geq.market.coupling import Coupled, couple
 from v2geq.market.lifting import NEWTON_STEPS, NEWTON_TARGET, lifted, settle
 from v2geq.market.own import NOBODY, Own
 from v2geq.market.prices import canonical, check_names
+from v2geq.mcp.assemble import MCP
 from v2geq.mcp.problem import scaled_residual
 from v2geq.progress import UNSEEN, Reporter
 from v2geq.scenario import Scenario
@@ -38,6 +39,10 @@ from v2geq.trips.traffic import Traffic, traffic
 MAX_ROUNDS = 40
 MAX_BASES = 20
 """Most states at which losses are linearised."""
+FLOWS = (f"{OPERATOR}.p_line", f"{OPERATOR}.q_line")
+"""Blocks whose distance from where losses are linearised tells how far they are."""
+LARGEST_JUMP = 1.0
+"""Share of the last step up to which two points tell where the next ones lead."""
 NEAR = 0.01
 """Share of the tolerance with which Newton's method is taken for a solver."""
 PRUNE_ROUNDS = 10
@@ -109,7 +114,7 @@ def solve_market(
     near = None if start is None else coupled.mcp.carry(start[0].mcp, start[1])
     built = time.perf_counter()
     log: list[Iteration] = []
-    rounds = bases = 0
+    rounds, bases, jump = 0, 0, Jump()
     losses, keep = scenario.case.feeder_settings.losses, coupled.grid.network.limits
     while True:
         rounds += 1
@@ -124,7 +129,10 @@ def solve_market(
         show.say(f"round {rounds}: {result.status}, residual {result.residual:.1e}")
         if result.status is Status.INTERRUPTED:
             break
-        if exact:
+        values = coupled.mcp.split(z)
+        moved = coupled.grid.moved(values) if losses and result.status.ok else 0.0
+        # paths are priced first without losses, and then when these have settled
+        if exact and not (bases and moved > SETTLED_KW):
             show.phase(f"round {rounds}, pricing paths")
             roads = _more_paths(coupled, z, result)
         new = roads.columns - coupled.traffic.columns
@@ -137,8 +145,6 @@ def solve_market(
                 # losses may be what keeps the limits: they are first linearised without these
                 coupled, near = coupled.on(coupled.grid.within(unlimited(keep))), None
                 continue
-            values = coupled.mcp.split(z)
-            moved = coupled.grid.moved(values)
             if moved <= SETTLED_KW and _holds(coupled.settled(z), z, 0.1 * limits.tolerance):
                 break
             if bases == MAX_BASES:
@@ -146,7 +152,8 @@ def solve_market(
                 break
             bases += 1
             show.phase(f"losses, round {bases}", f"flows have moved by {moved:.2g} kW")
-            there = coupled.grid.linearised(values, float(values["tso_price"][0]))
+            ahead = coupled.mcp.split(jump.after(coupled.mcp, z))
+            there = coupled.grid.linearised(ahead, float(values["tso_price"][0]))
             coupled, near = coupled.on(there.within(keep)), z
             continue
         if rounds >= MAX_ROUNDS:
@@ -155,6 +162,7 @@ def solve_market(
         if result.status.ok and rounds <= PRUNE_ROUNDS:
             roads = prune(coupled, z, roads)
         last, coupled = coupled, coupled.over(roads)
+        jump = Jump()
         few = result.status.ok and new <= WARM_PATHS
         near = coupled.mcp.carry(last.mcp, z) if few else None
     coupled = coupled.settled(z)
@@ -166,6 +174,31 @@ def solve_market(
         show.phase("looking for limits that conflict")
         _refuse_infeasible(coupled)
     return Solution(coupled, z, result.status, log, seconds, rounds), result
+
+
+@dataclass
+class Jump:
+    """Where losses are linearised next: ahead of the points met, by the secant of two of them.
+
+    Anderson's method of depth one, in the operator's variables; their steps shrink evenly.
+    """
+
+    _base: FloatArray | None = None
+    _point: FloatArray | None = None
+    _step: FloatArray | None = None
+
+    def after(self, mcp: MCP, z: FloatArray) -> FloatArray:
+        """The point from which to linearise, after `z` was the answer to the last one."""
+        own = np.concatenate([np.arange(mcp[k].start, mcp[k].stop) for k in FLOWS])
+        step = None if self._base is None else (z - self._base)[own]
+        ahead = z
+        if step is not None and self._step is not None and self._point is not None:
+            change = step - self._step
+            share = float(step @ change) / max(float(change @ change), 1e-300)
+            if abs(share) < LARGEST_JUMP:
+                ahead = z - share * (z - self._point)
+        self._base, self._point, self._step = ahead, z, step
+        return ahead
 
 
 def _telling(options: Options, show: Reporter) -> Options:
