@@ -41,6 +41,8 @@ MAX_BASES = 20
 """Most states at which losses are linearised."""
 FLOWS = (f"{OPERATOR}.p_line", f"{OPERATOR}.q_line")
 """Blocks whose distance from where losses are linearised tells how far they are."""
+COARSE_KW = 1.0
+"""Move of flows between two linearisations below which prices of paths change no more."""
 LARGEST_JUMP = 1.0
 """Share of the last step up to which two points tell where the next ones lead."""
 NEAR = 0.01
@@ -131,8 +133,8 @@ def solve_market(
             break
         values = coupled.mcp.split(z)
         moved = coupled.grid.moved(values) if losses and result.status.ok else 0.0
-        # paths are priced first without losses, and then when these have settled
-        if exact and not (bases and moved > SETTLED_KW):
+        # while losses settle, paths that were right at their beginning stay so
+        if exact and not (bases and SETTLED_KW < moved < COARSE_KW):
             show.phase(f"round {rounds}, pricing paths")
             roads = _more_paths(coupled, z, result)
         new = roads.columns - coupled.traffic.columns
