@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 40
 """Most linearisations of the losses."""
-POLISH, SOLVED = 1e-14, 1e-11
+POLISH, SOLVED = 1e-12, 1e-11
 """Scaled residual that Newton's steps aim at, and with which a point is taken."""
 STEPS = 6
 """Most of these steps."""
@@ -304,7 +304,7 @@ def optimal_power_flow(
             f"formulation = {quoted(formulation)} is none of {listed(FORMULATIONS)}",
             advice=did_you_mean(formulation, FORMULATIONS),
         )
-    found, given = _admitted(feeder)
+    found, given = _admitted(feeder, formulation)
     limits, substation = _settings({**SETTINGS, **given, **settings, "price": price})
     none: dict[str, list[Any]] = {c.name: [] for c in PLANTS.columns}
     plants = PLANTS.frame(none) if generators is None else PLANTS.admit(generators)
@@ -322,7 +322,7 @@ def optimal_power_flow(
     return dataclasses.replace(result, outages=tuple(outages))
 
 
-def _admitted(given: Any) -> tuple[Feeder, dict[str, float]]:
+def _admitted(given: Any, formulation: str) -> tuple[Feeder, dict[str, float]]:
     """The feeder that was given, checked, and settings that come with it."""
     if isinstance(given, (str, Path)):
         given = find_feeder(given)
@@ -331,6 +331,8 @@ def _admitted(given: Any) -> tuple[Feeder, dict[str, float]]:
     if isinstance(given, PhaseFeeder):
         by_phase = admit_phases(given)
         return by_phase.single_phase(), {"root_voltage": by_phase.root_voltage}
+    if formulation == "single_phase":
+        given = dataclasses.replace(given, by_phase=None)
     feeder = admit_feeder(given)
     check_feeder(feeder)
     return feeder, {}
@@ -418,6 +420,8 @@ def _point(feeder: Feeder, net: Network, mcp: MCP, start: FloatArray | None) -> 
         if residual <= SOLVED:
             return z
     result = automatic(mcp, start, Options(warm=start is not None))
+    if result.status is Status.SOLVED and result.residual <= POLISH:
+        return result.z
     if result.status is Status.SOLVED:
         return ActiveSetNewton(mcp, result.z).run(result.z, POLISH, STEPS)[0]
     (program,) = mcp.programs

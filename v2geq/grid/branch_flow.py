@@ -17,10 +17,9 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from v2geq.arrays import BoolArray, FloatArray
+from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import ConvergenceError
 from v2geq.grid.network import Network
-from v2geq.labelled import placed
 from v2geq.show import brief
 
 TOLERANCE = 1e-11
@@ -94,31 +93,37 @@ def flow_rows(network: Network, base: FlowState | None) -> tuple[FlowRows, FlowR
 
     Balances are what arrives less what leaves; linearised at `base`, without losses if None.
     """
-    a, (v, r_rows, x_rows) = network.incidence, voltage_rows(network)
     if base is None:
+        a, (v, r_rows, x_rows) = network.incidence, voltage_rows(network)
         return FlowRows(a, None, None), FlowRows(None, a, None), FlowRows(r_rows, x_rows, v)
-    lines, n = network.lines, len(network.buses)
+    lines, n, m = network.lines, len(network.buses), len(network.lines.names)
+    start, end, k = lines.from_bus, lines.to_bus, np.arange(m)
+    by_p, by_q, by_v = squared_current(network, base)
+
+    def rows(
+        count: int, size: int, row: IntArray, column: IntArray, entries: FloatArray
+    ) -> sp.csr_array:
+        shown = entries != 0.0
+        where = row[shown], column[shown]
+        return sp.csr_array(sp.coo_array((entries[shown], where), shape=(count, size)))
+
+    def lost(ohm: FloatArray) -> tuple[sp.csr_array, sp.csr_array, sp.csr_array]:
+        """Losses in the balance where a line ends, by P, Q and v."""
+        flows = (rows(n, m, end, k, -ohm * by) for by in (by_p, by_q))
+        return (*flows, rows(n, n, end, start, -ohm * by_v))
+
     r, x = per_kw(network)
-    arrives = placed(lines.to_bus, n)
-    by_p, by_q, by_v = (sp.diags_array(d) for d in squared_current(network, base))
-    current = FlowRows(
-        sp.csr_array(by_p), sp.csr_array(by_q), sp.csr_array(by_v @ placed(lines.from_bus, n).T)
+    squared = lines.ratio**2
+    rise = squared * (r**2 + x**2)
+    ends = np.r_[k, k], np.r_[end, start]
+    drop = FlowRows(
+        rows(m, m, k, k, 2.0 * squared * r - rise * by_p),
+        rows(m, m, k, k, 2.0 * squared * x - rise * by_q),
+        rows(m, n, *ends, np.r_[np.ones(m), -squared - rise * by_v]),
     )
-    lost_p, lost_q = (arrives @ sp.diags_array(ohm) for ohm in (r, x))
-    rise = sp.diags_array(lines.ratio**2 * (r**2 + x**2))
-
-    def less(rows: FlowRows, weight: sp.csr_array) -> FlowRows:
-        terms = (
-            -(weight @ c) if row is None else row - weight @ c
-            for row, c in zip(rows, current, strict=True)
-        )
-        return FlowRows(*(sp.csr_array(term) for term in terms))
-
-    return (
-        less(FlowRows(a, None, None), lost_p),
-        less(FlowRows(None, a, None), lost_q),
-        less(FlowRows(r_rows, x_rows, v), rise),
-    )
+    a = network.incidence
+    (p, q, v), (p_reactive, q_reactive, v_reactive) = lost(r), lost(x)
+    return FlowRows(a + p, q, v), FlowRows(p_reactive, a + q_reactive, v_reactive), drop
 
 
 def heads(network: Network) -> BoolArray:
