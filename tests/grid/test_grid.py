@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import fuel_only, make_case, make_feeder
+from scipy.sparse import csr_array
 
 import v2geq as vg
 from v2geq.data.model.case import ScenarioData
@@ -21,39 +22,55 @@ from v2geq.scenario import check_supply, resolve
 KVA = np.array([50.0, 50.0, 50.0])
 P = np.array([50.0, -50.0, 30.0])
 Q = np.array([0.0, 0.0, 45.0])
-NONE = np.zeros((3, 0))
+NONE = np.zeros((3, 4))
 HALF = np.sqrt(0.5)
 
 
 def test_rating_none() -> None:
     """Nothing is ever full, and a flow reaches as far as there is power."""
     free = rating(KVA, make_case(line_rating="none").feeder_settings)
-    assert (free.bound == np.inf).all()
+    assert (free.kva == np.inf).all()
     assert (free.reach(70.0) == 70.0).all()
     assert free.excess(P, Q).max(initial=0.0) == 0.0
-    assert not free.binds(P, Q, NONE, 0.1).any()
+    assert not free.binds(NONE, 0.1).any()
 
 
 def test_rating_box() -> None:
-    """30 kW and 45 kvar fit into 50 kVA each; what is left of the fee's rise is the price."""
+    """30 kW and 45 kvar fit into 50 kVA each."""
     box = Box(KVA)
-    np.testing.assert_array_equal(box.bound, KVA)
     np.testing.assert_array_equal(box.reach(70.0), KVA)
     np.testing.assert_array_equal(box.reach(20.0), 20.0)
     np.testing.assert_allclose(box.excess(P, Q), [0.0, 0.0, -5.0])
-    assert box.binds(P, Q, NONE, 0.1).tolist() == [True, True, False]
-    np.testing.assert_array_equal(box.price(NONE, P), P)
+    np.testing.assert_allclose(box.share(P, Q), [50.0, 50.0, 45.0])
+    multipliers = np.array([[0.2, 0.0, 0.0, 0.0], [0.0, 0.0, 0.3, 0.1], [1e-9, 0.0, 0.0, 0.0]])
+    assert box.binds(multipliers, 0.1).tolist() == [True, True, False]
+    np.testing.assert_allclose(box.pull(multipliers), [[0.2, -0.3, 1e-9], [0.0, -0.1, 0.0]])
 
 
 def test_rating_polygon() -> None:
     """Of four sides, those at +-45 degrees limit flow away from the root, the others flow to it."""
     square = Polygon(KVA, 4)
     np.testing.assert_allclose(square.excess(P, Q), [0.0, 0.0, np.hypot(30.0, 45.0) - 50.0])
+    np.testing.assert_allclose(square.share(P, Q), [50.0, 50.0, 75.0])
     away, back, small = [0.2, 0.0, 0.0, 0.2], [0.0, 0.3, 0.3, 0.0], [1e-9, 0.0, 0.0, 1e-9]
     multipliers = np.array([away, back, small])
-    assert square.binds(P, Q, multipliers, 0.1).tolist() == [True, True, False]
-    price = square.price(multipliers, np.full(3, np.nan))
-    np.testing.assert_allclose(price, [0.4 * HALF, -0.6 * HALF, 0.0], atol=1e-8)
+    assert square.binds(multipliers, 0.1).tolist() == [True, True, False]
+    real, reactive = square.pull(multipliers)
+    np.testing.assert_allclose(real, [0.4 * HALF, -0.6 * HALF, 0.0], atol=1e-8)
+    np.testing.assert_allclose(reactive, 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("sides", [4, 6, 10, 16, 360])
+def test_rating_polygon_is_the_same_both_ways(sides: int) -> None:
+    """Its corners, one on the real axis either way, lie on the circle; nothing outside passes."""
+    polygon = Polygon(KVA[:1], sides)
+    angle = np.linspace(0.0, 2.0 * np.pi, 721)
+    cos, sin = 50.0 * np.cos(angle), 50.0 * np.sin(angle)
+    share = polygon.share(cos, sin)
+    np.testing.assert_allclose(share, polygon.share(-cos, -sin))
+    np.testing.assert_allclose(share[[0, 360]], 50.0)
+    assert (share >= 50.0 - 1e-9).all()
+    assert share.max() <= 50.0 / np.cos(np.pi / sides) + 1e-9
 
 
 def test_rating_polygon_rows() -> None:
@@ -61,7 +78,8 @@ def test_rating_polygon_rows() -> None:
     program = Program("dso", 1.0)
     names = ("l1", "l2", "l3")
     flows = [program.variable(n, ("line",), names, unit="kW", scale=1.0) for n in ("p", "q")]
-    Polygon(KVA, 4).state(program, *flows)
+    eye = csr_array(np.eye(3))
+    Polygon(KVA, 4).state(program, flows[0], *({v: eye} for v in flows))
     (rows,) = program.constraints
     left = sum(rows.terms[v] @ x for v, x in zip(flows, (P, Q), strict=True)) - rows.rhs
     assert rows.labels[4:6] == (("l2", "0"), ("l2", "1"))
@@ -73,7 +91,7 @@ def test_rating_polygon_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "kind", "sides"), [("none", Box, 0), ("box", Box, 0), ("polygon", Polygon, 12)]
+    ("asked", "kind", "sides"), [("none", Box, 4), ("box", Box, 4), ("polygon", Polygon, 12)]
 )
 def test_rating_asked_for(asked: str, kind: type, sides: int) -> None:
     limits = make_case(line_rating=asked, rating_sides=12).feeder_settings
@@ -165,9 +183,12 @@ def test_lindistflow_binding() -> None:
     square = three_buses(line_rating="polygon", rating_sides=4, vmin=lowest, root_voltage=1.0)
     assert square.binding(point(rating=sides)) == (("a-b",), ("b",), ())
     box = three_buses(line_rating="box", vmin=0.9, vmax=1.0, root_voltage=1.0)
-    full = point(p_line=np.array([-500.0, 40.0]), v_squared=np.array([1.0, 1.0, 0.95]))
+    back = np.array([0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0])
+    moved = {"p_line": np.array([-500.0, 40.0]), "v_squared": np.array([1.0, 1.0, 0.95])}
+    full = point(**moved, rating=back)
     assert box.binding(full) == (("r-a",), (), ("a",))  # the root is held, it does not bind
-    assert three_buses(line_rating="none", vmin=0.9).binding(full) == ((), (), ())
+    free = {k: x for k, x in full.items() if k != "dso.rating"}
+    assert three_buses(line_rating="none", vmin=0.9).binding(free) == ((), (), ())
 
 
 @pytest.mark.parametrize("kind", ["box", "polygon"])
@@ -175,7 +196,7 @@ def test_lindistflow_way(kind: str) -> None:
     """The fee rises by 0.05: 0.2 cents per kW of a voltage row's price, the rest is the rating's."""
     grid = three_buses(line_rating=kind, rating_sides=4)
     sides = np.zeros(8)
-    sides[[4, 7]] = 0.03 / (2 * HALF)
+    sides[[4, 7]] = 0.03 / (2 * HALF) if kind == "polygon" else [0.03, 0.0]
     values = point(rating=sides, voltage_drop=np.array([0.0, -100.0]))
     table = grid.way(values, "b", np.array([0.0, 0.0, 0.05]))
     assert table.index.tolist() == ["r-a", "a-b"]
@@ -216,6 +237,22 @@ def test_shadow_price_of_a_full_line(
     assert row["rating_price"] == pytest.approx(price, rel=1e-7)
     assert row["voltage_price"] == pytest.approx(0.0, abs=1e-8)
     assert any("line ratings bind: r-a" in text for text in eq.warnings)
+
+
+@pytest.mark.parametrize("losses", [False, True])
+@pytest.mark.parametrize("kind", ["box", "polygon"])
+def test_ratings_that_stand_for_none(kind: str, losses: bool) -> None:
+    """99,999 kA at 4.16 kV, and as much as a number may be, change nothing."""
+    lines = {"r-a": {"rating_kva": 720_522_778.0}, "a-b": {"rating_kva": 1e12}}
+    feeder = make_feeder(lines, {"a": (100.0, 40.0), "b": (200.0, 80.0)})
+    found = [
+        vg.solve(make_case(feeder=feeder, line_rating=rated, losses=losses), "base")
+        for rated in (kind, "none")
+    ]
+    assert all(eq.certificate.holds for eq in found)
+    np.testing.assert_allclose(*(eq.dlmp for eq in found), rtol=1e-9)
+    np.testing.assert_allclose(*(eq.p_kw for eq in found), atol=1e-5)
+    assert not any("rating" in text for text in found[0].warnings)
 
 
 def test_supply_of_others_counts() -> None:

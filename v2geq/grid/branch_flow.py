@@ -82,11 +82,11 @@ def squared_current(network: Network, at: FlowState) -> tuple[FloatArray, FloatA
     return 2.0 * at.p / v, 2.0 * at.q / v, -(at.p**2 + at.q**2) / v**2
 
 
-def losses(network: Network, at: FlowState) -> FloatArray:
-    """Real power lost by line, kW."""
-    r, _ = per_kw(network)
-    lost: FloatArray = r * (at.p**2 + at.q**2) / at.v[network.lines.from_bus]
-    return lost
+def losses(network: Network, at: FlowState) -> tuple[FloatArray, FloatArray]:
+    """Real and reactive power lost by line, kW and kvar."""
+    r, x = per_kw(network)
+    current = (at.p**2 + at.q**2) / at.v[network.lines.from_bus]
+    return r * current, x * current
 
 
 def flow_rows(network: Network, base: FlowState | None) -> tuple[FlowRows, FlowRows, FlowRows]:
@@ -99,26 +99,41 @@ def flow_rows(network: Network, base: FlowState | None) -> tuple[FlowRows, FlowR
         return FlowRows(a, None, None), FlowRows(None, a, None), FlowRows(r_rows, x_rows, v)
     lines, n = network.lines, len(network.buses)
     r, x = per_kw(network)
-    arrives = placed(lines.to_bus, n)
-    by_p, by_q, by_v = (sp.diags_array(d) for d in squared_current(network, base))
-    current = FlowRows(
-        sp.csr_array(by_p), sp.csr_array(by_q), sp.csr_array(by_v @ placed(lines.from_bus, n).T)
-    )
+    arrives, current = placed(lines.to_bus, n), _current_rows(network, base)
     lost_p, lost_q = (arrives @ sp.diags_array(ohm) for ohm in (r, x))
     rise = sp.diags_array(lines.ratio**2 * (r**2 + x**2))
-
-    def less(rows: FlowRows, weight: sp.csr_array) -> FlowRows:
-        terms = (
-            -(weight @ c) if row is None else row - weight @ c
-            for row, c in zip(rows, current, strict=True)
-        )
-        return FlowRows(*(sp.csr_array(term) for term in terms))
-
     return (
-        less(FlowRows(a, None, None), lost_p),
-        less(FlowRows(None, a, None), lost_q),
-        less(FlowRows(r_rows, x_rows, v), rise),
+        _less(FlowRows(a, None, None), lost_p, current),
+        _less(FlowRows(None, a, None), lost_q, current),
+        _less(FlowRows(r_rows, x_rows, v), rise, current),
     )
+
+
+def end_rows(network: Network, base: FlowState | None, far: BoolArray) -> tuple[FlowRows, FlowRows]:
+    """FlowRows of the real and the reactive flow by line, where it ends at `far` lines."""
+    eye = sp.csr_array(sp.eye_array(len(far)))
+    real, reactive = FlowRows(eye, None, None), FlowRows(None, eye, None)
+    if base is None or not far.any():
+        return real, reactive
+    r, x = (sp.diags_array(far * ohm) for ohm in per_kw(network))
+    current = _current_rows(network, base)
+    return _less(real, r, current), _less(reactive, x, current)
+
+
+def _current_rows(network: Network, base: FlowState) -> FlowRows:
+    """FlowRows of l by line, linearised at `base`."""
+    by_p, by_q, by_v = (sp.diags_array(d) for d in squared_current(network, base))
+    starts = placed(network.lines.from_bus, len(network.buses)).T
+    return FlowRows(sp.csr_array(by_p), sp.csr_array(by_q), sp.csr_array(by_v @ starts))
+
+
+def _less(rows: FlowRows, weight: sp.csr_array, current: FlowRows) -> FlowRows:
+    """Rows less l with a weight."""
+    terms = (
+        -(weight @ c) if row is None else row - weight @ c
+        for row, c in zip(rows, current, strict=True)
+    )
+    return FlowRows(*(sp.csr_array(term) for term in terms))
 
 
 def heads(network: Network) -> BoolArray:

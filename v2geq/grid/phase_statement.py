@@ -22,7 +22,7 @@ from v2geq.grid.places import Places
 from v2geq.grid.ratings import Box, rating
 from v2geq.grid.substation import state_supply
 from v2geq.grid.wires import Wires, WireState
-from v2geq.labelled import placed
+from v2geq.labelled import eye, placed
 from v2geq.mcp.curves import Quadratic
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
@@ -139,7 +139,7 @@ class PhaseStatement:
             reach=reach,
             meaning="net withdrawal from the grid at a terminal (W)",
         )
-        flow: dict[str, Any] = {**conductor, "lower": -rated.bound, "upper": rated.bound}
+        flow: dict[str, Any] = {**conductor, "lower": -np.inf}
         p = program.variable(
             "p_line", **flow, **kw, reach=rated.reach(reach), meaning="real flow (P)"
         )
@@ -242,7 +242,7 @@ class PhaseStatement:
             meaning="angle along a conductor (zeta)",
         )
         self._level_heads(program, v, pu2)
-        rated.state(program, p, q)
+        rated.state(program, p, *({flow: eye(len(p))} for flow in (p, q)))
         if self.base is not None and self.curvature is not None:
             power = complex_power(wires, self.base)
             for variable, at in ((p, power.real), (q, power.imag)):

@@ -205,8 +205,7 @@ class ThreePhase(PhaseStatement):
     def binding(self, values: Mapping[str, FloatArray]) -> Binding:
         """Which limits bind, on any phase."""
         limits, wires = self.network.limits, self.wires
-        p, q = _of(values, "p_line"), _of(values, "q_line")
-        full = self.rating.binds(p, q, self._multipliers(values), self.price_scale)
+        full = self.rating.binds(self._multipliers(values), self.price_scale)
         v = self._voltage(values)
         inner = np.ones(len(v), dtype=bool)
         inner[: wires.heads] = wires.island[: wires.heads] > 0

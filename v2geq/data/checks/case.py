@@ -89,15 +89,6 @@ def _check_settings(case: CaseData, origin: Origin) -> None:
                 advice="usual limits are 0.95 and 1.05",
             )
         )
-    if feeder.rating_sides % 2:
-        mistake(
-            DataError(
-                f"rating_sides = {feeder.rating_sides} is odd: a line could carry more one "
-                "way than the other",
-                where=origin.place("feeder.rating_sides"),
-                advice="give an even number",
-            )
-        )
     if feeder.root_voltage < feeder.vmin or feeder.root_voltage > feeder.vmax:
         mistake(
             DataError(
