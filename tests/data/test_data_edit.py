@@ -52,6 +52,7 @@ EDITS = {
     "scenario": lambda c: c.with_scenario(
         "x", like="stress", outages=["sw3"], voll=5, reactive_sources={135: 10}
     ),
+    "scenario switched": lambda c: c.with_scenario("x", closed=["sw7"], outages=("sw4",)),
     "scenario with a blank": lambda c: c.with_scenario("a b.c", parameters={"voll": 5}),
     "scenario removed": lambda c: c.without_scenario("island"),
     "arcs": lambda c: c.with_arcs({"6-8": {"toll": 2.0, "note": "bridge"}}),

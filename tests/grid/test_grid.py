@@ -12,11 +12,14 @@ from scipy.sparse import csr_array
 
 import v2geq as vg
 from v2geq.data.model.case import ScenarioData
+from v2geq.data.model.feeder import Feeder
 from v2geq.errors import DataError
 from v2geq.grid.lindistflow import LinDistFlow
 from v2geq.grid.network import network
 from v2geq.grid.ratings import Box, Polygon, rating
 from v2geq.mcp.program import Program
+from v2geq.plots.feeder import feeder_table
+from v2geq.plots.feeder_view import feeder_view
 from v2geq.scenario import check_supply, resolve
 
 KVA = np.array([50.0, 50.0, 50.0])
@@ -253,6 +256,64 @@ def test_ratings_that_stand_for_none(kind: str, losses: bool) -> None:
     np.testing.assert_allclose(*(eq.dlmp for eq in found), rtol=1e-9)
     np.testing.assert_allclose(*(eq.p_kw for eq in found), atol=1e-5)
     assert not any("rating" in text for text in found[0].warnings)
+
+
+def ringed(regulator: str = "a-b", **more: Any) -> Feeder:
+    """r - a - b with a regulator between, and an open switch r - b."""
+    lines = {
+        "r-a": {"r_ohm": 0.3},
+        regulator: {"kind": "regulator", "ratio": 1.02, "rating_kva": 400.0},
+        "r-b": {"kind": "switch", "normally_open": True, "x_ohm": 0.3},
+    }
+    for name, columns in more.items():
+        lines[name.replace("_", "-")] |= columns
+    return make_feeder(lines, {"a": (100.0, 40.0), "b": (200.0, 80.0)}, base_kv=1.0)
+
+
+@pytest.mark.parametrize("losses", [False, True])
+def test_a_switch_is_closed(losses: bool) -> None:
+    """Fed from the other end, the regulator is turned: by hand, and by a feeder so built."""
+    switched = {"base": ScenarioData(outages=("r-a",), closed=("r-b",))}
+    common: dict[str, Any] = {"lses": {"A": 1.0}, "generators": {}, "firm_share": 1.0, "vmin": 0.8}
+    eq = vg.solve(fuel_only(feeder=ringed(), scenarios=switched, losses=losses, **common))
+    assert eq.certificate.holds
+    assert eq.from_bus.to_series().to_dict() == {"a-b": "b", "r-b": "r"}
+    v, p, q = (eq.data[k].to_series() for k in ("voltage_pu", "p_kw", "q_kvar"))
+    if not losses:
+        assert p.to_dict() == pytest.approx({"a-b": 100.0, "r-b": 300.0})
+        assert v["b"] ** 2 == pytest.approx(1.0 - 2.0 * (0.1 * 300.0 + 0.3 * 120.0) / 1000.0)
+    # the table's line a -> b: V_b = 1.02 (V_a - z I), I conj = -(P + jQ) / V_a where it is drawn
+    drawn = complex(100.0, 40.0) / 1000.0
+    begin = v["a"] + complex(0.1, 0.2) * np.conj(drawn / v["a"])
+    if losses:
+        assert v["b"] == pytest.approx(1.02 * abs(begin), rel=1e-9)
+        assert complex(p["a-b"], q["a-b"]) / 1000.0 == pytest.approx(
+            begin * drawn / v["a"], rel=1e-7
+        )
+    else:
+        drop = 2.0 * (0.1 * 100.0 + 0.2 * 40.0) / 1000.0
+        assert v["b"] ** 2 == pytest.approx(1.02**2 * (v["a"] ** 2 + drop))
+    built = ringed(r_a={"normally_open": True}, r_b={"normally_open": False})
+    other = vg.solve(fuel_only(feeder=built, losses=losses, **common))
+    assert other.dlmp.to_series().to_dict() == pytest.approx(eq.dlmp.to_series().to_dict())
+    assert feeder_table(feeder_view(eq))["state"].to_dict() == {
+        "r-a": "out",
+        "a-b": "closed",
+        "r-b": "closed by the scenario",
+    }
+
+
+def test_a_loop_is_refused() -> None:
+    """All its branches are named; another switch of it, if there is one, is told to be opened."""
+    with pytest.raises(DataError, match=r"closes a loop: r-a, a-b, r-b; .* outages = \['r-a'\]"):
+        fuel_only(feeder=ringed(), scenarios={"base": ScenarioData(closed=("r-b",))})
+    switch = ringed(a_b={"kind": "switch", "ratio": 1.0})
+    with pytest.raises(DataError, match=r"the switching closes a loop: .* outages = \['a-b'\]"):
+        vg.optimal_power_flow(switch, closed=["r-b"])
+    with pytest.raises(DataError, match="closed is unknown branch 'rb'"):
+        vg.optimal_power_flow(switch, closed=["rb"])
+    opened = vg.optimal_power_flow(switch, closed=["r-b"], outages=["a-b"])
+    assert opened.flows.index.tolist() == ["r-a", "r-b"]
 
 
 def test_supply_of_others_counts() -> None:

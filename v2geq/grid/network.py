@@ -88,7 +88,7 @@ class Network(Topology):
 
 
 def network(case: CaseData, hour: ScenarioData) -> Network:
-    """The case's feeder with the outages, load and reactive sources of an hour."""
+    """The case's feeder with the switching, load and reactive sources of an hour."""
     plants = case.generators
     traded = (*case.stations["bus"], *plants["bus"])
     return network_of(case.feeder, case.feeder_settings, case.substation, plants, traded, hour)
@@ -103,7 +103,7 @@ def network_of(
     hour: ScenarioData,
 ) -> Network:
     """A feeder in an hour; see `CaseData` for generators and `energised` for `traded`."""
-    topology = energised(feeder, limits, traded, hour.outages)
+    topology = energised(feeder, limits, traded, hour.outages, hour.closed)
     load = feeder.loads["load_kvar"].reindex(list(topology.buses)).fillna(0.0)
     low, high = np.zeros(len(topology.buses)), np.zeros(len(topology.buses))
     at = topology.bus_position

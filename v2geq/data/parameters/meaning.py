@@ -83,6 +83,7 @@ _ALIKE = (
     ("efficiency", "consumption", "kappa"),
     ("import", "purchase", "tso", "grid"),
     ("shedding", "shed", "voll", "outage"),
+    ("switch", "open", "close"),
     ("voltage", "vmin", "vmax"),
     ("charger", "pile", "plug", "point"),
     ("time", "min", "hour"),
