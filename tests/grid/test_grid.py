@@ -123,6 +123,7 @@ def point(**moved: np.ndarray) -> dict[str, np.ndarray]:
         "p_tso": np.array([300.0]),
         "q_tso": np.array([50.0]),
         "withdrawal": np.array([0.0, 260.0, 40.0]),
+        "q_source": np.zeros(0),
         "rating": np.zeros(8),
         "voltage_drop": np.zeros(2),
     }

@@ -233,6 +233,16 @@ class LinDistFlow:
         squared = {_key("v_squared"): slope}
         yield Labelled("voltage_pu", bus, v, "pu", "voltage", parts=squared)
         yield whole("withdrawal_kw", bus, _key("withdrawal"), values, "kW", "net withdrawal")
+        fixed = np.where(net.reactive_max > net.reactive_min, 0.0, net.reactive_min)
+        at = placed(np.flatnonzero(net.reactive_max > net.reactive_min), len(net.buses))
+        yield Labelled(
+            "reactive_supply_kvar",
+            bus,
+            fixed + at @ _of(values, "q_source"),
+            "kvar",
+            "reactive supply by generators, sources and capacitors",
+            parts={_key("q_source"): at},
+        )
         yield Labelled("island", bus, net.island.astype(float), "", "island; 0 has the root")
         yield Labelled("from_bus", line, names[lines.from_bus], "", "bus nearer the root")
         yield Labelled("to_bus", line, names[lines.to_bus], "", "bus farther from the root")

@@ -157,6 +157,18 @@ class ThreePhase(PhaseStatement):
         text, drawn = "net withdrawal", _of(values, "withdrawal")
         own = {_key("withdrawal"): at_bus}
         yield Labelled("withdrawal_kw", bus, at_bus @ drawn, "kW", text, parts=own)
+        ranged = np.flatnonzero(wires.high > wires.low)
+        fixed = np.where(wires.high > wires.low, 0.0, wires.low)
+        of_bus = placed([net.bus_position[b] for b, _ in wires.nodes], len(net.buses))
+        by_source = sp.csr_array(of_bus @ placed(ranged, len(wires.nodes)))
+        yield Labelled(
+            "reactive_supply_kvar",
+            bus,
+            of_bus @ fixed + by_source @ _of(values, "q_source"),
+            "kvar",
+            "reactive supply by generators, sources and switched capacitors",
+            parts={_key("q_source"): by_source},
+        )
         yield Labelled("island", bus, net.island.astype(float), "", "island; 0 has the root")
         yield Labelled("from_bus", line, names[net.lines.from_bus], "", "bus nearer the root")
         yield Labelled("to_bus", line, names[net.lines.to_bus], "", "bus farther from the root")
