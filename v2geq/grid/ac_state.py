@@ -186,6 +186,7 @@ def injections(
     real += places.balanced @ rest
     reactive = wires.kvar.copy()
     reactive[: len(wires.nodes)] -= _sources(grid, values, wires)
+    reactive -= places.balanced @ grid.bought(values)
     return Injections(wires, real + 1j * reactive, head_pu, factor)
 
 

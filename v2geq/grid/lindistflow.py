@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.arrays import BoolArray, ComplexArray, FloatArray
+from v2geq.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from v2geq.data.model.settings import FeederSettings
 from v2geq.grid.branch_flow import (
     FlowRows,
@@ -30,7 +30,13 @@ from v2geq.grid.network import Network
 from v2geq.grid.places import Places, bus_places
 from v2geq.grid.power_flow import OPERATOR, Binding, Violations
 from v2geq.grid.ratings import BINDING, Box, rating
-from v2geq.grid.substation import bought_kw, state_supply, supply_results
+from v2geq.grid.substation import (
+    bought_kw,
+    purchase_parts,
+    state_purchase,
+    state_supply,
+    supply_results,
+)
 from v2geq.labelled import Labelled, placed, whole
 from v2geq.mcp.curves import Quadratic
 from v2geq.mcp.program import Program
@@ -64,6 +70,11 @@ class LinDistFlow:
     def places(self) -> Places:
         """Buses, where energy is traded."""
         return bus_places(self.network.buses)
+
+    @property
+    def kvar_places(self) -> IntArray:
+        """Positions of buses where reactive power is bought."""
+        return self.network.trades_kvar
 
     @property
     def rating(self) -> Box:
@@ -160,6 +171,8 @@ class LinDistFlow:
             reach=reactive_reach,
             meaning="reactive supply of generators, sources and capacitors (q_DG + q_shunt)",
         )
+        most = np.maximum(np.abs(net.offered_min), np.abs(net.offered_max))
+        bought = state_purchase(program, self.places, self.kvar_places, most)
         real, reactive, voltage = flow_rows(net, self.base)
 
         def flows(rows: FlowRows) -> dict[Variable, Any]:
@@ -178,7 +191,12 @@ class LinDistFlow:
         program.equality(
             "reactive_balance",
             **bus,
-            terms={**flows(reactive), q_tso: to_root, q_source: placed(ranged, len(buses))},
+            terms={
+                **flows(reactive),
+                q_tso: to_root,
+                q_source: placed(ranged, len(buses)),
+                **({} if bought is None else {bought: placed(self.kvar_places, len(buses))}),
+            },
             rhs=net.reactive_kvar - np.where(is_ranged, 0.0, net.reactive_min),
             meaning="reactive inflow and supply equal the reactive load (mu_q)",
         )
@@ -233,15 +251,16 @@ class LinDistFlow:
         squared = {_key("v_squared"): slope}
         yield Labelled("voltage_pu", bus, v, "pu", "voltage", parts=squared)
         yield whole("withdrawal_kw", bus, _key("withdrawal"), values, "kW", "net withdrawal")
-        fixed = np.where(net.reactive_max > net.reactive_min, 0.0, net.reactive_min)
         at = placed(np.flatnonzero(net.reactive_max > net.reactive_min), len(net.buses))
+        supply = {_key("q_source"): at}
+        supply |= purchase_parts(placed(self.kvar_places, len(net.buses)))
         yield Labelled(
             "reactive_supply_kvar",
             bus,
-            fixed + at @ _of(values, "q_source"),
+            self.supplied(values) + self.bought(values),
             "kvar",
             "reactive supply by generators, sources and capacitors",
-            parts={_key("q_source"): at},
+            parts=supply,
         )
         yield Labelled("island", bus, net.island.astype(float), "", "island; 0 has the root")
         yield Labelled("from_bus", line, names[lines.from_bus], "", "bus nearer the root")
@@ -297,10 +316,16 @@ class LinDistFlow:
         out[net.reactive_max > net.reactive_min] = _of(values, "q_source")
         return out
 
+    def bought(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """(bus,) reactive power bought of players, kvar."""
+        n = len(self.network.buses)
+        parts = purchase_parts(placed(self.kvar_places, n))
+        return sum((part @ values[key] for key, part in parts.items()), np.zeros(n))
+
     def withdrawn(self, values: Mapping[str, FloatArray]) -> ComplexArray:
-        """(bus,) net withdrawal, sources of reactive power taken off, kVA."""
+        """(bus,) net withdrawal, reactive supply taken off, kVA."""
         out: ComplexArray = _of(values, "withdrawal") + 1j * self.network.reactive_kvar
-        out -= 1j * self.supplied(values)
+        out -= 1j * (self.supplied(values) + self.bought(values))
         return out
 
     def distance(self, values: Mapping[str, FloatArray]) -> tuple[float, float]:

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from v2geq.arrays import BoolArray, FloatArray
 from v2geq.data.model.settings import FeederSettings
+from v2geq.labelled import eye
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
 from v2geq.show import brief
@@ -59,6 +61,10 @@ class Box:
         flow: Variable,
         real: Mapping[Variable, sp.csr_array],
         reactive: Mapping[Variable, sp.csr_array],
+        *,
+        both_ways: bool = True,
+        name: str = "rating",
+        meaning: str = "apparent power inside the rating polygon (nu_S)",
     ) -> None:
         """Add the rating's rows to the program of the flows.
 
@@ -68,23 +74,26 @@ class Box:
             Variable by line.
         real, reactive
             The flows that are limited, by line, in the program's variables.
+        both_ways
+            Whether real flow may be below zero; otherwise sides that limit that are left out.
         """
         rated = np.flatnonzero(np.isfinite(self.kva))
         if not len(rated):
             return
+        sides = np.flatnonzero(both_ways | (self.normals[0] > -BINDING))
         terms: dict[Variable, sp.csr_array] = {}
         for limited, normal in zip((real, reactive), self.normals, strict=True):
             for v, matrix in limited.items():
-                side = sp.csr_array(sp.kron(matrix[rated], -normal[:, None], format="csr"))
+                side = sp.csr_array(sp.kron(matrix[rated], -normal[sides, None], format="csr"))
                 terms[v] = terms[v] + side if v in terms else side
         program.at_least(
-            "rating",
+            name,
             (*flow.dims, "side"),
-            [(*flow.labels[line], str(k)) for line in rated for k in range(self.sides)],
+            [(*flow.labels[line], str(k)) for line in rated for k in sides],
             terms=terms,
-            rhs=-self.apothem * np.repeat(self.kva[rated], self.sides),
+            rhs=-self.apothem * np.repeat(self.kva[rated], len(sides)),
             unit="kW",
-            meaning="apparent power inside the rating polygon (nu_S)",
+            meaning=meaning,
         )
 
     def multipliers(self, rows: FloatArray | None) -> FloatArray:
@@ -130,6 +139,60 @@ class Polygon(Box):
     def excess(self, p: FloatArray, q: FloatArray) -> FloatArray:
         above: FloatArray = np.hypot(p, q) - self.kva
         return above
+
+
+def inverters(
+    program: Program,
+    name: str,
+    dims: str,
+    plants: pd.DataFrame,
+    real: Mapping[Variable, sp.csr_array],
+    sides: int,
+    *,
+    both_ways: bool,
+) -> Variable:
+    """Add the reactive supply of plants with inverters, and the rating it shares with the real one.
+
+    Parameters
+    ----------
+    plants
+        By name; columns kva, min_kvar, max_kvar.
+    real
+        Real supply by plant in the program's variables.
+    """
+    kva, low, high = (plants[c].to_numpy(dtype=float) for c in ("kva", "min_kvar", "max_kvar"))
+    reactive = program.variable(
+        name,
+        dims,
+        list(plants.index),
+        unit="kvar",
+        lower=np.maximum(low, -kva),
+        upper=np.minimum(high, kva),
+        meaning="reactive supply of an inverter (q_inv)",
+    )
+    Polygon(kva, sides).state(
+        program,
+        reactive,
+        real,
+        {reactive: eye(len(plants))},
+        both_ways=both_ways,
+        name="inverter",
+        meaning="apparent power of an inverter inside its rating polygon (nu_inv)",
+    )
+    return reactive
+
+
+def with_inverter(plants: pd.DataFrame) -> pd.DataFrame:
+    """Those of generators or stations that have one, with its limits of reactive supply.
+
+    Those of min_kvar and max_kvar, where one is not zero; else none but its rating.
+    """
+    own = plants[plants["kva"].notna()]
+    none = pd.Series(0.0, own.index)
+    low, high = own.get("min_kvar", none), own.get("max_kvar", none)
+    free = (low == 0.0) & (high == 0.0)
+    kva = own["kva"]
+    return own.assign(min_kvar=low.where(~free, -kva), max_kvar=high.where(~free, kva))
 
 
 def rating(kva: FloatArray, limits: FeederSettings) -> Box:

@@ -19,7 +19,7 @@ from v2geq.grid.phase_rows import complex_power
 from v2geq.grid.phase_statement import PhaseStatement
 from v2geq.grid.power_flow import OPERATOR, Binding, Violations
 from v2geq.grid.ratings import BINDING
-from v2geq.grid.substation import bought_kw, supply_results
+from v2geq.grid.substation import bought_kw, purchase_parts, supply_results
 from v2geq.grid.wires import WireState
 from v2geq.labelled import Labelled, placed, whole
 
@@ -58,6 +58,8 @@ class ThreePhase(PhaseStatement):
         supplied = np.where(is_ranged, 0.0, wires.low)
         supplied[is_ranged] = _of(values, "q_source")
         out[: len(supplied)] -= 1j * supplied
+        for key, part in purchase_parts(placed(self.kvar_places, len(out))).items():
+            out -= 1j * (part @ values[key])
         return out
 
     def power(self, values: Mapping[str, FloatArray]) -> ComplexArray:
@@ -161,13 +163,15 @@ class ThreePhase(PhaseStatement):
         fixed = np.where(wires.high > wires.low, 0.0, wires.low)
         of_bus = placed([net.bus_position[b] for b, _ in wires.nodes], len(net.buses))
         by_source = sp.csr_array(of_bus @ placed(ranged, len(wires.nodes)))
+        sold = purchase_parts(sp.csr_array(sp.csc_array(at_bus)[:, self.kvar_places]))
+        supply = {_key("q_source"): by_source, **sold}
         yield Labelled(
             "reactive_supply_kvar",
             bus,
-            of_bus @ fixed + by_source @ _of(values, "q_source"),
+            sum((part @ values[key] for key, part in supply.items()), of_bus @ fixed),
             "kvar",
             "reactive supply by generators, sources and switched capacitors",
-            parts={_key("q_source"): by_source},
+            parts=supply,
         )
         yield Labelled("island", bus, net.island.astype(float), "", "island; 0 has the root")
         yield Labelled("from_bus", line, names[net.lines.from_bus], "", "bus nearer the root")

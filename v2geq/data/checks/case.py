@@ -170,6 +170,19 @@ def _check_players(case: CaseData, origin: Origin) -> None:
                         advice="swap them",
                     )
                 )
+    for low, sign in (("min_kw", 1.0), ("min_kvar", 1.0), ("max_kvar", -1.0)):
+        for key, bound, kva in zip(
+            generators.index, generators[low], generators["kva"], strict=True
+        ):
+            if sign * bound > kva:
+                mistake(
+                    DataError(
+                        f"generator {quoted(key)} has kva = {kva:g}, too little for {low} = "
+                        f"{bound:g}",
+                        where=origin.at("generators", key, "kva"),
+                        advice="give a larger kva, or leave it blank for no inverter",
+                    )
+                )
     total = math.fsum(case.lses["portion"])
     if abs(total - 1.0) > _PORTION_TOLERANCE:
         mistake(

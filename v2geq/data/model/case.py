@@ -73,11 +73,12 @@ class CaseData:
         of this and their own power), discharge_piles (used where queues are by direction),
         charge_cost, discharge_cost (expressions in p, the power sold to and bought from vehicles,
         or ''), and those of the station's own PV and store: pv_kw, store_charge_kw,
-        store_discharge_kw, store_value ($/kWh), store_efficiency (of a round trip)
+        store_discharge_kw, store_value ($/kWh), store_efficiency (of a round trip), kva (of their
+        inverter; nan for none)
     lses : index lse; column portion (of every bus's firm load; sums to one)
     generators : index generator; columns lse, bus, min_kw, max_kw, cost_linear ($/kWh),
         cost_quadratic ($/kW2h; cost = linear g + quadratic g^2), cost (expression in g, or ''),
-        min_kvar, max_kvar
+        min_kvar, max_kvar, kva (of its inverter; nan for none)
     drivers : class name -> DriverClass
     trips : class name -> frame with columns origin, destination, trips_veh_h (factor applied)
     scenarios : scenario name -> ScenarioData

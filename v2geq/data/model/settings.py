@@ -112,6 +112,11 @@ class MarketSettings:
         default=3.0,
         lower=1.0,
     )
+    shed_reactive: bool = setting(
+        "",
+        "shed load takes its reactive part with it (true), or only its real part (false)",
+        default=False,
+    )
     currency: str = setting(
         "",
         "currency of all money in the case, as '€' or 'EUR': a name, no number is converted",
