@@ -288,6 +288,15 @@ class Equilibrium(Point):
         told = (f"{name} {part}" for name, part in shown.items() if float(part))
         return f"at bus {bus}: {', '.join(told)} {self.scenario.case.currency}/kWh"
 
+    @property
+    def _apart(self) -> dict[str, str]:
+        """What the card says of islands, where there are any."""
+        apart = [
+            f"{row['reference']}: {row['served_kw']:.0f} of {row['load_kw']:.0f} kW served"
+            for _, row in self.islands.iloc[1:].iterrows()
+        ]
+        return {"islands": "; ".join(apart)} if apart else {}
+
     def _repr_html_(self) -> str:
         figures = self.summary
         unit = {name: figure.unit for name, figure in figures.figures.items()}
@@ -301,6 +310,7 @@ class Equilibrium(Point):
             f"{figures['tso_import_kw']:.0f} {unit['tso_import_kw']}",
             "charge, discharge": f"{figures['charge_kw']:.0f}, {figures['discharge_kw']:.0f} "
             f"{unit['discharge_kw']}",
+            **self._apart,
             "visits, discharges": f"{figures['station_visit_share']:.1%}, "
             f"{figures['discharge_share']:.1%} {unit['discharge_share']}",
             "social cost": f"{figures['social_cost']:,.2f} {unit['social_cost']}",

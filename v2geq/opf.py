@@ -17,7 +17,7 @@ from v2geq.certificates.duality import could_gain
 from v2geq.certificates.verdict import Figure, Verdict
 from v2geq.convex.relaxation import conflict_in_words, least_relaxation
 from v2geq.data.checks.door import admit_feeder
-from v2geq.data.checks.feeder import check_feeder
+from v2geq.data.checks.feeder import check_feeder, check_switching
 from v2geq.data.checks.phases import admit_phases
 from v2geq.data.model.case import ScenarioData
 from v2geq.data.model.feeder import Feeder, PhaseFeeder
@@ -262,6 +262,7 @@ def optimal_power_flow(
     losses: bool = False,
     generators: pd.DataFrame | None = None,
     outages: Collection[str] = (),
+    closed: Collection[str] = (),
     **settings: Any,
 ) -> OptimalPowerFlow:
     """Least-cost supply of a feeder's load and the price of power at every bus.
@@ -281,7 +282,7 @@ def optimal_power_flow(
         Index generator; columns bus, max_kw, cost_linear ($/kWh), cost_quadratic ($/kW2h) and, if
         need be, min_kw, min_kvar, max_kvar.
     outages
-        Branches that are open.
+        Branches that are open; closed: normally open ones that are closed.
     settings
         Of `FeederSettings` and `SubstationSettings` by name: vmin, vmax, root_voltage,
         line_rating, import_max, reactive_max, feed_in_price. `SETTINGS` are those of a bare feeder;
@@ -312,10 +313,12 @@ def optimal_power_flow(
         if bus not in found.buses.index:
             where = f"generators, {name}"
             raise unknown_name("generator at unknown bus", bus, found.buses.index, where)
-    for branch in outages:
-        if branch not in found.branches.index:
-            raise unknown_name("outage of unknown branch", branch, found.branches.index)
-    hour = ScenarioData(outages=tuple(outages))
+    for word, named in (("outage of", outages), ("closed is", closed)):
+        for branch in named:
+            if branch not in found.branches.index:
+                raise unknown_name(f"{word} unknown branch", branch, found.branches.index)
+    check_switching(found, outages, closed, "the switching", f"feeder {found.name!r}")
+    hour = ScenarioData(outages=tuple(outages), closed=tuple(closed))
     net = network_of(found, limits, substation, plants, plants["bus"], hour)
     net.check(f"feeder {found.name!r}")
     result = _solve(found, net, plants, formulation, losses)

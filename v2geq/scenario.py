@@ -113,6 +113,16 @@ class Scenario:
         at = set(self.stations["bus"].to_numpy()[own])
         return [bus for bus in self.buses if bus in at]
 
+    @property
+    def shed_kvar(self) -> FloatArray:
+        """(bus,) reactive load that goes with a kW of firm load shed; zero unless so asked."""
+        load = self.network.load_kw
+        if not self.case.market.shed_reactive:
+            return np.zeros(len(load))
+        return np.where(
+            load > 0.0, self.network.reactive_kvar / np.where(load > 0.0, load, 1.0), 0.0
+        )
+
     def station_scale(self, energy_reach: float) -> float:
         """Power per station if all vehicles charged, kW, at most `power_scale`.
 
@@ -225,8 +235,7 @@ def resolve(
     case = replace(case, scenarios={**case.scenarios, scenario: data})
     grid = network(case, data)
     buses = list(grid.buses)
-    loads = case.feeder.loads["load_kw"].reindex(buses).fillna(0.0)
-    load = loads.to_numpy(dtype=float) * data.load_factor
+    load = grid.load_kw
     share = case.market.firm_share
     resolved = Scenario(
         name=scenario,

@@ -98,6 +98,13 @@ BAD = {
     # scenarios
     "outage": (CASE, '"sw4"', '"sw44"', ["unknown branch 'sw44'", "did you mean", "'island'"]),
     "outage twice": (CASE, '"sw4"', '"sw3"', ["'sw3' twice"]),
+    "closed": (CASE, "outages = []", 'outages = []\nclosed = ["sw77"]',
+               ["unknown branch 'sw77'", "did you mean 'sw7'", "line"]),
+    "closed twice": (CASE, "outages = []", 'outages = []\nclosed = ["l1", "l1"]', ["closes branch 'l1' twice"]),
+    "closed and out": (CASE, "outages = []", 'outages = ["sw7"]\nclosed = ["sw7"]',
+                       ["closes branch 'sw7' and takes it out"]),
+    "loop": (CASE, "outages = []", 'outages = []\nclosed = ["sw7"]',
+             ["scenario 'base' closes a loop: ", ", sw7; open one of them", "outages = ['sw"]),
     "outage text": (CASE, '["sw3", "sw4"]', '"sw3"', ["not a list"]),
     "source bus": (CASE, "\n135 =", "\n1355 =", ["unknown bus '1355'", "line"]),
     "source below zero": (CASE, "135 = { value = 10000.0", "135 = { value = -1.0", ["-1.0 kvar"]),

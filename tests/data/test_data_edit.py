@@ -49,9 +49,11 @@ EDITS = {
     "class changed": lambda c: c.with_class("ev", trips=2.0, v2g=False),
     "class removed": lambda c: c.without_class("fv"),
     "classes by case": lambda c: c.with_class("EV", like="ev"),
+    "inverters": lambda c: c.with_generator("g13", kva=400.0).with_station("s5", kva=90.0),
     "scenario": lambda c: c.with_scenario(
         "x", like="stress", outages=["sw3"], voll=5, reactive_sources={135: 10}
     ),
+    "scenario switched": lambda c: c.with_scenario("x", closed=["sw7"], outages=("sw4",)),
     "scenario with a blank": lambda c: c.with_scenario("a b.c", parameters={"voll": 5}),
     "scenario removed": lambda c: c.without_scenario("island"),
     "arcs": lambda c: c.with_arcs({"6-8": {"toll": 2.0, "note": "bridge"}}),

@@ -158,6 +158,11 @@ def test_trips_spread_over_all_pairs(reference):
         ({"scenario.stres.load_factor": 3}, ["unknown scenario 'stres'", "'stress'"]),
         ({"scenario.stress.load": 3}, ["unknown parameter 'scenario.stress.load'", "load_factor"]),
         ({"scenario.stress.outages": "sw3"}, ["not a list"]),
+        ({"scenario.stress.closed": "sw7"}, ["closed = 'sw7' is not a list"]),
+        (
+            {"scenario.stress.closed": ["sw7"]},
+            ["'stress' closes a loop: l51, ", ", sw7", "open one of them, as by outages = ['sw3']"],
+        ),
         ({"scenario.stress.outages": ["sw33"]}, ["unknown branch 'sw33'"]),
         ({"scenario.stress.reactive_sources": {"x": 1.0}}, ["unknown bus 'x'"]),
         ({"scenario.stress.reactive_sources": 5}, ["not a table"]),

@@ -57,6 +57,10 @@ def road(**columns: Any) -> Any:
             ["feeder.rating_sides = 8 is not used: feeder.line_rating is 'box'"],
         ),
         (
+            {"scenarios": {"base": ScenarioData(closed=("a-b",))}},
+            ["scenario.base.closed: a-b is closed in any scenario"],
+        ),
+        (
             {"base_routes_ev": 3},
             ["paths.base_routes_ev = 3 is not used: paths.method is 'exact'"],
         ),

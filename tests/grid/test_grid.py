@@ -8,52 +8,72 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import fuel_only, make_case, make_feeder
+from scipy.sparse import csr_array
 
 import v2geq as vg
 from v2geq.data.model.case import ScenarioData
+from v2geq.data.model.feeder import Feeder
 from v2geq.errors import DataError
 from v2geq.grid.lindistflow import LinDistFlow
 from v2geq.grid.network import network
 from v2geq.grid.ratings import Box, Polygon, rating
 from v2geq.mcp.program import Program
+from v2geq.plots.feeder import feeder_table
+from v2geq.plots.feeder_view import feeder_view
 from v2geq.scenario import check_supply, resolve
 
 KVA = np.array([50.0, 50.0, 50.0])
 P = np.array([50.0, -50.0, 30.0])
 Q = np.array([0.0, 0.0, 45.0])
-NONE = np.zeros((3, 0))
+NONE = np.zeros((3, 4))
 HALF = np.sqrt(0.5)
 
 
 def test_rating_none() -> None:
     """Nothing is ever full, and a flow reaches as far as there is power."""
     free = rating(KVA, make_case(line_rating="none").feeder_settings)
-    assert (free.bound == np.inf).all()
+    assert (free.kva == np.inf).all()
     assert (free.reach(70.0) == 70.0).all()
     assert free.excess(P, Q).max(initial=0.0) == 0.0
-    assert not free.binds(P, Q, NONE, 0.1).any()
+    assert not free.binds(NONE, 0.1).any()
 
 
 def test_rating_box() -> None:
-    """30 kW and 45 kvar fit into 50 kVA each; what is left of the fee's rise is the price."""
+    """30 kW and 45 kvar fit into 50 kVA each."""
     box = Box(KVA)
-    np.testing.assert_array_equal(box.bound, KVA)
     np.testing.assert_array_equal(box.reach(70.0), KVA)
     np.testing.assert_array_equal(box.reach(20.0), 20.0)
     np.testing.assert_allclose(box.excess(P, Q), [0.0, 0.0, -5.0])
-    assert box.binds(P, Q, NONE, 0.1).tolist() == [True, True, False]
-    np.testing.assert_array_equal(box.price(NONE, P), P)
+    np.testing.assert_allclose(box.share(P, Q), [50.0, 50.0, 45.0])
+    multipliers = np.array([[0.2, 0.0, 0.0, 0.0], [0.0, 0.0, 0.3, 0.1], [1e-9, 0.0, 0.0, 0.0]])
+    assert box.binds(multipliers, 0.1).tolist() == [True, True, False]
+    np.testing.assert_allclose(box.pull(multipliers), [[0.2, -0.3, 1e-9], [0.0, -0.1, 0.0]])
 
 
 def test_rating_polygon() -> None:
     """Of four sides, those at +-45 degrees limit flow away from the root, the others flow to it."""
     square = Polygon(KVA, 4)
     np.testing.assert_allclose(square.excess(P, Q), [0.0, 0.0, np.hypot(30.0, 45.0) - 50.0])
+    np.testing.assert_allclose(square.share(P, Q), [50.0, 50.0, 75.0])
     away, back, small = [0.2, 0.0, 0.0, 0.2], [0.0, 0.3, 0.3, 0.0], [1e-9, 0.0, 0.0, 1e-9]
     multipliers = np.array([away, back, small])
-    assert square.binds(P, Q, multipliers, 0.1).tolist() == [True, True, False]
-    price = square.price(multipliers, np.full(3, np.nan))
-    np.testing.assert_allclose(price, [0.4 * HALF, -0.6 * HALF, 0.0], atol=1e-8)
+    assert square.binds(multipliers, 0.1).tolist() == [True, True, False]
+    real, reactive = square.pull(multipliers)
+    np.testing.assert_allclose(real, [0.4 * HALF, -0.6 * HALF, 0.0], atol=1e-8)
+    np.testing.assert_allclose(reactive, 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("sides", [4, 6, 10, 16, 360])
+def test_rating_polygon_is_the_same_both_ways(sides: int) -> None:
+    """Its corners, one on the real axis either way, lie on the circle; nothing outside passes."""
+    polygon = Polygon(KVA[:1], sides)
+    angle = np.linspace(0.0, 2.0 * np.pi, 721)
+    cos, sin = 50.0 * np.cos(angle), 50.0 * np.sin(angle)
+    share = polygon.share(cos, sin)
+    np.testing.assert_allclose(share, polygon.share(-cos, -sin))
+    np.testing.assert_allclose(share[[0, 360]], 50.0)
+    assert (share >= 50.0 - 1e-9).all()
+    assert share.max() <= 50.0 / np.cos(np.pi / sides) + 1e-9
 
 
 def test_rating_polygon_rows() -> None:
@@ -61,7 +81,8 @@ def test_rating_polygon_rows() -> None:
     program = Program("dso", 1.0)
     names = ("l1", "l2", "l3")
     flows = [program.variable(n, ("line",), names, unit="kW", scale=1.0) for n in ("p", "q")]
-    Polygon(KVA, 4).state(program, *flows)
+    eye = csr_array(np.eye(3))
+    Polygon(KVA, 4).state(program, flows[0], *({v: eye} for v in flows))
     (rows,) = program.constraints
     left = sum(rows.terms[v] @ x for v, x in zip(flows, (P, Q), strict=True)) - rows.rhs
     assert rows.labels[4:6] == (("l2", "0"), ("l2", "1"))
@@ -73,7 +94,7 @@ def test_rating_polygon_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "kind", "sides"), [("none", Box, 0), ("box", Box, 0), ("polygon", Polygon, 12)]
+    ("asked", "kind", "sides"), [("none", Box, 4), ("box", Box, 4), ("polygon", Polygon, 12)]
 )
 def test_rating_asked_for(asked: str, kind: type, sides: int) -> None:
     limits = make_case(line_rating=asked, rating_sides=12).feeder_settings
@@ -102,6 +123,7 @@ def point(**moved: np.ndarray) -> dict[str, np.ndarray]:
         "p_tso": np.array([300.0]),
         "q_tso": np.array([50.0]),
         "withdrawal": np.array([0.0, 260.0, 40.0]),
+        "q_source": np.zeros(0),
         "rating": np.zeros(8),
         "voltage_drop": np.zeros(2),
     }
@@ -165,9 +187,12 @@ def test_lindistflow_binding() -> None:
     square = three_buses(line_rating="polygon", rating_sides=4, vmin=lowest, root_voltage=1.0)
     assert square.binding(point(rating=sides)) == (("a-b",), ("b",), ())
     box = three_buses(line_rating="box", vmin=0.9, vmax=1.0, root_voltage=1.0)
-    full = point(p_line=np.array([-500.0, 40.0]), v_squared=np.array([1.0, 1.0, 0.95]))
+    back = np.array([0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0])
+    moved = {"p_line": np.array([-500.0, 40.0]), "v_squared": np.array([1.0, 1.0, 0.95])}
+    full = point(**moved, rating=back)
     assert box.binding(full) == (("r-a",), (), ("a",))  # the root is held, it does not bind
-    assert three_buses(line_rating="none", vmin=0.9).binding(full) == ((), (), ())
+    free = {k: x for k, x in full.items() if k != "dso.rating"}
+    assert three_buses(line_rating="none", vmin=0.9).binding(free) == ((), (), ())
 
 
 @pytest.mark.parametrize("kind", ["box", "polygon"])
@@ -175,7 +200,7 @@ def test_lindistflow_way(kind: str) -> None:
     """The fee rises by 0.05: 0.2 cents per kW of a voltage row's price, the rest is the rating's."""
     grid = three_buses(line_rating=kind, rating_sides=4)
     sides = np.zeros(8)
-    sides[[4, 7]] = 0.03 / (2 * HALF)
+    sides[[4, 7]] = 0.03 / (2 * HALF) if kind == "polygon" else [0.03, 0.0]
     values = point(rating=sides, voltage_drop=np.array([0.0, -100.0]))
     table = grid.way(values, "b", np.array([0.0, 0.0, 0.05]))
     assert table.index.tolist() == ["r-a", "a-b"]
@@ -216,6 +241,80 @@ def test_shadow_price_of_a_full_line(
     assert row["rating_price"] == pytest.approx(price, rel=1e-7)
     assert row["voltage_price"] == pytest.approx(0.0, abs=1e-8)
     assert any("line ratings bind: r-a" in text for text in eq.warnings)
+
+
+@pytest.mark.parametrize("losses", [False, True])
+@pytest.mark.parametrize("kind", ["box", "polygon"])
+def test_ratings_that_stand_for_none(kind: str, losses: bool) -> None:
+    """99,999 kA at 4.16 kV, and as much as a number may be, change nothing."""
+    lines = {"r-a": {"rating_kva": 720_522_778.0}, "a-b": {"rating_kva": 1e12}}
+    feeder = make_feeder(lines, {"a": (100.0, 40.0), "b": (200.0, 80.0)})
+    found = [
+        vg.solve(make_case(feeder=feeder, line_rating=rated, losses=losses), "base")
+        for rated in (kind, "none")
+    ]
+    assert all(eq.certificate.holds for eq in found)
+    np.testing.assert_allclose(*(eq.dlmp for eq in found), rtol=1e-9)
+    np.testing.assert_allclose(*(eq.p_kw for eq in found), atol=1e-5)
+    assert not any("rating" in text for text in found[0].warnings)
+
+
+def ringed(regulator: str = "a-b", **more: Any) -> Feeder:
+    """r - a - b with a regulator between, and an open switch r - b."""
+    lines = {
+        "r-a": {"r_ohm": 0.3},
+        regulator: {"kind": "regulator", "ratio": 1.02, "rating_kva": 400.0},
+        "r-b": {"kind": "switch", "normally_open": True, "x_ohm": 0.3},
+    }
+    for name, columns in more.items():
+        lines[name.replace("_", "-")] |= columns
+    return make_feeder(lines, {"a": (100.0, 40.0), "b": (200.0, 80.0)}, base_kv=1.0)
+
+
+@pytest.mark.parametrize("losses", [False, True])
+def test_a_switch_is_closed(losses: bool) -> None:
+    """Fed from the other end, the regulator is turned: by hand, and by a feeder so built."""
+    switched = {"base": ScenarioData(outages=("r-a",), closed=("r-b",))}
+    common: dict[str, Any] = {"lses": {"A": 1.0}, "generators": {}, "firm_share": 1.0, "vmin": 0.8}
+    eq = vg.solve(fuel_only(feeder=ringed(), scenarios=switched, losses=losses, **common))
+    assert eq.certificate.holds
+    assert eq.from_bus.to_series().to_dict() == {"a-b": "b", "r-b": "r"}
+    v, p, q = (eq.data[k].to_series() for k in ("voltage_pu", "p_kw", "q_kvar"))
+    if not losses:
+        assert p.to_dict() == pytest.approx({"a-b": 100.0, "r-b": 300.0})
+        assert v["b"] ** 2 == pytest.approx(1.0 - 2.0 * (0.1 * 300.0 + 0.3 * 120.0) / 1000.0)
+    # the table's line a -> b: V_b = 1.02 (V_a - z I), I conj = -(P + jQ) / V_a where it is drawn
+    drawn = complex(100.0, 40.0) / 1000.0
+    begin = v["a"] + complex(0.1, 0.2) * np.conj(drawn / v["a"])
+    if losses:
+        assert v["b"] == pytest.approx(1.02 * abs(begin), rel=1e-9)
+        assert complex(p["a-b"], q["a-b"]) / 1000.0 == pytest.approx(
+            begin * drawn / v["a"], rel=1e-7
+        )
+    else:
+        drop = 2.0 * (0.1 * 100.0 + 0.2 * 40.0) / 1000.0
+        assert v["b"] ** 2 == pytest.approx(1.02**2 * (v["a"] ** 2 + drop))
+    built = ringed(r_a={"normally_open": True}, r_b={"normally_open": False})
+    other = vg.solve(fuel_only(feeder=built, losses=losses, **common))
+    assert other.dlmp.to_series().to_dict() == pytest.approx(eq.dlmp.to_series().to_dict())
+    assert feeder_table(feeder_view(eq))["state"].to_dict() == {
+        "r-a": "out",
+        "a-b": "closed",
+        "r-b": "closed by the scenario",
+    }
+
+
+def test_a_loop_is_refused() -> None:
+    """All its branches are named; another switch of it, if there is one, is told to be opened."""
+    with pytest.raises(DataError, match=r"closes a loop: r-a, a-b, r-b; .* outages = \['r-a'\]"):
+        fuel_only(feeder=ringed(), scenarios={"base": ScenarioData(closed=("r-b",))})
+    switch = ringed(a_b={"kind": "switch", "ratio": 1.0})
+    with pytest.raises(DataError, match=r"the switching closes a loop: .* outages = \['a-b'\]"):
+        vg.optimal_power_flow(switch, closed=["r-b"])
+    with pytest.raises(DataError, match="closed is unknown branch 'rb'"):
+        vg.optimal_power_flow(switch, closed=["rb"])
+    opened = vg.optimal_power_flow(switch, closed=["r-b"], outages=["a-b"])
+    assert opened.flows.index.tolist() == ["r-a", "r-b"]
 
 
 def test_supply_of_others_counts() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from case33 import KV, case33
+from cases import make_feeder
 from typer.testing import CliRunner
 
 import v2geq as vg
@@ -239,6 +240,7 @@ def test_what_it_takes(tmp_path: Path) -> None:
         ({"formulation": "dc"}, "formulation = 'dc'"),
         ({"price": "dear"}, "price = 'dear'"),
         ({"outages": ["x"]}, "outage of unknown branch 'x'"),
+        ({"rating_sides": 7}, "rating_sides = 7 is out of range; rating_sides must be even"),
         ({"generators": PLANTS.assign(bus="x")}, "generator at unknown bus 'x'"),
         ({"generators": PLANTS.drop(columns="max_kw")}, "max_kw"),
         ({"feeder": 3}, "pandapower net|needs pandapower"),
@@ -306,3 +308,45 @@ def test_the_command(tmp_path: Path) -> None:
     files = {f"{name}.csv" for name in tables}
     files |= {f"{name}.{kind}" for name in drawings for kind in ("svg", "png")}
     assert {f.name for f in (tmp_path / "out").iterdir()} == files
+
+
+def exporting(kind: str, kvar: float, more: dict[str, float] | None = None) -> OptimalPowerFlow:
+    """r - a - b: the generator at b sells to the TSO, over a line that is full the other way."""
+    loads = {"a": (100.0, 40.0), "b": (150.0, kvar)}
+    for bus, kw in (more or {}).items():
+        loads[bus] = loads[bus][0] + kw, loads[bus][1]
+    line = {"rating_kva": 300.0, "r_ohm": 0.4, "x_ohm": 0.5}
+    plant = {"bus": ["b"], "max_kw": [2000.0], "cost_linear": [0.02], "cost_quadratic": [1e-5]}
+    return vg.optimal_power_flow(
+        make_feeder({"r-a": {}, "a-b": line}, loads),
+        losses=True,
+        generators=pd.DataFrame(plant, index=pd.Index(["g"], name="generator")),
+        line_rating=kind,
+        rating_sides=6,
+        import_min=-5000.0,
+        feed_in_price=0.06,
+    )
+
+
+@pytest.mark.parametrize("kvar", [0.0, -200.0, 200.0])
+@pytest.mark.parametrize("kind", ["polygon", "box"])
+def test_a_rating_holds_at_both_ends(kind: str, kvar: float) -> None:
+    """Flow towards the root is largest where it comes in; prices are the cost's differences."""
+    r = exporting(kind, kvar)
+    assert r.certificate.holds
+    assert r.grid.binding(r.values).lines == ("a-b",)
+    into, out = r.generation["g"] - 150.0, -r.flows.loc["a-b", "p_kw"]
+    assert into - out == pytest.approx(r.flows.loc["a-b", "losses_kw"])
+    assert into > out + 1.0
+    if kind == "box" or not kvar:
+        assert into == pytest.approx(300.0)
+    else:  # the side at 30 degrees, where most of the flow is real
+        gauge = (into * np.cos(np.pi / 6) + abs(kvar) / 2.0) / np.cos(np.pi / 6)
+        assert gauge == pytest.approx(300.0)
+    apparent = np.hypot(into, kvar) / 300.0
+    assert r.flows.loc["a-b", "loading"] == pytest.approx(apparent, rel=2e-2)
+    for bus in ("a", "b"):
+        ends = [exporting(kind, kvar, {bus: d}).cost for d in (0.5, -0.5)]
+        assert r.dlmp[bus] == pytest.approx(ends[0] - ends[1], rel=1e-7)
+    assert r.dlmp["b"] == pytest.approx(0.02 + 2e-5 * r.generation["g"])
+    assert r.dlmp_parts.loc["b", "congestion"] < -0.02

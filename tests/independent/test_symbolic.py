@@ -154,14 +154,15 @@ def rows_by_hand(case, v2g: bool, mcp, paths, inverse_demand=price_of, cost_of=N
             drop[(k,)] = v_j - (v_i / row["ratio"] ** 2 - loss)
         else:
             drop[(k,)] = v_j - row["ratio"] ** 2 * (v_i - loss)
+        box = case.feeder_settings.line_rating == "box"
         for side in range(4):
-            angle = 2 * np.pi * (side + 0.5) / 4
-            rating[(k, str(side))] = row["rating_kva"] * np.cos(np.pi / 4) - (
-                np.cos(angle) * p + np.sin(angle) * q
+            angle = 2 * np.pi * (side + 0.5 * (not box)) / 4
+            rating[(k, str(side))] = row["rating_kva"] * (1 if box else np.cos(np.pi / 4)) - (
+                round(np.cos(angle), 15) * p + round(np.sin(angle), 15) * q
             )
     lagrangian = -profit + rule("dso.balance", real) + rule("dso.reactive_balance", reactive)
     lagrangian += rule("dso.voltage_drop", drop)
-    if case.feeder_settings.line_rating == "polygon":
+    if case.feeder_settings.line_rating != "none":
         lagrangian += rule("dso.rating", rating)
     stationary(lagrangian, "dso")
 

@@ -32,6 +32,7 @@ def bus_reasons(eq: Point, bus: str) -> tuple[str, pd.DataFrame]:
         _energy_text(eq),
         _fee_text(eq, bus, table),
         _local_text(eq, bus, at),
+        _reactive_text(eq, bus),
     ]
     return " ".join(p for p in parts if p), table.round(9)
 
@@ -131,6 +132,16 @@ def _fee_text(eq: Point, bus: str, table: pd.DataFrame) -> str:
     if not texts:
         return "No limit between the substation and the bus has a price."
     return "On the way: " + "; ".join(texts) + "."
+
+
+def _reactive_text(eq: Point, bus: str) -> str:
+    """What reactive power is worth at the bus, where players sell some."""
+    if "reactive_price" not in eq.data:
+        return ""
+    price = float(eq.data["reactive_price"].sel(bus=bus).mean())
+    if not abs(price) > SMALL * eq.scenario.price_scale:
+        return ""
+    return f"Reactive power is bought here at {price:z.4f} {eq.scenario.case.currency}/kvarh."
 
 
 def _local_text(eq: Point, bus: str, at: int) -> str:

@@ -36,6 +36,19 @@ DEAREST = 5
 """Buses whose price is told by parts."""
 SHOWN = 1e-9
 """Size of a part of a price that is shown, $/kWh."""
+_PARTS = {
+    "load_kw": ("load", "kW"),
+    "served_kw": ("served", "kW"),
+    "charge_kw": ("charge", "kW"),
+    "losses_kw": ("losses", "kW"),
+    "generation_kw": ("generators", "kW"),
+    "stations_kw": ("stations", "kW"),
+    "own_kw": ("own", "kW"),
+    "import_kw": ("TSO", "kW"),
+    "load_kvar": ("load", "kvar"),
+    "supply_kvar": ("supply", "kvar"),
+}
+"""Columns of the table of islands."""
 
 
 def say(text: str) -> None:
@@ -137,6 +150,18 @@ def print_equilibrium(eq: Equilibrium) -> None:
         print(f"  {figure:<20}  {ends}")
     if not ranges.complete:
         print("  too many cheapest paths to list: the ranges may be wider")
+    if len(eq.islands) > 1:
+        print("\nparts of the feeder, by their reference bus")
+        rows = [
+            [
+                str(row["reference"]),
+                *(f"{round(row[c]) + 0:,}" for c in _PARTS),
+                f"{row['fee'] + 0.0:z.4f}",
+            ]
+            for _, row in eq.islands.iterrows()
+        ]
+        headings = [("", "bus"), *_PARTS.values(), ("fee", money("$/kWh", currency))]
+        print("\n".join("  " + line for line in _table(headings, rows)))
     columns = {k: c for k, c in STATION_COLUMNS.items() if k in eq.data}
     stations = eq.data[list(columns)].to_dataframe()[list(columns)]
     if len(stations):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from v2geq.data.model.case import CaseData
+from v2geq.data.model.case import SWITCHING, CaseData
 from v2geq.data.model.phases import PHASE_TABLES
 from v2geq.data.model.schema import (
     CASE_TABLES,
@@ -128,7 +128,7 @@ def _entries(document: Mapping[str, Any]) -> Entries:
     for name, table in trips.items():
         out |= _rows(f"trips.{name}", table, TRIPS)
     for name, scenario in document["scenarios"].items():
-        row = {k: scenario[k] for k in ("load_factor", "outages")}
+        row = {k: scenario[k] for k in ("load_factor", *SWITCHING)}
         for what in ("reactive_sources", "set"):
             row |= {f"{what}.{key}": value for key, value in scenario[what].items()}
         out["scenario", name] = row

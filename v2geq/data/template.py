@@ -146,10 +146,13 @@ _WORDS = {
     "the setting `queue` is 'direction'. The operator's costs, `charge_cost` of what it sells to "
     "vehicles and `discharge_cost` of what it buys from them, are expressions in p (kW). A station "
     "may have a photovoltaic plant, of which `pv_kw` could be used now, and a store: a kWh put in "
-    "counts `store_efficiency`, a kWh taken out one, at `store_value`.",
+    "counts `store_efficiency`, a kWh taken out one, at `store_value`. Their "
+    "inverter of `kva`, if any, sells reactive power to the operator of the feeder.",
     "lses": "Load serving entities; the portions of the firm load sum to 1.",
     "generators": "Generators; cost = cost_linear * g + cost_quadratic * g^2, or the expression "
-    "`cost` in g (kW).",
+    "`cost` in g (kW). Reactive power from `min_kvar` to `max_kvar` is the feeder "
+    "operator's to use; a generator with an inverter of `kva` (blank: none) sells it instead, "
+    "within the inverter's rating.",
     "ev_trips": "Trips of the electric class.",
     "fv_trips": "Trips of the fuel class.",
 }

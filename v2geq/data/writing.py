@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.model.case import CaseData
+from v2geq.data.model.case import SWITCHING, CaseData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.feeder import Feeder, PhaseFeeder
 from v2geq.data.model.phases import KIND, PHASE_TABLES, PHASES_FOLDER
@@ -143,7 +143,7 @@ def _case_toml(case: CaseData, trips: Mapping[str, str], basis: dict[str, tuple[
         path = ["scenario", name]
         parts.append(
             _section(path, {"load_factor": scenario.load_factor}, {}, basis)
-            + f"outages = {toml_value(scenario.outages)}\n"
+            + toml_lines(**{what: getattr(scenario, what) for what in SWITCHING})
         )
         sources = _section([*path, "reactive_sources"], scenario.reactive_sources, {}, basis)
         parts += [sources] if scenario.reactive_sources else []

@@ -186,6 +186,7 @@ def injections(
     real += places.balanced @ rest
     reactive = wires.kvar.copy()
     reactive[: len(wires.nodes)] -= _sources(grid, values, wires)
+    reactive -= places.balanced @ grid.bought(values)
     return Injections(wires, real + 1j * reactive, head_pu, factor)
 
 
@@ -207,7 +208,7 @@ def _sources(grid: LinDistFlow, values: Mapping[str, FloatArray], wires: Wires) 
 def single_phase_state(grid: LinDistFlow, values: Mapping[str, FloatArray]) -> ACState:
     """The AC state of a feeder whose phases are not told apart."""
     net, at = grid.network, grid.ac(values)
-    lost = losses(net, at)
+    lost, _ = losses(net, at)
     power = at.p + 1j * at.q
     out = np.zeros(len(net.buses), dtype=complex)
     np.add.at(out, net.lines.from_bus, power)

@@ -20,6 +20,7 @@ from scipy.sparse.linalg import splu
 from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.errors import ConvergenceError
 from v2geq.grid.network import Network
+from v2geq.labelled import placed
 from v2geq.show import brief
 
 TOLERANCE = 1e-11
@@ -81,11 +82,11 @@ def squared_current(network: Network, at: FlowState) -> tuple[FloatArray, FloatA
     return 2.0 * at.p / v, 2.0 * at.q / v, -(at.p**2 + at.q**2) / v**2
 
 
-def losses(network: Network, at: FlowState) -> FloatArray:
-    """Real power lost by line, kW."""
-    r, _ = per_kw(network)
-    lost: FloatArray = r * (at.p**2 + at.q**2) / at.v[network.lines.from_bus]
-    return lost
+def losses(network: Network, at: FlowState) -> tuple[FloatArray, FloatArray]:
+    """Real and reactive power lost by line, kW and kvar."""
+    r, x = per_kw(network)
+    current = (at.p**2 + at.q**2) / at.v[network.lines.from_bus]
+    return r * current, x * current
 
 
 def flow_rows(network: Network, base: FlowState | None) -> tuple[FlowRows, FlowRows, FlowRows]:
@@ -124,6 +125,33 @@ def flow_rows(network: Network, base: FlowState | None) -> tuple[FlowRows, FlowR
     a = network.incidence
     (p, q, v), (p_reactive, q_reactive, v_reactive) = lost(r), lost(x)
     return FlowRows(a + p, q, v), FlowRows(p_reactive, a + q_reactive, v_reactive), drop
+
+
+def end_rows(network: Network, base: FlowState | None, far: BoolArray) -> tuple[FlowRows, FlowRows]:
+    """FlowRows of the real and the reactive flow by line, where it ends at `far` lines."""
+    eye = sp.csr_array(sp.eye_array(len(far)))
+    real, reactive = FlowRows(eye, None, None), FlowRows(None, eye, None)
+    if base is None or not far.any():
+        return real, reactive
+    r, x = (sp.diags_array(far * ohm) for ohm in per_kw(network))
+    current = _current_rows(network, base)
+    return _less(real, r, current), _less(reactive, x, current)
+
+
+def _current_rows(network: Network, base: FlowState) -> FlowRows:
+    """FlowRows of l by line, linearised at `base`."""
+    by_p, by_q, by_v = (sp.diags_array(d) for d in squared_current(network, base))
+    starts = placed(network.lines.from_bus, len(network.buses)).T
+    return FlowRows(sp.csr_array(by_p), sp.csr_array(by_q), sp.csr_array(by_v @ starts))
+
+
+def _less(rows: FlowRows, weight: sp.csr_array, current: FlowRows) -> FlowRows:
+    """Rows less l with a weight."""
+    terms = (
+        -(weight @ c) if row is None else row - weight @ c
+        for row, c in zip(rows, current, strict=True)
+    )
+    return FlowRows(*(sp.csr_array(term) for term in terms))
 
 
 def heads(network: Network) -> BoolArray:

@@ -30,7 +30,7 @@ class Duals:
     ----------
     real, reactive : (bus,) of the balances, what one more unit of withdrawal costs
     line_p, line_q : (line,) of limits of real and of reactive flow; positive where the limit holds
-        the flow down
+        the flow down; line_v : of the same limits, by the voltage where the line begins
     voltage : (bus,) of voltage limits; positive at the highest
     """
 
@@ -38,6 +38,7 @@ class Duals:
     reactive: FloatArray
     line_p: FloatArray
     line_q: FloatArray
+    line_v: FloatArray
     voltage: FloatArray
 
     __repr__ = brief
@@ -185,6 +186,7 @@ def parts_of_prices(network: Network, base: FlowState | None, duals: Duals) -> P
     limited = np.flatnonzero((duals.voltage != 0.0) & ~at_head)
     real, reactive, _ = flow_rows(network, base)
     a, _ = square(network, base)
+    begins = network.lines.from_bus
     place = np.full(n, -1)
     place[inner] = np.arange(len(inner))
 
@@ -199,7 +201,11 @@ def parts_of_prices(network: Network, base: FlowState | None, duals: Duals) -> P
         where = at, np.arange(len(at))
         return sp.csc_array(sp.coo_array((values, where), shape=(a.shape[0], len(at))))
 
-    lines_pull = entries(full, duals.line_p[full]) + entries(m + full, duals.line_q[full])
+    lines_pull = (
+        entries(full, duals.line_p[full])
+        + entries(m + full, duals.line_q[full])
+        + entries(2 * m + place[begins[full]], np.where(at_head[begins], 0.0, duals.line_v)[full])
+    )
     stationarity = Stationarity(
         a,
         of_heads(real),

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.arrays import ComplexArray, FloatArray
+from v2geq.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from v2geq.data.model.settings import FeederSettings
 from v2geq.grid.branch_flow import (
     FlowRows,
     FlowState,
     ac_state,
+    end_rows,
     flow_rows,
     heads,
     losses,
@@ -29,7 +30,13 @@ from v2geq.grid.network import Network
 from v2geq.grid.places import Places, bus_places
 from v2geq.grid.power_flow import OPERATOR, Binding, Violations
 from v2geq.grid.ratings import BINDING, Box, rating
-from v2geq.grid.substation import bought_kw, state_supply, supply_results
+from v2geq.grid.substation import (
+    bought_kw,
+    purchase_parts,
+    state_purchase,
+    state_supply,
+    supply_results,
+)
 from v2geq.labelled import Labelled, placed, whole
 from v2geq.mcp.curves import Quadratic
 from v2geq.mcp.program import Program
@@ -65,9 +72,34 @@ class LinDistFlow:
         return bus_places(self.network.buses)
 
     @property
+    def kvar_places(self) -> IntArray:
+        """Positions of buses where reactive power is bought."""
+        return self.network.trades_kvar
+
+    @property
     def rating(self) -> Box:
         """The rating of the lines."""
         return rating(self.network.lines.rating_kva, self.network.limits)
+
+    @property
+    def _far(self) -> BoolArray:
+        """(line,) whether the rating is kept where the line ends: its flow is larger there.
+
+        At the base. Where both ends would need it the smaller flow keeps it by itself, so that
+        where the base is the solution both ends do.
+        """
+        if self.base is None:
+            return np.zeros(len(self.network.lines.names), dtype=bool)
+        near, far = (self.rating.share(*flow) for flow in self._ends(self.base))
+        larger: BoolArray = far > near
+        return larger
+
+    def _ends(self, at: FlowState) -> list[tuple[FloatArray, FloatArray]]:
+        """Real and reactive flow where lines begin and, with losses, where they end."""
+        if self.base is None:
+            return [(at.p, at.q)]
+        lost = losses(self.network, at)
+        return [(at.p, at.q), (at.p - lost[0], at.q - lost[1])]
 
     @property
     def voltage_scale(self) -> float:
@@ -110,7 +142,7 @@ class LinDistFlow:
             reach=reach,
             meaning="net withdrawal from the grid at a bus (W)",
         )
-        flow: dict[str, Any] = {**line, "lower": -rated.bound, "upper": rated.bound}
+        flow: dict[str, Any] = {**line, "lower": -np.inf}
         p_line = program.variable(
             "p_line", **flow, **kw, reach=rated.reach(reach), meaning="real flow (P)"
         )
@@ -139,6 +171,8 @@ class LinDistFlow:
             reach=reactive_reach,
             meaning="reactive supply of generators, sources and capacitors (q_DG + q_shunt)",
         )
+        most = np.maximum(np.abs(net.offered_min), np.abs(net.offered_max))
+        bought = state_purchase(program, self.places, self.kvar_places, most)
         real, reactive, voltage = flow_rows(net, self.base)
 
         def flows(rows: FlowRows) -> dict[Variable, Any]:
@@ -157,7 +191,12 @@ class LinDistFlow:
         program.equality(
             "reactive_balance",
             **bus,
-            terms={**flows(reactive), q_tso: to_root, q_source: placed(ranged, len(buses))},
+            terms={
+                **flows(reactive),
+                q_tso: to_root,
+                q_source: placed(ranged, len(buses)),
+                **({} if bought is None else {bought: placed(self.kvar_places, len(buses))}),
+            },
             rhs=net.reactive_kvar - np.where(is_ranged, 0.0, net.reactive_min),
             meaning="reactive inflow and supply equal the reactive load (mu_q)",
         )
@@ -168,7 +207,7 @@ class LinDistFlow:
             terms=flows(voltage),
             meaning="LinDistFlow voltage drop (eta)",
         )
-        rated.state(program, p_line, q_line)
+        rated.state(program, p_line, *map(flows, end_rows(net, self.base, self._far)))
         if self.base is not None and self.curvature is not None:
             for variable, at in ((p_line, self.base.p), (q_line, self.base.q)):
                 near = Quadratic(-self.curvature * at, 0.5 * self.curvature)
@@ -212,6 +251,17 @@ class LinDistFlow:
         squared = {_key("v_squared"): slope}
         yield Labelled("voltage_pu", bus, v, "pu", "voltage", parts=squared)
         yield whole("withdrawal_kw", bus, _key("withdrawal"), values, "kW", "net withdrawal")
+        at = placed(np.flatnonzero(net.reactive_max > net.reactive_min), len(net.buses))
+        supply = {_key("q_source"): at}
+        supply |= purchase_parts(placed(self.kvar_places, len(net.buses)))
+        yield Labelled(
+            "reactive_supply_kvar",
+            bus,
+            self.supplied(values) + self.bought(values),
+            "kvar",
+            "reactive supply by generators, sources and capacitors",
+            parts=supply,
+        )
         yield Labelled("island", bus, net.island.astype(float), "", "island; 0 has the root")
         yield Labelled("from_bus", line, names[lines.from_bus], "", "bus nearer the root")
         yield Labelled("to_bus", line, names[lines.to_bus], "", "bus farther from the root")
@@ -225,17 +275,16 @@ class LinDistFlow:
     def violations(self, values: Mapping[str, FloatArray]) -> Violations:
         """How far limits are broken."""
         limits, v = self.network.limits, _voltage(values)
-        above = self.rating.excess(_of(values, "p_line"), _of(values, "q_line"))
+        above = [self.rating.excess(*flow) for flow in self._ends(self.flows(values))]
         return Violations(
             max(0.0, float((limits.vmin - v).max()), float((v - limits.vmax).max())),
-            float(above.max(initial=0.0)),
+            float(np.max(above, initial=0.0)),
         )
 
     def binding(self, values: Mapping[str, FloatArray]) -> Binding:
         """Which limits bind."""
         net, limits = self.network, self.network.limits
-        p, q = _of(values, "p_line"), _of(values, "q_line")
-        full = self.rating.binds(p, q, self._multipliers(values), self.price_scale)
+        full = self.rating.binds(self._multipliers(values), self.price_scale)
         v = _voltage(values)[1:]
         low, high = v < limits.vmin + BINDING, v > limits.vmax - BINDING
         return Binding(
@@ -267,10 +316,16 @@ class LinDistFlow:
         out[net.reactive_max > net.reactive_min] = _of(values, "q_source")
         return out
 
+    def bought(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """(bus,) reactive power bought of players, kvar."""
+        n = len(self.network.buses)
+        parts = purchase_parts(placed(self.kvar_places, n))
+        return sum((part @ values[key] for key, part in parts.items()), np.zeros(n))
+
     def withdrawn(self, values: Mapping[str, FloatArray]) -> ComplexArray:
-        """(bus,) net withdrawal, sources of reactive power taken off, kVA."""
+        """(bus,) net withdrawal, reactive supply taken off, kVA."""
         out: ComplexArray = _of(values, "withdrawal") + 1j * self.network.reactive_kvar
-        out -= 1j * self.supplied(values)
+        out -= 1j * (self.supplied(values) + self.bought(values))
         return out
 
     def distance(self, values: Mapping[str, FloatArray]) -> tuple[float, float]:
@@ -287,7 +342,7 @@ class LinDistFlow:
 
     def losses(self, values: Mapping[str, FloatArray]) -> FloatArray:
         """Real power lost by line, kW."""
-        lost = losses(self.network, self.flows(values))
+        lost, _ = losses(self.network, self.flows(values))
         return lost if self.base is not None else np.zeros_like(lost)
 
     def linearised(self, values: Mapping[str, FloatArray], resale: float = 0.0) -> LinDistFlow:
@@ -303,7 +358,9 @@ class LinDistFlow:
         real, reactive = (_of(values, k)[lines.to_bus] for k in ("balance", "reactive_balance"))
         real = real + resale
         drop = lines.ratio**2 * (r**2 + x**2) * _of(values, "voltage_drop")
-        worth = np.maximum(r * real + x * reactive + drop, 0.0)
+        by_p, by_q = self.rating.pull(self._multipliers(values))
+        full = np.where(self._far, r * by_p + x * by_q, 0.0)
+        worth = np.maximum(r * real + x * reactive + drop - full, 0.0)
         return replace(self, base=at, curvature=2.0 * worth / at.v[lines.from_bus])
 
     def dlmp_parts(
@@ -321,12 +378,26 @@ class LinDistFlow:
         reduced
             Marginal cost of every strategy by key, not zero where a bound holds it.
         """
-        by_p, by_q = self.rating.pull(self._multipliers(values))
+        pull = self.rating.pull(self._multipliers(values))
+        ends = end_rows(self.network, self.base, self._far)
+        # by line: every flow that is limited is one of its own line and of where it begins
+        by_p, by_q, by_v = (
+            sum(
+                (
+                    np.asarray(row.sum(axis=1)).ravel() * by
+                    for row, by in zip(rows, pull, strict=True)
+                    if row is not None
+                ),
+                np.zeros(len(pull[0])),
+            )
+            for rows in zip(*ends, strict=True)
+        )
         duals = Duals(
             _of(values, "balance") + resale,
             _of(values, "reactive_balance"),
             by_p - _of(reduced, "p_line"),
             by_q - _of(reduced, "q_line"),
+            by_v,
             -_of(reduced, "v_squared"),
         )
         return parts_of_prices(self.network, self.base, duals)
@@ -343,22 +414,22 @@ class LinDistFlow:
         names = np.array(net.buses, dtype=object)
         _, r_rows, _ = voltage_rows(net)
         voltage = -(r_rows.T @ _of(values, "voltage_drop"))
-        rest = fee[lines.to_bus] - fee[lines.from_bus] - voltage
+        full, _ = self.rating.pull(self._multipliers(values))
         columns = {
             "from_bus": names[lines.from_bus],
             "to_bus": names[lines.to_bus],
             "p_kw": _of(values, "p_line"),
             "loading": self._loading(values),
             "voltage_pu": _voltage(values)[lines.to_bus],
-            "rating_price": self.rating.price(self._multipliers(values), rest),
+            "rating_price": full,
             "voltage_price": voltage,
             "fee": fee[lines.to_bus],
         }
         return pd.DataFrame(columns, index=pd.Index(lines.names, name="line")).iloc[at]
 
     def _loading(self, values: Mapping[str, FloatArray]) -> FloatArray:
-        """Apparent flow over the rating, by line."""
-        flow: FloatArray = np.hypot(_of(values, "p_line"), _of(values, "q_line"))
+        """Apparent flow over the rating, by line, at the end where it is larger."""
+        flow: FloatArray = np.max([np.hypot(*f) for f in self._ends(self.flows(values))], axis=0)
         return flow / self.network.lines.rating_kva
 
     def _multipliers(self, values: Mapping[str, FloatArray]) -> FloatArray:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model.case import CaseData, ScenarioData
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.settings import FeederSettings, SubstationSettings
 from v2geq.errors import DataError, listed, quoted
+from v2geq.grid.ratings import with_inverter
 from v2geq.grid.topology import Topology, energised
 from v2geq.show import brief
 
@@ -23,21 +24,30 @@ class Network(Topology):
 
     Attributes
     ----------
-    reactive_kvar : reactive load
+    load_kw, reactive_kvar : load
     reactive_min, reactive_max : reactive supply by sources, generators and capacitors, without the
         TSO's at the root
+    offered_min, offered_max : reactive power that players can sell, which the operator buys
     limits : of voltages and lines; substation : of what the TSO supplies at the root
     base_kv : line-line kV the impedances refer to
     """
 
+    load_kw: FloatArray
     reactive_kvar: FloatArray
     reactive_min: FloatArray
     reactive_max: FloatArray
+    offered_min: FloatArray
+    offered_max: FloatArray
     limits: FeederSettings
     substation: SubstationSettings
     base_kv: float
 
     __repr__ = brief
+
+    @property
+    def trades_kvar(self) -> IntArray:
+        """Positions of buses where reactive power is bought."""
+        return np.flatnonzero((self.offered_min != 0.0) | (self.offered_max != 0.0))
 
     def check(self, where: str) -> None:
         """Raise DataError where no operation can serve reactive load or keep voltage limits."""
@@ -49,7 +59,8 @@ class Network(Topology):
         for number in range(1, int(self.island.max()) + 1):
             here = self.island == number
             need = self.reactive_kvar[here].sum()
-            least, most = self.reactive_min[here].sum(), self.reactive_max[here].sum()
+            least = (self.reactive_min + self.offered_min)[here].sum()
+            most = (self.reactive_max + self.offered_max)[here].sum()
             if not least - 1e-9 <= need <= most + 1e-9:
                 lack = need - most if need > most else least - need
                 kind = "no reactive source" if least == most == 0 else "too little reactive range"
@@ -61,7 +72,7 @@ class Network(Topology):
                     f"{names})",
                     where=where,
                     advice="state a source under reactive_sources of the scenario, or give a "
-                    "generator there min_kvar and max_kvar",
+                    "generator there min_kvar and max_kvar, or kva",
                 )
 
     def _check_stiff_voltages(self, where: str) -> None:
@@ -88,10 +99,28 @@ class Network(Topology):
 
 
 def network(case: CaseData, hour: ScenarioData) -> Network:
-    """The case's feeder with the outages, load and reactive sources of an hour."""
-    plants = case.generators
+    """The case's feeder with the switching, load and reactive sources of an hour."""
+    plants, market = case.generators, case.market
     traded = (*case.stations["bus"], *plants["bus"])
-    return network_of(case.feeder, case.feeder_settings, case.substation, plants, traded, hour)
+    grid = network_of(case.feeder, case.feeder_settings, case.substation, plants, traded, hour)
+    low, high = grid.offered_min + 0.0, grid.offered_max + 0.0
+    _offer(grid, low, high, with_inverter(case.stations))
+    if market.shed_reactive:
+        # what shedding frees, of either sign
+        free = np.where(grid.load_kw > 0.0, market.firm_share * grid.reactive_kvar, 0.0)
+        low, high = low + np.minimum(free, 0.0), high + np.maximum(free, 0.0)
+    return replace(grid, offered_min=low, offered_max=high)
+
+
+def _offer(grid: Topology, low: FloatArray, high: FloatArray, inverters: pd.DataFrame) -> None:
+    """Add to the ranges by bus what inverters can supply."""
+    at = grid.bus_position
+    for total, column in ((low, "min_kvar"), (high, "max_kvar")):
+        for bus, kva, kvar in zip(
+            inverters["bus"], inverters["kva"], inverters[column], strict=True
+        ):
+            if bus in at:
+                total[at[bus]] += min(max(kvar, -kva), kva)
 
 
 def network_of(
@@ -103,15 +132,17 @@ def network_of(
     hour: ScenarioData,
 ) -> Network:
     """A feeder in an hour; see `CaseData` for generators and `energised` for `traded`."""
-    topology = energised(feeder, limits, traded, hour.outages)
-    load = feeder.loads["load_kvar"].reindex(list(topology.buses)).fillna(0.0)
+    topology = energised(feeder, limits, traded, hour.outages, hour.closed)
+    load = feeder.loads.reindex(list(topology.buses)).fillna(0.0)
     low, high = np.zeros(len(topology.buses)), np.zeros(len(topology.buses))
     at = topology.bus_position
     for bus, kvar in hour.reactive_sources.items():
         if bus in at:
             low[at[bus]] -= kvar
             high[at[bus]] += kvar
-    for _, g in generators.iterrows():
+    offered_min, offered_max = np.zeros(len(low)), np.zeros(len(low))
+    _offer(topology, offered_min, offered_max, with_inverter(generators))
+    for _, g in generators[generators["kva"].isna()].iterrows():
         if g["bus"] in at:
             low[at[g["bus"]]] += g["min_kvar"]
             high[at[g["bus"]]] += g["max_kvar"]
@@ -125,10 +156,13 @@ def network_of(
             low[i] += c["kvar"]
     return Network(
         **vars(topology),
-        reactive_kvar=load.to_numpy(dtype=float)
+        load_kw=load["load_kw"].to_numpy(dtype=float) * hour.load_factor,
+        reactive_kvar=load["load_kvar"].to_numpy(dtype=float)
         * (hour.load_factor if limits.reactive_load_scales else 1.0),
         reactive_min=low,
         reactive_max=high,
+        offered_min=offered_min,
+        offered_max=offered_max,
         limits=limits,
         substation=substation,
         base_kv=feeder.base_kv,

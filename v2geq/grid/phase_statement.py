@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.grid import phase_rows
 from v2geq.grid.network import Network
 from v2geq.grid.phase_rows import PhaseRows, PhaseTerms, complex_power
 from v2geq.grid.places import Places
 from v2geq.grid.ratings import Box, rating
-from v2geq.grid.substation import state_supply
+from v2geq.grid.substation import state_purchase, state_supply
 from v2geq.grid.wires import Wires, WireState
-from v2geq.labelled import placed
+from v2geq.labelled import eye, placed
 from v2geq.mcp.curves import Quadratic
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
@@ -59,6 +59,12 @@ class PhaseStatement:
     def places(self) -> Places:
         """Terminals, where energy is traded."""
         return self.wires.places(self.network.bus_position)
+
+    @cached_property
+    def kvar_places(self) -> IntArray:
+        """Positions of terminals where reactive power is bought of players."""
+        buses = {self.network.buses[i] for i in self.network.trades_kvar}
+        return np.flatnonzero([bus in buses for bus, _ in self.places.labels])
 
     @property
     def rating(self) -> Box:
@@ -139,7 +145,7 @@ class PhaseStatement:
             reach=reach,
             meaning="net withdrawal from the grid at a terminal (W)",
         )
-        flow: dict[str, Any] = {**conductor, "lower": -rated.bound, "upper": rated.bound}
+        flow: dict[str, Any] = {**conductor, "lower": -np.inf}
         p = program.variable(
             "p_line", **flow, **kw, reach=rated.reach(reach), meaning="real flow (P)"
         )
@@ -180,6 +186,8 @@ class PhaseStatement:
             reach=kvar_reach,
             meaning="reactive supply of generators, sources and capacitors (q_DG + q_shunt)",
         )
+        most = np.maximum(np.abs(net.offered_min), np.abs(net.offered_max))
+        kvar_bought = state_purchase(program, self.places, self.kvar_places, most)
         rows, gather = self._rows, self._gathered
         shares = sp.csr_array(gather @ rows.shares)
         drawn = shares @ (1j * wires.kvar)
@@ -198,6 +206,7 @@ class PhaseStatement:
             out: FloatArray = part.angle @ self._turned
             return out
 
+        at_kvar = sp.csr_array(sp.csc_array(shares)[:, self.kvar_places])
         to_root = placed([0], gather.shape[0])
         bought = {supply.purchase: to_root}
         if supply.sale is not None:
@@ -207,7 +216,12 @@ class PhaseStatement:
             **at_node,
             labels=self._balances,
             **kw,
-            terms={**terms(rows.real, gather), **bought, withdrawal: -sp.csr_array(shares.real)},
+            terms={
+                **terms(rows.real, gather),
+                **bought,
+                withdrawal: -sp.csr_array(shares.real),
+                **({} if kvar_bought is None else {kvar_bought: -at_kvar.imag}),
+            },
             rhs=drawn.real + gather @ turned(rows.real),
             meaning="real inflow and TSO supply equal the withdrawal (mu)",
         )
@@ -221,6 +235,7 @@ class PhaseStatement:
                 supply.reactive: to_root,
                 q_source: sp.csr_array(gather @ placed(ranged, len(nodes))),
                 withdrawal: -sp.csr_array(shares.imag),
+                **({} if kvar_bought is None else {kvar_bought: at_kvar.real}),
             },
             rhs=drawn.imag - given + gather @ turned(rows.reactive),
             meaning="reactive inflow and supply equal the reactive load (mu_q)",
@@ -242,7 +257,7 @@ class PhaseStatement:
             meaning="angle along a conductor (zeta)",
         )
         self._level_heads(program, v, pu2)
-        rated.state(program, p, q)
+        rated.state(program, p, *({flow: eye(len(p))} for flow in (p, q)))
         if self.base is not None and self.curvature is not None:
             power = complex_power(wires, self.base)
             for variable, at in ((p, power.real), (q, power.imag)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import scipy.sparse as sp
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model.settings import FeederSettings
 from v2geq.grid.network import Network
 from v2geq.grid.places import Places
@@ -71,6 +71,10 @@ class PowerFlow(Protocol):
     @property
     def places(self) -> Places:
         """Where energy is traded: labels of withdrawals and of the wheeling market."""
+
+    @property
+    def kvar_places(self) -> IntArray:
+        """Positions of places where reactive power is bought of players."""
 
     def state(self, program: Program, reach: float) -> tuple[Variable, Variable, Variable | None]:
         """Add flows, voltages, balances and limits to the operator's program.

@@ -1,4 +1,4 @@
-"""Trade with the transmission system at the root, whatever the formulation of the power flow."""
+"""Supply that the operator buys, whatever the formulation: by the TSO, and reactive by players."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 
-from v2geq.arrays import FloatArray
+from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model.settings import SubstationSettings
+from v2geq.grid.places import Places
 from v2geq.grid.power_flow import OPERATOR
 from v2geq.labelled import Labelled, column, whole
 from v2geq.mcp.program import Program
 from v2geq.mcp.terms import Variable
 from v2geq.show import brief
 
-_BOUGHT, _SOLD, _REACTIVE = "p_tso", "p_feed", "q_tso"
+_BOUGHT, _SOLD, _REACTIVE, _KVAR = "p_tso", "p_feed", "q_tso", "q_bought"
 
 
 class Supply(NamedTuple):
@@ -56,6 +58,42 @@ def state_supply(
         meaning="reactive supply of the TSO (q_TSO)",
     )
     return Supply(purchase, sale, reactive)
+
+
+def state_purchase(
+    program: Program, places: Places, at: IntArray, most: FloatArray
+) -> Variable | None:
+    """Add what is bought of players, kvar; None where they have nothing to sell.
+
+    Parameters
+    ----------
+    at
+        Positions of places where it is bought.
+    most
+        Most that they could sell or buy, by energised bus.
+    """
+    if not len(at):
+        return None
+    return program.variable(
+        _KVAR,
+        places.dims,
+        [places.labels[k] for k in at],
+        unit="kvar",
+        lower=-np.inf,
+        # twice it: what nobody sells is no limit either
+        reach=2.0 * float(most.sum()),
+        meaning="reactive power bought of players (q_buy)",
+    )
+
+
+def bought_kvar(program: Program) -> Variable | None:
+    """What is bought of players, kvar."""
+    return program[_KVAR] if _KVAR in program else None  # noqa: SIM401
+
+
+def purchase_parts(places: sp.csr_array) -> dict[str, sp.csr_array]:
+    """What is bought of players by bus, from that by place; empty where nothing is."""
+    return {f"{OPERATOR}.{_KVAR}": places} if places.shape[1] else {}
 
 
 def sells(tso: SubstationSettings) -> bool:

@@ -19,7 +19,7 @@ from v2geq.grid.phase_rows import complex_power
 from v2geq.grid.phase_statement import PhaseStatement
 from v2geq.grid.power_flow import OPERATOR, Binding, Violations
 from v2geq.grid.ratings import BINDING
-from v2geq.grid.substation import bought_kw, supply_results
+from v2geq.grid.substation import bought_kw, purchase_parts, supply_results
 from v2geq.grid.wires import WireState
 from v2geq.labelled import Labelled, placed, whole
 
@@ -58,6 +58,8 @@ class ThreePhase(PhaseStatement):
         supplied = np.where(is_ranged, 0.0, wires.low)
         supplied[is_ranged] = _of(values, "q_source")
         out[: len(supplied)] -= 1j * supplied
+        for key, part in purchase_parts(placed(self.kvar_places, len(out))).items():
+            out -= 1j * (part @ values[key])
         return out
 
     def power(self, values: Mapping[str, FloatArray]) -> ComplexArray:
@@ -157,6 +159,20 @@ class ThreePhase(PhaseStatement):
         text, drawn = "net withdrawal", _of(values, "withdrawal")
         own = {_key("withdrawal"): at_bus}
         yield Labelled("withdrawal_kw", bus, at_bus @ drawn, "kW", text, parts=own)
+        ranged = np.flatnonzero(wires.high > wires.low)
+        fixed = np.where(wires.high > wires.low, 0.0, wires.low)
+        of_bus = placed([net.bus_position[b] for b, _ in wires.nodes], len(net.buses))
+        by_source = sp.csr_array(of_bus @ placed(ranged, len(wires.nodes)))
+        sold = purchase_parts(sp.csr_array(sp.csc_array(at_bus)[:, self.kvar_places]))
+        supply = {_key("q_source"): by_source, **sold}
+        yield Labelled(
+            "reactive_supply_kvar",
+            bus,
+            sum((part @ values[key] for key, part in supply.items()), of_bus @ fixed),
+            "kvar",
+            "reactive supply by generators, sources and switched capacitors",
+            parts=supply,
+        )
         yield Labelled("island", bus, net.island.astype(float), "", "island; 0 has the root")
         yield Labelled("from_bus", line, names[net.lines.from_bus], "", "bus nearer the root")
         yield Labelled("to_bus", line, names[net.lines.to_bus], "", "bus farther from the root")
@@ -205,8 +221,7 @@ class ThreePhase(PhaseStatement):
     def binding(self, values: Mapping[str, FloatArray]) -> Binding:
         """Which limits bind, on any phase."""
         limits, wires = self.network.limits, self.wires
-        p, q = _of(values, "p_line"), _of(values, "q_line")
-        full = self.rating.binds(p, q, self._multipliers(values), self.price_scale)
+        full = self.rating.binds(self._multipliers(values), self.price_scale)
         v = self._voltage(values)
         inner = np.ones(len(v), dtype=bool)
         inner[: wires.heads] = wires.island[: wires.heads] > 0

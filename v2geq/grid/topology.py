@@ -81,9 +81,13 @@ class Topology:
 
 
 def energised(
-    feeder: Feeder, settings: FeederSettings, traded: Collection[str], outages: Collection[str]
+    feeder: Feeder,
+    settings: FeederSettings,
+    traded: Collection[str],
+    outages: Collection[str],
+    closed: Collection[str] = (),
 ) -> Topology:
-    """Topology of a feeder without the branches in `outages`.
+    """Topology of a feeder without the branches in `outages`, with normally open ones `closed`.
 
     Parameters
     ----------
@@ -93,9 +97,10 @@ def energised(
     names = list(feeder.buses.index)
     position = {b: i for i, b in enumerate(names)}
     branches = feeder.branches
-    closed = branches[~branches["normally_open"].astype(bool) & ~branches.index.isin(list(outages))]
-    tail = closed["from_bus"].map(position).to_numpy(dtype=np.int64)
-    head = closed["to_bus"].map(position).to_numpy(dtype=np.int64)
+    is_closed = ~branches["normally_open"].astype(bool) | branches.index.isin(list(closed))
+    joined = branches[is_closed & ~branches.index.isin(list(outages))]
+    tail = joined["from_bus"].map(position).to_numpy(dtype=np.int64)
+    head = joined["to_bus"].map(position).to_numpy(dtype=np.int64)
     n = len(names)
     graph = coo_array((np.ones(len(tail)), (tail, head)), shape=(n, n)).tocsr()
     _, component = connected_components(graph, directed=False)
@@ -126,7 +131,7 @@ def energised(
         for i in visited:
             depth[i] = 0 if i == start else depth[parents[i]] + 1
     keep = alive[tail]
-    columns, t, h = closed.loc[keep], tail[keep], head[keep]
+    columns, t, h = joined.loc[keep], tail[keep], head[keep]
     turned = depth[t] > depth[h]
     ratio = columns["ratio"].to_numpy(dtype=float)
     if not settings.regulators:

@@ -114,7 +114,9 @@ def _reach(scenario: Scenario, traffic: Traffic, own: Own) -> float:
     return power_reach(scenario, traffic) + sum(float(m.sum()) for m in own.most_kw(scenario))
 
 
-def markets(scenario: Scenario, energy_reach: float, places: Places) -> list[Market]:
+def markets(
+    scenario: Scenario, energy_reach: float, places: Places, kvar_places: Sequence[int]
+) -> list[Market]:
     """The markets of a scenario; without V2G nothing is bought from vehicles.
 
     Wheeling prices are determined up to a constant; the gauge pins the root's to zero.
@@ -139,10 +141,19 @@ def markets(scenario: Scenario, energy_reach: float, places: Places) -> list[Mar
     traded = {**sold, **bought} if scenario.v2g else sold
     meaning = "withdrawal equals use at a bus (lambda)"
     where: dict[str, Any] = {"dims": places.dims, "labels": places.labels, "pinned": [0]}
+    reactive = Market(
+        "reactive_price",
+        "kvar",
+        places.dims,
+        tuple(places.labels[k] for k in kvar_places),
+        scale=price,
+        meaning="reactive power bought equals what is sold (mu_q)",
+    )
     return [
         *(Market(name, **at_station, meaning=text) for name, text in traded.items()),
         Market("tso_price", **energy, start=price, meaning="TSO energy resold (tau)"),
         Market("wheeling_price", **energy, **where, meaning=meaning),
+        *([reactive] if len(kvar_places) else []),
     ]
 
 
@@ -161,11 +172,12 @@ def couple(scenario: Scenario, traffic: Traffic, own: Own = NOBODY) -> Coupled:
     feeder = scenario.case.feeder
     grid = formulated(scenario.network, feeder, scenario.power_scale, scenario.price_scale)
     places = grid.places
-    built_in = [cno(scenario, energy, sites), dso(scenario, grid, power)]
+    kvar = grid.kvar_places.tolist()
+    built_in = [cno(scenario, energy, sites, places, kvar), dso(scenario, grid, power)]
     names = scenario.case.lses.index
-    built_in += [lse(scenario, name, energy, power, places, sites) for name in names]
+    built_in += [lse(scenario, name, energy, power, places, sites, kvar) for name in names]
     listed = [
-        *markets(scenario, energy, places),
+        *markets(scenario, energy, places, kvar),
         *([site_market(scenario, sites)] if sites else []),
     ]
     stated = built_in, [at_sites(p, scenario) for p in own.programs]

@@ -194,6 +194,11 @@ def price_results(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterato
     yield from _at_buses(coupled, values)
     yield from _at_stations(coupled, values)
     yield whole("tso_price", (), "tso_price", values, "$/kWh", "price of TSO energy (tau)")
+    if "reactive_price" in coupled.mcp:
+        places, text = coupled.grid.places, "price of reactive power bought of players (mu_q)"
+        some = tuple(places.labels[k] for k in coupled.grid.kvar_places)
+        name, unit = "reactive_price", "$/kvarh"
+        yield whole(name, places.dims, name, values, unit, text, some, np.nan)
     for market in coupled.own.markets:
         name, unit, dims = market.name, market.price_unit, market.dims
         text, labels = f"price of {market.meaning or name}", market.labels if dims else None
@@ -219,6 +224,9 @@ def _at_buses(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[La
     yield price("dlmp", fee + energy, by_fee | by_theta, f"{text}theta)")
     # an LSE that sheds pays the value of lost load, whatever the price of energy
     firm, at_fee, parts = np.zeros(n), np.zeros(n), {}
+    # to shed also frees reactive power, which has a price
+    freed, kvar = scenario.shed_kvar, _kvar_prices(coupled)
+    worth = voll - (0.0 if kvar is None else freed * (kvar @ values["reactive_price"]))
     for k, p in portion.items():
         shed = coupled.lse_program(k)["shed"]
         served = np.ones(n)
@@ -226,8 +234,10 @@ def _at_buses(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[La
         served[where] = values[shed.key] <= 1e-9 * scenario.power_scale
         at_fee += p * served
         parts[theta_key(k)] = column(p * served)
-        firm += p * np.minimum(fee + theta[k], voll)
+        firm += p * np.minimum(fee + theta[k], worth)
     parts["wheeling_price"] = sp.csr_array(sp.diags_array(at_fee) @ own)
+    if kvar is not None:
+        parts["reactive_price"] = sp.csr_array(sp.diags_array(-(1.0 - at_fee) * freed) @ kvar)
     text = "price of one more kW of firm load, which may be shed: by LSE at most the value of lost"
     yield price("firm_price", firm, parts, f"{text} load")
     yield price("wheeling_price", fee, by_fee, "wheeling fee from the root (lambda)")
@@ -246,6 +256,13 @@ def _at_buses(coupled: Coupled, values: Mapping[str, FloatArray]) -> Iterator[La
             terms,
             fill=np.nan,
         )
+
+
+def _kvar_prices(coupled: Coupled) -> sp.csr_array | None:
+    """(bus, label) what of the prices of reactive power is that of the load of a bus."""
+    if "reactive_price" not in coupled.mcp:
+        return None
+    return sp.csr_array(sp.csr_array(coupled.grid.places.load)[coupled.grid.kvar_places].T)
 
 
 def dlmp_parts(coupled: Coupled, z: FloatArray) -> PriceParts:

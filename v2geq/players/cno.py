@@ -12,6 +12,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
+from v2geq.grid.places import Places
+from v2geq.grid.ratings import inverters, with_inverter
 from v2geq.labelled import Labelled, placed, whole
 from v2geq.mcp.curves import Joined, Quadratic, Written
 from v2geq.mcp.expression import Expression
@@ -29,7 +31,13 @@ _PLANTS = {
 """Variables of the stations' own plants, as `PLANTS`: meaning, and sign of the energy sold."""
 
 
-def cno(scenario: Scenario, energy_reach: float, sites: Sequence[str] = ()) -> Program:
+def cno(
+    scenario: Scenario,
+    energy_reach: float,
+    sites: Sequence[str] = (),
+    places: Places | None = None,
+    kvar_places: Sequence[int] = (),
+) -> Program:
     """The CNO's program.
 
     Parameters
@@ -38,6 +46,8 @@ def cno(scenario: Scenario, energy_reach: float, sites: Sequence[str] = ()) -> P
         Energy (kW) all vehicles together could charge; bounds the deviation problem.
     sites
         Buses at which energy is traded with all LSEs at once, those of plants among them.
+    places, kvar_places
+        Places of the feeder, and positions of those at which the DSO buys reactive power.
 
     Notes
     -----
@@ -84,7 +94,28 @@ def cno(scenario: Scenario, energy_reach: float, sites: Sequence[str] = ()) -> P
         meaning="net withdrawal of a station at least Cmin (nu_lo)",
     )
     _add_plants(p, scenario, sites)
+    if places is not None and scenario.stations["kva"].notna().any():
+        _add_inverters(p, scenario, places, kvar_places)
     return p
+
+
+def _add_inverters(
+    p: Program, scenario: Scenario, places: Places, kvar_places: Sequence[int]
+) -> None:
+    """Reactive supply by the inverters of the stations' plants."""
+    own = with_inverter(scenario.stations)
+    real = {}
+    for name, (_, sign) in _PLANTS.items():
+        if name in p:
+            labels = [label[0] for label in p[name].labels]
+            here = [(own.index.get_loc(k), j) for j, k in enumerate(labels) if k in own.index]
+            cells = np.full(len(here), sign), tuple(np.array(here, dtype=int).reshape(-1, 2).T)
+            real[p[name]] = sp.csr_array(sp.coo_array(cells, shape=(len(own), len(labels))))
+    sides = scenario.case.feeder_settings.rating_sides
+    reactive = inverters(p, "reactive", "station", own, real, sides, both_ways=True)
+    buses, phases = own["bus"].tolist(), own["phases"].tolist()
+    shares = places.of([scenario.bus_position[b] for b in buses], buses, phases)
+    p.sell("reactive_price", {reactive: shares[list(kvar_places)]}, len(kvar_places))
 
 
 def _add_plants(p: Program, scenario: Scenario, sites: Sequence[str]) -> None:
@@ -124,6 +155,9 @@ def cno_results(
         if program is not None and name in program:
             v = program[name]
             yield whole(f"{name}_kw", v.dims, v.key, values, "kW", what, v.labels)
+    if program is not None and "reactive" in program:
+        v, what = program["reactive"], "reactive supply by the inverter of a station's plants"
+        yield whole("plant_kvar", v.dims, v.key, values, "kvar", what, v.labels)
 
 
 def _add_cost(p: Program, trade: Variable, scenario: Scenario, column: str, most: float) -> None:

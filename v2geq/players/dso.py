@@ -6,10 +6,14 @@ model.md, 3. How power flows over the feeder is the grid's statement.
 from __future__ import annotations
 
 import pandas as pd
+import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray
 from v2geq.data.model.settings import SubstationSettings
 from v2geq.grid.power_flow import OPERATOR, PowerFlow
+from v2geq.grid.ratings import inverters, with_inverter
+from v2geq.grid.substation import bought_kvar
+from v2geq.labelled import placed
 from v2geq.mcp.curves import Quadratic
 from v2geq.mcp.program import Program
 from v2geq.mcp.statement import Scales
@@ -30,6 +34,8 @@ def dso(scenario: Scenario, grid: PowerFlow, power_reach: float) -> Program:
     if lost:
         p.sell("tso_price", {v: -part for v, part in lost.items()}, 1, constant=-constant)
     p.sell("wheeling_price", withdrawal, len(grid.places.labels))
+    if (kvar := bought_kvar(p)) is not None:
+        p.sell("reactive_price", {kvar: -1.0}, len(kvar))
     return p
 
 
@@ -68,6 +74,7 @@ def dispatch(
         at, buses = net.bus_position, generators["bus"].tolist()
         phases = generators["phases"].tolist()
         made = {output: places.of([at[bus] for bus in buses], buses, phases)}
+        _inverters(p, grid, output, made[output], generators)
     p.equality(
         "supply",
         places.dims,
@@ -78,6 +85,26 @@ def dispatch(
         meaning="withdrawal and generation equal the load",
     )
     return p
+
+
+def _inverters(
+    p: Program, grid: PowerFlow, output: Variable, places: sp.csr_array, generators: pd.DataFrame
+) -> None:
+    """Add reactive supply of generators with inverters, all of it bought."""
+    kvar, own = bought_kvar(p), with_inverter(generators)
+    if kvar is None:
+        return
+    at = generators.index.get_indexer(own.index)
+    real = {output: placed(at, len(generators)).T}
+    sides = grid.network.limits.rating_sides
+    reactive = inverters(p, "reactive", "generator", own, real, sides, both_ways=False)
+    p.equality(
+        "reactive_supply",
+        grid.places.dims,
+        kvar.labels,
+        terms={kvar: 1.0, reactive: -sp.csr_array(places[grid.kvar_places][:, at])},
+        meaning="reactive power bought is what inverters supply",
+    )
 
 
 def _trade(

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.grid.places import Places
+from v2geq.grid.ratings import inverters, with_inverter
 from v2geq.labelled import Labelled, placed
 from v2geq.mcp.curves import Integrable, Joined, Linear, Quadratic, Written
 from v2geq.mcp.expression import Expression
@@ -82,6 +83,7 @@ def lse(
     power_reach: float,
     places: Places,
     sites: Sequence[str] = (),
+    kvar_places: Sequence[int] = (),
 ) -> Program:
     """The program of LSE `name`.
 
@@ -94,6 +96,8 @@ def lse(
         Where the LSE takes energy from the grid.
     sites
         Buses at which others trade energy; the LSE takes its portion over from them.
+    kvar_places
+        Positions of places at which the DSO buys reactive power.
 
     Notes
     -----
@@ -199,6 +203,19 @@ def lse(
         p.sell("site_price", {take: -1.0}, at=[(name, bus) for bus in sites])
         net[take], energy[take] = places.of([where[b] for b in sites], sites), 1.0
     p.sell("wheeling_price", net, n, constant=-(load @ firm))
+    kvar = {}
+    if scenario.shed_kvar.any() and len(shed):
+        kvar[shed] = net[shed] @ sp.diags_array(scenario.shed_kvar[at_firm])
+    inverter = with_inverter(own)
+    if len(inverter):
+        at = own.index.get_indexer(inverter.index)
+        real = {generation: placed(at, len(own)).T}
+        sides = case.feeder_settings.rating_sides
+        reactive = inverters(p, "reactive", "generator", inverter, real, sides, both_ways=False)
+        kvar[reactive] = net[generation][:, at]
+    if kvar:
+        sold = {v: sp.csr_array(part)[list(kvar_places)] for v, part in kvar.items()}
+        p.sell("reactive_price", sold, len(kvar_places))
     meaning = "supply equals sales and served firm load (theta)"
     p.equality("energy", terms=energy, rhs=firm.sum(), start=price, meaning=meaning)
     return p
@@ -225,7 +242,13 @@ def lse_results(
     own = {k: programs[player_name(k)] for k in names}
 
     def by(
-        what: str, dims: tuple[str, ...], name: str, meaning: str, *, by_lse: bool = False
+        what: str,
+        dims: tuple[str, ...],
+        name: str,
+        meaning: str,
+        *,
+        by_lse: bool = False,
+        unit: str = "kW",
     ) -> Labelled:
         """One variable of all LSEs: summed by label, or by LSE and label."""
         listed = {
@@ -239,7 +262,7 @@ def lse_results(
         place = {label: i for i, label in enumerate(labels)}
         parts = {key: placed([place[x] for x in at], len(labels)) for key, at in listed.items()}
         total = sum((m @ values[key] for key, m in parts.items()), np.zeros(len(labels)))
-        return Labelled(name, dims, total, "kW", meaning, labels, parts)
+        return Labelled(name, dims, total, unit, meaning, labels, parts)
 
     at = demand_buses(scenario)
     sold = responsive_sales(scenario, values)
@@ -257,6 +280,10 @@ def lse_results(
     yield Labelled("theta", ("lse",), thetas, "$/kWh", meaning, parts=single)
     yield by("import", ("lse",), "import_kw", "bought via the TSO (m)", by_lse=True)
     yield by("generation", ("generator",), "generation_kw", "generation")
+    if any("reactive" in p for p in own.values()):
+        meaning = "reactive supply by inverters"
+        supply = by("reactive", ("generator",), "generation_kvar", meaning, unit="kvar")
+        yield supply._replace(fill=np.nan)
     both = ("lse", "station")
     yield by("to_station", both, "to_station_kw", "sold to the CNO (h+)", by_lse=True)
     yield by("from_station", both, "from_station_kw", "bought from the CNO (h-)", by_lse=True)

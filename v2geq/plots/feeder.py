@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LINE_INK = "#9A9A9A"
+TIED = "closed by the scenario"
+"""State of normally open branches that are closed."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +97,18 @@ def feeder(view: FeederView, *, color: str = "dlmp", width_mm: float = PAGE_MM) 
 def feeder_table(view: FeederView) -> pd.DataFrame:
     """Every branch of the feeder: ends, kind, loading and state.
 
-    Column state: 'closed', 'open' (normally open), 'out' (an outage) or 'dead' (without supply).
+    Column state: 'closed', 'open' (normally open), 'closed by the scenario' (normally open), 'out'
+    (an outage) or 'dead' (without supply).
     """
     branches = view.feeder.branches
     table = branches[["from_bus", "to_bus", "kind"]].copy()
     table["loading"] = view.loading.reindex(table.index)
     table["state"] = "dead"
-    table.loc[table.index.isin(view.network.lines.names), "state"] = "closed"
-    table.loc[branches["normally_open"].astype(bool), "state"] = "open"
+    is_open = branches["normally_open"].astype(bool)
+    is_live = table.index.isin(view.network.lines.names)
+    table.loc[is_live, "state"] = "closed"
+    table.loc[is_open, "state"] = "open"
+    table.loc[is_open & is_live, "state"] = TIED
     table.loc[table.index.isin(list(view.outages)), "state"] = "out"
     return table
 
@@ -123,7 +129,7 @@ def draw_feeder(
         name: [place[str(a)], place[str(b)]]
         for name, a, b in zip(table.index, table["from_bus"], table["to_bus"], strict=True)
     }
-    closed = table.index[table["state"] == "closed"]
+    closed = table.index[table["state"].isin(["closed", TIED])]
     lines = [segments[n] for n in closed]
     if on_line:
         loading = values.reindex(closed).to_numpy(dtype=float)
@@ -181,15 +187,20 @@ def _norm(values: np.ndarray, color: str) -> Normalize:
 
 
 def _draw_open(axes: Axes, table: pd.DataFrame, segments: Mapping[str, list[Place]]) -> None:
-    """Open branches dotted, with a box in the middle: empty if normally open, crossed if out."""
-    for state, colour in (("open", MUTED), ("out", COLOURS["shed"])):
+    """Open branches dotted, with a box in the middle: empty if normally open, crossed if out.
+
+    A full box is a normally open branch that the scenario closes.
+    """
+    for state, colour in (("open", MUTED), ("out", COLOURS["shed"]), (TIED, INK)):
         names = table.index[table["state"] == state]
         dots = {"linestyles": (0, (1, 1.5)), "linewidths": 0.7}
-        add_lines(axes, (segments[n] for n in names), colors=colour, **dots, zorder=2)
+        if state != TIED:
+            add_lines(axes, (segments[n] for n in names), colors=colour, **dots, zorder=2)
         for name in names:
             (x0, y0), (x1, y1) = segments[name]
             x, y = (x0 + x1) / 2, (y0 + y1) / 2
-            box: Any = {"s": 12, "marker": "s", "facecolor": "white", "edgecolor": colour}
+            box: Any = {"s": 12, "marker": "s", "edgecolor": colour}
+            box["facecolor"] = colour if state == TIED else "white"
             axes.scatter(x, y, **box, linewidths=0.7, zorder=5)
             if state == "out":
                 axes.scatter(x, y, s=10, marker="x", color=colour, linewidths=0.8, zorder=6)

@@ -18,6 +18,7 @@ from v2geq.market.accounts import Accounts
 from v2geq.market.coupling import Coupled
 from v2geq.market.prices import dlmp_parts
 from v2geq.progress import Reporter, shown
+from v2geq.results.islands import islands
 from v2geq.results.path_flows import PathFlows, path_flows
 from v2geq.results.tables import path_table, tables
 from v2geq.results.uniqueness import notes_on
@@ -120,6 +121,16 @@ class Point:
     def _by_bus(self, table: pd.DataFrame) -> pd.DataFrame:
         """Rows of all buses; those without supply have NaN."""
         return table.reindex(self.data.indexes["bus"])
+
+    @cached_property
+    def islands(self) -> pd.DataFrame:
+        """Parts of the feeder: load, supply by kind, scarcity; units in `islands.COLUMNS`.
+
+        Index island, 0 the substation's; columns reference (bus), buses, load_kw, served_kw,
+        charge_kw, losses_kw, generation_kw, stations_kw, own_kw, import_kw, load_kvar,
+        supply_kvar, import_kvar, fee ($/kWh, at the reference).
+        """
+        return islands(self.coupled, self.data, self.values)
 
     def __getattr__(self, name: str) -> Any:
         """Results by name: ``eq.dlmp`` is ``eq.data["dlmp"]``."""

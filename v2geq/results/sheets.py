@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from v2geq.errors import DataError, did_you_mean, quoted
 from v2geq.files import as_path, write_tree
+from v2geq.results.islands import COLUMNS
 from v2geq.results.summary import summarise
 from v2geq.show import MONEY, brief, money
 
@@ -185,6 +186,7 @@ def _sheets(eq: Point) -> Iterator[tuple[str, Sheet]]:
     summary = summarise(eq)
     yield "summary", Sheet(summary.to_frame(), _FIGURES, ("figure",))
     yield from _results(eq)
+    yield "islands", _priced(eq.islands.reset_index(), COLUMNS, ("island",), eq)
     if eq.tells_uniqueness:
         prices = eq.uniqueness
         units = [eq.data[name].attrs["unit"] for name in prices["result"]]

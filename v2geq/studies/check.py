@@ -447,8 +447,10 @@ def _islands(s: Scenario) -> list[_Island]:
                     if s.v2g
                     else 0.0,
                     float(grid.reactive_kvar[here].sum()),
-                    float(grid.reactive_min[here].sum()) + (tso.reactive_min if root else 0.0),
-                    float(grid.reactive_max[here].sum()) + (tso.reactive_max if root else 0.0),
+                    float((grid.reactive_min + grid.offered_min)[here].sum())
+                    + (tso.reactive_min if root else 0.0),
+                    float((grid.reactive_max + grid.offered_max)[here].sum())
+                    + (tso.reactive_max if root else 0.0),
                 ),
             )
         )

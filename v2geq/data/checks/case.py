@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from v2geq.data.checks.feeder import check_feeder
+from v2geq.data.checks.feeder import check_feeder, check_switching
 from v2geq.data.checks.road import arc_tolls, check_road, check_trips
 from v2geq.data.model.case import CaseData
 from v2geq.data.model.drivers import EV_SETTINGS, LONGEST_TRIP_H, DriverClass
@@ -15,6 +15,7 @@ from v2geq.data.model.values import is_currency, setting_specs
 from v2geq.errors import DataError, mistake, mistakes, part, quoted, unknown_name
 
 _PORTION_TOLERANCE = 1e-9
+_SWITCHED = {"outages": "takes out", "closed": "closes"}
 _NOT_IN_NAMES = '/\\:*?"<>|'
 
 
@@ -31,8 +32,10 @@ def check_case(case: CaseData, origin: Origin = NO_ORIGIN, checked: CaseData | N
         Case already checked; networks shared with it are not checked again.
     """
     _check_names(case, origin)
+    before = mistakes()
     if checked is None or case.feeder is not checked.feeder:
         check_feeder(case.feeder, origin)
+    sound_feeder = mistakes() == before
     before = mistakes()
     if (
         checked is None
@@ -49,7 +52,7 @@ def check_case(case: CaseData, origin: Origin = NO_ORIGIN, checked: CaseData | N
     _check_drivers(case, origin)
     for name in case.trips if sound else ():
         check_trips(case.road, case.trips[name], f"trips.{name}", origin)
-    _check_scenarios(case, origin)
+    _check_scenarios(case, origin, sound_feeder)
 
 
 def _check_names(case: CaseData, origin: Origin) -> None:
@@ -87,15 +90,6 @@ def _check_settings(case: CaseData, origin: Origin) -> None:
                 f"vmin = {feeder.vmin:g} pu is not below vmax = {feeder.vmax:g} pu",
                 where=origin.place("feeder.vmin"),
                 advice="usual limits are 0.95 and 1.05",
-            )
-        )
-    if feeder.rating_sides % 2:
-        mistake(
-            DataError(
-                f"rating_sides = {feeder.rating_sides} is odd: a line could carry more one "
-                "way than the other",
-                where=origin.place("feeder.rating_sides"),
-                advice="give an even number",
             )
         )
     if feeder.root_voltage < feeder.vmin or feeder.root_voltage > feeder.vmax:
@@ -174,6 +168,19 @@ def _check_players(case: CaseData, origin: Origin) -> None:
                         f"generator {quoted(key)} has {low} = {least:g} above {high} = {most:g}",
                         where=origin.at("generators", key, low),
                         advice="swap them",
+                    )
+                )
+    for low, sign in (("min_kw", 1.0), ("min_kvar", 1.0), ("max_kvar", -1.0)):
+        for key, bound, kva in zip(
+            generators.index, generators[low], generators["kva"], strict=True
+        ):
+            if sign * bound > kva:
+                mistake(
+                    DataError(
+                        f"generator {quoted(key)} has kva = {kva:g}, too little for {low} = "
+                        f"{bound:g}",
+                        where=origin.at("generators", key, "kva"),
+                        advice="give a larger kva, or leave it blank for no inverter",
                     )
                 )
     total = math.fsum(case.lses["portion"])
@@ -328,7 +335,8 @@ def _check_fv(name: str, driver: DriverClass, origin: Origin) -> None:
             )
 
 
-def _check_scenarios(case: CaseData, origin: Origin) -> None:
+def _check_scenarios(case: CaseData, origin: Origin, sound: bool) -> None:
+    """`sound` says whether the feeder has no mistake."""
     if not case.scenarios:
         mistake(
             DataError(
@@ -339,19 +347,33 @@ def _check_scenarios(case: CaseData, origin: Origin) -> None:
         )
     branches, buses = case.feeder.branches.index, case.feeder.buses.index
     for name, scenario in case.scenarios.items():
-        place = origin.place(f"scenario.{name}.outages")
-        for position, branch in enumerate(scenario.outages):
-            if branch not in branches:
-                problem = f"scenario {quoted(name)} takes out unknown branch"
-                mistake(unknown_name(problem, branch, branches, place))
-            if branch in scenario.outages[:position]:
+        before = mistakes()
+        for what, verb in _SWITCHED.items():
+            place, given = origin.place(f"scenario.{name}.{what}"), getattr(scenario, what)
+            for position, branch in enumerate(given):
+                if branch not in branches:
+                    problem = f"scenario {quoted(name)} {verb} unknown branch"
+                    mistake(unknown_name(problem, branch, branches, place))
+                if branch in given[:position]:
+                    mistake(
+                        DataError(
+                            f"scenario {quoted(name)} {verb} branch {quoted(branch)} twice",
+                            where=place,
+                            advice="name it once",
+                        )
+                    )
+        for branch in scenario.closed:
+            if branch in scenario.outages:
                 mistake(
                     DataError(
-                        f"scenario {quoted(name)} takes out branch {quoted(branch)} twice",
+                        f"scenario {quoted(name)} closes branch {quoted(branch)} and takes it out",
                         where=place,
-                        advice="name it once",
+                        advice="name it under closed or under outages",
                     )
                 )
+        if scenario.closed and sound and mistakes() == before:
+            who = f"scenario {quoted(name)}"
+            check_switching(case.feeder, scenario.outages, scenario.closed, who, place)
         for bus in scenario.reactive_sources:
             if bus not in buses:
                 problem = f"scenario {quoted(name)} has a reactive source at unknown bus"

@@ -18,7 +18,7 @@ import pandas as pd
 from v2geq.data.checks.case import check_case
 from v2geq.data.checks.phases import admit_phases
 from v2geq.data.checks.road import check_arcs
-from v2geq.data.model.case import REACTIVE_SOURCE, CaseData, ScenarioData, outages_of
+from v2geq.data.model.case import REACTIVE_SOURCE, SWITCHING, CaseData, ScenarioData, branches_of
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.road import RoadNetwork
@@ -228,7 +228,10 @@ def _scenario(name: str, scenario: Any) -> ScenarioData:
             where=where,
             advice="give a v2geq.data.model.case.ScenarioData",
         )
-    outages = outages_of(scenario.outages, where, "write ('sw3', 'sw4')")
+    switching = {
+        what: branches_of(what, getattr(scenario, what), where, "write ('sw3', 'sw4')")
+        for what in SWITCHING
+    }
     for what in ("reactive_sources", "set"):
         if not isinstance(getattr(scenario, what), Mapping):
             raise DataError(
@@ -237,7 +240,7 @@ def _scenario(name: str, scenario: Any) -> ScenarioData:
             )
     return ScenarioData(
         load_factor=setting_specs(ScenarioData)["load_factor"].check(scenario.load_factor, where),
-        outages=outages,
+        **switching,
         reactive_sources={
             _NAME.check(bus, f"{where}.reactive_sources"): REACTIVE_SOURCE.check(kvar, where)
             for bus, kvar in scenario.reactive_sources.items()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection, Iterator
+
+import pandas as pd
 
 from v2geq.data.checks.agreement import check_same_names
 from v2geq.data.model.feeder import Feeder
@@ -51,23 +54,8 @@ def check_feeder(feeder: Feeder, origin: Origin = NO_ORIGIN) -> None:
 
 
 def _check_tree(feeder: Feeder, origin: Origin) -> None:
-    near: dict[str, list[tuple[str, str]]] = {bus: [] for bus in feeder.buses.index}
-    group = {bus: bus for bus in near}
-
-    def top(bus: str) -> str:
-        while group[bus] != bus:
-            group[bus] = group[group[bus]]
-            bus = group[bus]
-        return bus
-
-    ends = zip(
-        feeder.branches.index,
-        feeder.branches["from_bus"],
-        feeder.branches["to_bus"],
-        feeder.branches["normally_open"],
-        strict=True,
-    )
-    for branch, start, end, is_open in ends:
+    branches = feeder.branches
+    for branch, start, end in _ends(branches):
         if start == end:
             mistake(
                 DataError(
@@ -76,23 +64,16 @@ def _check_tree(feeder: Feeder, origin: Origin) -> None:
                     advice="give two different buses",
                 )
             )
-            continue
-        if is_open:
-            continue
-        if top(start) == top(end):
-            loop = ", ".join([*_route(near, start, end), branch])
-            mistake(
-                DataError(
-                    f"closed branches form a loop: {loop}",
-                    where=origin.at("feeder.branches", branch),
-                    advice="the feeder must be radial: set normally_open = true on one of them",
-                )
+    found = _Forest(feeder, branches.index[~branches["normally_open"].astype(bool)])
+    for loop in found.loops:
+        mistake(
+            DataError(
+                f"closed branches form a loop: {', '.join(loop)}",
+                where=origin.at("feeder.branches", loop[-1]),
+                advice="the feeder must be radial: set normally_open = true on one of them",
             )
-            continue
-        group[top(start)] = top(end)
-        near[start].append((end, branch))
-        near[end].append((start, branch))
-    cut = [bus for bus in near if top(bus) != top(feeder.root)]
+        )
+    cut = [bus for bus in feeder.buses.index if found.top(bus) != found.top(feeder.root)]
     if cut:
         shown = ", ".join(cut[:10]) + (f" and {len(cut) - 10} more" if len(cut) > 10 else "")
         raise DataError(
@@ -100,6 +81,64 @@ def _check_tree(feeder: Feeder, origin: Origin) -> None:
             where=origin.at("feeder.branches"),
             advice="close a branch towards them, or remove them",
         )
+
+
+def check_switching(
+    feeder: Feeder, outages: Collection[str], closed: Collection[str], who: str, where: str
+) -> None:
+    """Raise DataError where closing branches of a sound feeder makes a loop.
+
+    Parameters
+    ----------
+    who
+        Who closes them, in words.
+    """
+    normal = feeder.branches.index[~feeder.branches["normally_open"].astype(bool)]
+    for loop in _Forest(feeder, [b for b in (*normal, *closed) if b not in outages]).loops:
+        switches = feeder.branches.loc[loop[:-1], "kind"] == "switch"
+        other = (loop[: int(switches.argmax()) + 1] or loop)[-1]
+        mistake(
+            DataError(
+                f"{who} closes a loop: {', '.join(loop)}",
+                where=where,
+                advice=f"open one of them, as by outages = [{quoted(other)}]",
+            )
+        )
+
+
+def _ends(branches: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
+    return zip(branches.index, branches["from_bus"], branches["to_bus"], strict=True)
+
+
+class _Forest:
+    """Closed branches in their order, but those that would make a loop.
+
+    Attributes
+    ----------
+    loops : branches of every loop, the one that makes it last
+    """
+
+    def __init__(self, feeder: Feeder, closed: Collection[str]) -> None:
+        near: dict[str, list[tuple[str, str]]] = {bus: [] for bus in feeder.buses.index}
+        self._group = {bus: bus for bus in near}
+        self.loops: list[list[str]] = []
+        for branch, start, end in _ends(feeder.branches.loc[list(dict.fromkeys(closed))]):
+            if start == end:
+                continue
+            if self.top(start) == self.top(end):
+                self.loops.append([*_route(near, start, end), branch])
+                continue
+            self._group[self.top(start)] = self.top(end)
+            near[start].append((end, branch))
+            near[end].append((start, branch))
+
+    def top(self, bus: str) -> str:
+        """A bus that stands for all that are connected with a bus."""
+        group = self._group
+        while group[bus] != bus:
+            group[bus] = group[group[bus]]
+            bus = group[bus]
+        return bus
 
 
 def _route(near: dict[str, list[tuple[str, str]]], start: str, end: str) -> list[str]:

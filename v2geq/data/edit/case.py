@@ -189,6 +189,7 @@ class Case(CaseData):
         like: str | None = None,
         load_factor: float | None = None,
         outages: Any = None,
+        closed: Any = None,
         reactive_sources: Mapping[str, float] | None = None,
         parameters: Mapping[str, Any] | None = None,
         **more: Any,
@@ -196,12 +197,13 @@ class Case(CaseData):
         """Case with a scenario added, or changed where there is one of this name.
 
         What is left out is that of the scenario `like`, or else load factor 1 and nothing more.
-        `outages` are branches, `reactive_sources` kvar by bus; `parameters` and `more` are changed
-        in this scenario only, as ``voll=5``.
+        `outages` are branches, `closed` normally open ones, `reactive_sources` kvar by bus;
+        `parameters` and `more` are changed in this scenario only, as ``voll=5``.
         """
         given = {
             "load_factor": load_factor,
             "outages": outages,
+            "closed": closed,
             "reactive_sources": reactive_sources,
             "set": _joined(parameters, more),
         }
@@ -243,8 +245,8 @@ class Case(CaseData):
     ) -> Case:
         """Case on another feeder, given as in `build`; buses of stations and generators by name.
 
-        Needed of all of them where the names of the buses differ. Scenarios with outages or
-        reactive sources of the old feeder are to be taken out first.
+        Needed of all of them where the names of the buses differ. Scenarios with outages,
+        closed branches or reactive sources of the old feeder are to be taken out first.
         """
         return _changed(with_feeder, self, as_feeder(feeder), stations, generators)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from v2geq.data.edit.rows import known, label, named
-from v2geq.data.model.case import CaseData, ScenarioData
+from v2geq.data.model.case import SWITCHING, CaseData, ScenarioData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.road import RoadNetwork
@@ -97,9 +97,10 @@ def with_scenario(case: CaseData, name: Any, like: Any, given: Mapping[str, Any]
         values["reactive_sources"] = {label(k): v for k, v in values["reactive_sources"].items()}
     if "set" in values:
         values["set"] = {**base.set, **values["set"]}
-    outages = values.get("outages")
-    if isinstance(outages, Iterable) and not isinstance(outages, (str, Mapping)):
-        values["outages"] = tuple(label(branch) for branch in outages)
+    for what in SWITCHING:
+        given_names = values.get(what)
+        if isinstance(given_names, Iterable) and not isinstance(given_names, (str, Mapping)):
+            values[what] = tuple(label(branch) for branch in given_names)
     scenario = replace(base, **values)
     prefix = f"scenario.{name}."
     basis = _basis_without(case, [prefix])
@@ -148,9 +149,10 @@ def with_feeder(case: CaseData, feeder: Feeder, stations: Any, generators: Any) 
         _all_moved("stations", case.stations.index, stations, "its bus")
         _all_moved("generators", case.generators.index, generators, "its bus")
         for name, scenario in case.scenarios.items():
-            if scenario.outages or scenario.reactive_sources:
+            if scenario.outages or scenario.closed or scenario.reactive_sources:
                 raise DataError(
-                    f"scenario {quoted(name)} has outages or reactive sources of the old feeder",
+                    f"scenario {quoted(name)} has outages, closed branches or reactive sources of "
+                    "the old feeder",
                     advice=f"take it out before, as in case.without_scenario({name!r}), and add it "
                     "anew",
                 )

@@ -30,10 +30,11 @@ from v2geq.show import ByName, card
 
 @dataclass(frozen=True)
 class ScenarioData:
-    """One scenario: load factor, outages, reactive sources and changed parameters."""
+    """One scenario: load factor, switching, reactive sources and changed parameters."""
 
     load_factor: float = setting("", "factor on household load", default=1.0, lower=0.0)
     outages: tuple[str, ...] = setting("", "branches out of service", default=())
+    closed: tuple[str, ...] = setting("", "normally open branches that are closed", default=())
     reactive_sources: Mapping[str, float] = setting(
         "kvar", "reactive capability (both signs) added at buses", default_factory=dict
     )
@@ -46,13 +47,17 @@ REACTIVE_SOURCE = ValueSpec("reactive_sources", "float", "kvar", lower=0.0)
 """One of a scenario's `reactive_sources`."""
 
 
-def outages_of(given: Any, where: Where, advice: str) -> tuple[str, ...]:
-    """Checked names of branches that are out of service."""
+SWITCHING = ("outages", "closed")
+"""Lists of branches in a scenario."""
+
+
+def branches_of(what: str, given: Any, where: Where, advice: str) -> tuple[str, ...]:
+    """Checked names of branches that are out of service, or closed."""
     if isinstance(given, str) or not isinstance(given, (list, tuple)):
         raise DataError(
-            f"outages = {quoted(given)} is not a list", where=in_words(where), advice=advice
+            f"{what} = {quoted(given)} is not a list", where=in_words(where), advice=advice
         )
-    spec = ValueSpec("outages", "text", longest=NAME_LENGTH)
+    spec = ValueSpec(what, "text", longest=NAME_LENGTH)
     return tuple(spec.check(branch, where) for branch in given)
 
 
@@ -68,11 +73,12 @@ class CaseData:
         of this and their own power), discharge_piles (used where queues are by direction),
         charge_cost, discharge_cost (expressions in p, the power sold to and bought from vehicles,
         or ''), and those of the station's own PV and store: pv_kw, store_charge_kw,
-        store_discharge_kw, store_value ($/kWh), store_efficiency (of a round trip)
+        store_discharge_kw, store_value ($/kWh), store_efficiency (of a round trip), kva (of their
+        inverter; nan for none)
     lses : index lse; column portion (of every bus's firm load; sums to one)
     generators : index generator; columns lse, bus, min_kw, max_kw, cost_linear ($/kWh),
         cost_quadratic ($/kW2h; cost = linear g + quadratic g^2), cost (expression in g, or ''),
-        min_kvar, max_kvar
+        min_kvar, max_kvar, kva (of its inverter; nan for none)
     drivers : class name -> DriverClass
     trips : class name -> frame with columns origin, destination, trips_veh_h (factor applied)
     scenarios : scenario name -> ScenarioData

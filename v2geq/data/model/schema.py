@@ -332,6 +332,8 @@ TRIPS = TableSchema(
     (_text("origin"), _text("destination"), _not_negative("trips_veh_h", "veh/h")),
     indexed=False,
 )
+_KVA = _positive("kva", "kVA", unknown=True, required=False, default=math.nan)
+"""Rating of an inverter; without one it has no reactive power of its own to sell."""
 _PHASES = ValueSpec("phases", "text", required=False, default="")
 """Phases to which something is connected, all of its bus if empty."""
 
@@ -356,6 +358,7 @@ STATIONS = TableSchema(
         _not_negative("store_discharge_kw", "kW", required=False, default=0.0),
         _not_negative("store_value", "$/kWh", required=False, default=0.0),
         _number("store_efficiency", lower=0.0, strict=True, upper=1.0, required=False, default=1.0),
+        _KVA,
         _PHASES,
     ),
 )
@@ -378,6 +381,7 @@ GENERATORS = TableSchema(
         ValueSpec("cost", "text", required=False, default=""),
         _number("min_kvar", "kvar", required=False, default=0.0),
         _number("max_kvar", "kvar", required=False, default=0.0),
+        _KVA,
         _PHASES,
     ),
 )

@@ -28,7 +28,14 @@ class FeederSettings:
         default="polygon",
         choices=("polygon", "box", "none"),
     )
-    rating_sides: int = setting("", "sides of the rating polygon", default=16, lower=4, upper=360)
+    rating_sides: int = setting(
+        "",
+        "sides of the rating polygon, the same both ways",
+        default=16,
+        lower=4,
+        upper=360,
+        even=True,
+    )
     rating_factor: float = setting(
         "", "factor on every line rating", default=1.0, lower=0.0, strict=True
     )
@@ -104,6 +111,11 @@ class MarketSettings:
         "range of the inverse demand, as a multiple of the reference quantity q0",
         default=3.0,
         lower=1.0,
+    )
+    shed_reactive: bool = setting(
+        "",
+        "shed load takes its reactive part with it (true), or only its real part (false)",
+        default=False,
     )
     currency: str = setting(
         "",

@@ -46,6 +46,7 @@ class ValueSpec:
     default_of : column whose values are taken when this one is not given
     unknown : whether nan may stand for a number nobody knows, but not in a file
     longest : most letters of a text; least : least number where the open bound is zero
+    even : whether a whole number must be
     """
 
     name: str
@@ -61,6 +62,7 @@ class ValueSpec:
     unknown: bool = False
     longest: int = 10_000
     least: float = LEAST
+    even: bool = False
 
     def priced(self, currency: str) -> ValueSpec:
         """The same in a currency."""
@@ -119,6 +121,8 @@ class ValueSpec:
             parts.append(f"{'above' if self.strict else 'at least'} {self.lower:g}")
         if self.upper is not None:
             parts.append(f"at most {self.upper:g}")
+        if self.even:
+            parts.append("even")
         return ", ".join(parts)
 
     def stand_in(self, value: Any) -> Any:
@@ -141,12 +145,14 @@ def setting(
     upper: float | None = None,
     strict: bool = False,
     choices: tuple[str, ...] = (),
+    even: bool = False,
 ) -> Any:
     """Declare one scalar setting with its unit, meaning, default and range.
 
     `strict` makes `lower` an open bound; `choices` lists the values a text setting may take.
     """
     meta = dict(unit=unit, text=text, lower=lower, upper=upper, strict=strict, choices=choices)
+    meta |= {"even": even}
     if default_factory is not None:
         return field(default_factory=default_factory, metadata=meta)
     return field(metadata=meta) if default is MISSING else field(default=default, metadata=meta)
@@ -280,6 +286,8 @@ def _check_range(spec: ValueSpec, value: float, where: Where) -> None:
         bound = f"at most {high:g}"
     elif low == 0.0 and spec.strict and value < spec.least:
         bound = f"at least {spec.least:g}"
+    elif spec.even and value % 2:
+        bound = "even"
     else:
         return
     raise DataError(

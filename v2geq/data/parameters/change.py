@@ -11,7 +11,7 @@ import pandas as pd
 
 from v2geq.data.checks.case import check_case
 from v2geq.data.checks.door import checked_copy
-from v2geq.data.model.case import REACTIVE_SOURCE, CaseData, ScenarioData, outages_of
+from v2geq.data.model.case import REACTIVE_SOURCE, SWITCHING, CaseData, ScenarioData, branches_of
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.origin import NO_ORIGIN, Origin
 from v2geq.data.model.schema import DESCRIPTIONS
@@ -180,8 +180,9 @@ def _checked_scenario(target: Target, raw: Any, where: Where) -> tuple[Any, tupl
         return parameter(setting_specs(ScenarioData)["load_factor"], raw, where)
     if target.field == "reactive_sources" and target.key:
         return parameter(REACTIVE_SOURCE, raw, where)
-    if target.field == "outages":
-        return outages_of(raw, where, "write ['sw3', 'sw4']"), ("assumed", "")
+    if target.field in SWITCHING:
+        names = branches_of(target.field, raw, where, "write ['sw3', 'sw4']")
+        return names, ("assumed", "")
     if target.field == "set" and target.key:
         return raw, ("assumed", "")
     if not isinstance(raw, Mapping):

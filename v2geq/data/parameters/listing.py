@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.model.case import REACTIVE_SOURCE, CaseData, ScenarioData
+from v2geq.data.model.case import REACTIVE_SOURCE, SWITCHING, CaseData, ScenarioData
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import ValueSpec, setting_specs
@@ -53,7 +53,7 @@ def _rows(case: CaseData) -> Iterator[tuple[Any, ...]]:
     for name in case.drivers:
         yield from _settings(case, "driver", name, DriverClass)
     for name, scenario in case.scenarios.items():
-        for field in ("load_factor", "outages"):
+        for field in ("load_factor", *SWITCHING):
             target = Target("scenario", name, field)
             spec = setting_specs(ScenarioData).get(field, ValueSpec(field, "text"))
             yield _row(case, target, spec, _meaning(ScenarioData, field))

@@ -54,6 +54,7 @@ MEANINGS: Mapping[str, str] = {
     "stations.store_discharge_kw": "largest power out of the station's own store in this hour",
     "stations.store_value": "what a kWh in the station's own store is worth",
     "stations.store_efficiency": "round trip: kWh the store gives back of one put in",
+    "stations.kva": "rating of the inverter of its PV and store, which sells reactive power too",
     "stations.phases": "phases it is connected to, evenly; all of its bus if empty",
     "lses.portion": "share of every bus's firm load; they sum to one",
     "generators.lse": "load serving entity it belongs to",
@@ -65,6 +66,7 @@ MEANINGS: Mapping[str, str] = {
     "generators.cost": "cost as an expression in g (kW), in place of the two",
     "generators.min_kvar": "least reactive supply",
     "generators.max_kvar": "largest reactive supply",
+    "generators.kva": "rating of its inverter; reactive power within it is sold to the DSO",
     "generators.phases": "phases it is connected to, evenly; all of its bus if empty",
 }
 """Of table columns, by table and column."""
@@ -83,6 +85,7 @@ _ALIKE = (
     ("efficiency", "consumption", "kappa"),
     ("import", "purchase", "tso", "grid"),
     ("shedding", "shed", "voll", "outage"),
+    ("switch", "open", "close"),
     ("voltage", "vmin", "vmax"),
     ("charger", "pile", "plug", "point"),
     ("time", "min", "hour"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.model.case import CaseData, ScenarioData
+from v2geq.data.model.case import SWITCHING, CaseData, ScenarioData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.schema import CASE_TABLES, FEEDER_TABLES, ROAD_TABLES, TableSchema
 from v2geq.data.model.settings import SECTIONS
@@ -15,7 +15,7 @@ from v2geq.data.model.values import setting_specs
 from v2geq.data.parameters.meaning import MEANINGS, meant, words
 from v2geq.errors import DataError, closest, did_you_mean, listed, quoted, unknown_name
 
-_SCENARIO_FIELDS = ("load_factor", "outages", "reactive_sources", "set")
+_SCENARIO_FIELDS = ("load_factor", *SWITCHING, "reactive_sources", "set")
 
 # dotted prefix -> (case attribute, attribute of it or '', schema); road.trips is left out: the
 # drivers' trips come from their own tables
@@ -165,7 +165,7 @@ def _scenario_target(case: CaseData, rest: str, where: str) -> Target:
     for scenario in sorted(case.scenarios, key=len, reverse=True):
         if rest == scenario or rest.startswith(scenario + "."):
             field, _, key = rest[len(scenario) + 1 :].partition(".")
-            if field not in _SCENARIO_FIELDS or (key and field in ("load_factor", "outages")):
+            if field not in _SCENARIO_FIELDS or (key and field in ("load_factor", *SWITCHING)):
                 raise DataError(
                     f"unknown parameter 'scenario.{rest}'",
                     where=where,

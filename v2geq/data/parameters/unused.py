@@ -30,6 +30,11 @@ def unused(case: CaseData) -> list[str]:
             why = why_unused(case, Target("section", section, name))
             if why and not spec.required and value != spec.default:
                 out.append(f"{section}.{name} = {value!r} is not used: {why}")
+    shut = case.feeder.branches["normally_open"].astype(bool)
+    for name, scenario in case.scenarios.items():
+        anyway = [branch for branch in scenario.closed if not shut[branch]]
+        if anyway:
+            out.append(f"scenario.{name}.closed: {listed(anyway)} is closed in any scenario")
     return out
 
 
@@ -77,7 +82,9 @@ def why_unused(case: CaseData, target: Target) -> str:
         used = case.stations.loc[target.key, uses].to_numpy(dtype=float).any()
         return "" if used else f"{' and '.join(uses)} {'are' if uses[1:] else 'is'} zero"
     if owner == "feeder.branches":
-        if case.feeder.branches.loc[target.key, "normally_open"] and field != "normally_open":
+        is_open = case.feeder.branches.loc[target.key, "normally_open"]
+        closes = any(target.key in s.closed for s in case.scenarios.values())
+        if is_open and not closes and field != "normally_open":
             return "the branch is open"
         kind = case.feeder.branches.loc[target.key, "kind"]
         if field == "ratio" and kind == "regulator" and not grid.regulators:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from v2geq.data.checks.case import check_case
-from v2geq.data.model.case import REACTIVE_SOURCE, CaseData, ScenarioData
+from v2geq.data.model.case import REACTIVE_SOURCE, SWITCHING, CaseData, ScenarioData
 from v2geq.data.model.drivers import EV_SETTINGS, DriverClass
 from v2geq.data.model.origin import Origin, TableOrigin
 from v2geq.data.model.schema import CASE_TABLES, TRIPS, with_provenance
@@ -229,11 +229,11 @@ def _scenario(section: TomlTable, name: str, parts: _Parts) -> ScenarioData:
         key = f"{prefix}.reactive_sources.{bus}"
         parts.places[key] = reactive.where(bus)
         sources[bus], parts.basis[key] = parameter(REACTIVE_SOURCE, raw, parts.places[key])
-    for key in ("outages", "set"):
+    for key in (*SWITCHING, "set"):
         parts.places[f"{prefix}.{key}"] = table.where(key)
     scenario = ScenarioData(
         load_factor=value["load_factor"],
-        outages=tuple(table.texts("outages", [])),
+        **{what: tuple(table.texts(what, [])) for what in SWITCHING},
         reactive_sources=sources,
         set=flatten(table.mapping("set", {})),
     )

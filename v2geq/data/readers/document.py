@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from v2geq.data.model.case import CaseData, ScenarioData
+from v2geq.data.model.case import SWITCHING, CaseData, ScenarioData
 from v2geq.data.model.drivers import DriverClass
 from v2geq.data.model.feeder import Feeder, PhaseFeeder
 from v2geq.data.model.phases import PHASE_TABLES
@@ -74,7 +74,7 @@ def document_of(case: CaseData) -> dict[str, Any]:
         "scenarios": {
             name: {
                 "load_factor": s.load_factor,
-                "outages": list(s.outages),
+                **{what: list(getattr(s, what)) for what in SWITCHING},
                 "reactive_sources": dict(s.reactive_sources),
                 "set": dict(s.set),
             }
