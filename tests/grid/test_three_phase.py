@@ -258,3 +258,32 @@ def test_what_is_refused() -> None:
         opf(replace(whole, branches=branches))
     with pytest.raises(DataError, match="formulation = 'two_phase' is none of"):
         vg.optimal_power_flow("ieee123", formulation="two_phase")
+
+
+def test_a_rating_holds_where_the_flow_is_larger() -> None:
+    """Of a plant that feeds back, at the plant's end: losses are taken off on the way."""
+    plants = pd.DataFrame(
+        {"bus": ["end"], "max_kw": [900.0], "cost_linear": [0.02], "cost_quadratic": [0.0]},
+        index=pd.Index(["G"], name="generator"),
+    )
+    feeder = two_buses(
+        conductors=[
+            {"branch": "line", "phase": p, "from_phase": p, "rating_kva": 200.0} for p in "abc"
+        ],
+        loads=[{"load": "b", "bus": "end", "phases": "b", "kw": 30.0, "kvar": 15.0, "kv": KV}],
+    )
+    limits: dict[str, Any] = {"rating_sides": 64, "import_min": -1e4, "feed_in_price": 0.06}
+    r = opf(feeder, generators=plants, **limits)
+    assert r.certificate.holds, r.certificate
+    made = r.generation["G"] / 3.0
+    # phases a and c feed back all that is made there
+    assert made == pytest.approx(200.0, rel=2e-3)
+    assert -r.flows.loc["line"]["p_kw"]["a"] < made - 1.0
+    cost = {
+        s: opf(with_load(feeder, "end", "a", 0.05 * s), generators=plants, **limits).cost
+        for s in (1.0, -1.0)
+    }
+    marginal = (cost[1.0] - cost[-1.0]) / 0.1
+    assert r.dlmp["end", "a"] == pytest.approx(marginal, abs=1e-6)
+    assert abs(r.dlmp_parts.loc[("end", "a"), "congestion"]) > 1e-3
+    assert r.parts.gap < 1e-9

@@ -45,7 +45,8 @@ class PhaseRows(NamedTuple):
     """PhaseTerms of a linearisation, and what the power drawn by terminal takes from them.
 
     real, reactive : by node, what arrives less what leaves; voltage, angle : by conductor;
-    drawn_kw, drawn_kvar : (node, terminal) complex, share of a terminal's power drawn from a node
+    shares : (node, terminal) complex, share of a terminal's power drawn from a node
+    end : with losses, power where conductors end by S, conj(S), dV / V and its conjugate
     """
 
     real: PhaseTerms
@@ -53,6 +54,7 @@ class PhaseRows(NamedTuple):
     voltage: PhaseTerms
     angle: PhaseTerms
     shares: sp.csr_array
+    end: tuple[sp.csr_array, sp.csr_array, sp.csr_array, sp.csr_array] | None
 
     def __repr__(self) -> str:
         return brief(self)
@@ -95,7 +97,7 @@ def phase_rows(wires: Wires, at: WireState, *, losses: bool) -> PhaseRows:
     drawn_by_shunt = volt * np.conj(shunt @ volt) / 1000.0
 
     # by S, its conjugate, u = dV / V and its conjugate
-    s = arrives - part.T
+    s, end = arrives - part.T, None
     by_shunt = _scaled(volt, shunt.conj(), np.conj(volt)) / 1000.0
     u = -_diag(drawn_by_shunt)
     u_bar = -by_shunt
@@ -109,13 +111,18 @@ def phase_rows(wires: Wires, at: WireState, *, losses: bool) -> PhaseRows:
         drop = net.z @ amps
         # dI = per_current conj(dS) + back conj(u)
         back = _scaled(-amps / np.conj(sending), net.begins.conj(), np.conj(volt))
-        own = arrives @ _diag(drop / 1000.0)
-        other = arrives @ _scaled(np.conj(amps) / 1000.0, net.z, np.ones(m))
-        s = s - own @ _diag(np.conj(per_current))
-        s_bar = -(other @ _diag(per_current))
-        u = u - own @ back.conj() - _turning(part, complex_power(wires, at), net.begins)
+        own = _diag(drop / 1000.0)
+        other = _scaled(np.conj(amps) / 1000.0, net.z, np.ones(m))
+        end = (
+            sp.csr_array(sp.eye_array(m) - own @ _diag(np.conj(per_current))),
+            sp.csr_array(-(other @ _diag(per_current))),
+            sp.csr_array(-(own @ back.conj())),
+            sp.csr_array(-(other @ back)),
+        )
+        s, s_bar = arrives @ end[0] - part.T, arrives @ end[1]
+        u = u + arrives @ end[2] - _turning(part, complex_power(wires, at), net.begins)
         u = u - _turning(terminal, at.drawn, wires.ends)
-        u_bar = u_bar - other @ back
+        u_bar = u_bar + arrives @ end[3]
         v_u_bar = _scaled(net.turns / volt[net.roots :], net.z, np.ones(m)) @ back
     else:
         s_bar = None
@@ -129,7 +136,14 @@ def phase_rows(wires: Wires, at: WireState, *, losses: bool) -> PhaseRows:
         PhaseTerms(*(sp.csr_array(twice @ part) for part in level)),
         turn,
         sp.csr_array(terminal.T),
+        end,
     )
+
+
+def end_rows(wires: Wires, at: WireState, rows: PhaseRows) -> tuple[PhaseTerms, PhaseTerms]:
+    """Real and reactive flow where conductors end; rows with losses."""
+    assert rows.end is not None
+    return _split(*rows.end, squared(wires, at))
 
 
 def _diag(values: ComplexArray | FloatArray) -> sp.dia_array:

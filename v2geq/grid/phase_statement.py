@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from v2geq.arrays import FloatArray, IntArray
+from v2geq.arrays import BoolArray, FloatArray, IntArray
 from v2geq.grid import phase_rows
 from v2geq.grid.network import Network
 from v2geq.grid.phase_rows import PhaseRows, PhaseTerms, complex_power
@@ -80,6 +80,36 @@ class PhaseStatement:
     def _rows(self) -> PhaseRows:
         at = self._no_load if self.base is None else self.base
         return phase_rows.phase_rows(self.wires, at, losses=self.base is not None)
+
+    @cached_property
+    def _far(self) -> BoolArray:
+        """(conductor,) whether the rating is kept where it ends: its flow at the base is larger."""
+        wires = self.wires
+        if self.base is None:
+            return np.zeros(len(wires.kva), dtype=bool)
+        near = complex_power(wires, self.base)
+        end = near - phase_rows.lost_power(wires, self.base)
+        larger: BoolArray = self.rating.share(end.real, end.imag) > self.rating.share(
+            near.real, near.imag
+        )
+        return larger
+
+    @cached_property
+    def _limited(self) -> tuple[PhaseTerms, PhaseTerms]:
+        """Real and reactive flow that a rating limits, at the end where it is larger."""
+        m, n = len(self.wires.kva), len(self.wires.nodes)
+        one, none, volts = eye(m), sp.csr_array((m, m)), sp.csr_array((m, n))
+        near = PhaseTerms(one, none, volts, volts), PhaseTerms(none, one, volts, volts)
+        if self.base is None or not (self._far & np.isfinite(self.rating.kva)).any():
+            return near
+        far = sp.diags_array(self._far.astype(float))
+        here = sp.diags_array((~self._far).astype(float))
+        ends = phase_rows.end_rows(self.wires, self.base, self._rows)
+        real, reactive = (
+            PhaseTerms(*(sp.csr_array(here @ a + far @ b) for a, b in zip(x, y, strict=True)))
+            for x, y in zip(near, ends, strict=True)
+        )
+        return real, reactive
 
     @cached_property
     def _turned(self) -> FloatArray:
@@ -257,7 +287,9 @@ class PhaseStatement:
             meaning="angle along a conductor (zeta)",
         )
         self._level_heads(program, v, pu2)
-        rated.state(program, p, *({flow: eye(len(p))} for flow in (p, q)))
+        limited = [terms(part) for part in self._limited]
+        constant = -turned(self._limited[0]), -turned(self._limited[1])
+        rated.state(program, p, *limited, given=constant)
         if self.base is not None and self.curvature is not None:
             power = complex_power(wires, self.base)
             for variable, at in ((p, power.real), (q, power.imag)):

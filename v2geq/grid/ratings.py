@@ -62,6 +62,7 @@ class Box:
         real: Mapping[Variable, sp.csr_array],
         reactive: Mapping[Variable, sp.csr_array],
         *,
+        given: tuple[FloatArray, FloatArray] | None = None,
         both_ways: bool = True,
         name: str = "rating",
         meaning: str = "apparent power inside the rating polygon (nu_S)",
@@ -74,6 +75,8 @@ class Box:
             Variable by line.
         real, reactive
             The flows that are limited, by line, in the program's variables.
+        given
+            Constants of these flows.
         both_ways
             Whether real flow may be below zero; otherwise sides that limit that are left out.
         """
@@ -86,12 +89,15 @@ class Box:
             for v, matrix in limited.items():
                 side = sp.csr_array(sp.kron(matrix[rated], -normal[sides, None], format="csr"))
                 terms[v] = terms[v] + side if v in terms else side
+        p, q = (np.zeros(len(self.kva)),) * 2 if given is None else given
+        cos, sin = (normal[sides] for normal in self.normals)
+        fixed = (np.outer(p[rated], cos) + np.outer(q[rated], sin)).ravel()
         program.at_least(
             name,
             (*flow.dims, "side"),
             [(*flow.labels[line], str(k)) for line in rated for k in sides],
             terms=terms,
-            rhs=-self.apothem * np.repeat(self.kva[rated], len(sides)),
+            rhs=fixed - self.apothem * np.repeat(self.kva[rated], len(sides)),
             unit="kW",
             meaning=meaning,
         )

@@ -212,10 +212,14 @@ class ThreePhase(PhaseStatement):
     def violations(self, values: Mapping[str, FloatArray]) -> Violations:
         """How far limits are broken."""
         limits, v = self.network.limits, self._voltage(values)
-        above = self.rating.excess(_of(values, "p_line"), _of(values, "q_line"))
+        flow = self.power(values)
+        ends = [flow]
+        if self.base is not None:
+            ends.append(flow - phase_rows.lost_power(self.wires, self.point(values)))
+        above = [self.rating.excess(end.real, end.imag) for end in ends]
         return Violations(
             max(0.0, float((limits.vmin - v).max()), float((v - limits.vmax).max())),
-            float(above.max(initial=0.0)),
+            float(np.max(above, initial=0.0)),
         )
 
     def binding(self, values: Mapping[str, FloatArray]) -> Binding:
@@ -270,8 +274,10 @@ class ThreePhase(PhaseStatement):
         mu, mu_q = _of(values, "balance") + resale, _of(values, "reactive_balance")
         price = sp.csr_array(shares.real).T @ mu + sp.csr_array(shares.imag).T @ mu_q
         by_p, by_q = self.rating.pull(self._multipliers(values))
-        by_p, by_q = by_p - _of(reduced, "p_line"), by_q - _of(reduced, "q_line")
         full = np.flatnonzero((by_p != 0.0) | (by_q != 0.0))
+        real_flow, reactive_flow = (of(part.whole)[full] for part in self._limited)
+        pull = real_flow.T @ sp.diags_array(by_p[full])
+        pull = pull + reactive_flow.T @ sp.diags_array(by_q[full])
         volts = -_of(reduced, "v_squared")[heads:]
         limited = np.flatnonzero(volts != 0.0)
 
@@ -292,10 +298,7 @@ class ThreePhase(PhaseStatement):
             pd.Series(price, index=index, name="dlmp"),
             mu[:islands],
             mu_q[:islands],
-            Limit(
-                entries(full, by_p[full]) + entries(m + full, by_q[full]),
-                tuple(wires.conductors[k][0] for k in full),
-            ),
+            Limit(sp.csc_array(pull), tuple(wires.conductors[k][0] for k in full)),
             Limit(
                 entries(2 * m + limited, volts[limited]),
                 tuple(wires.nodes[heads + k][0] for k in limited),
