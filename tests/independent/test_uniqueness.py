@@ -160,6 +160,8 @@ def test_the_full_table_has_every_result(solved) -> None:
     eq = solved("ieee123_sioux_falls", "stress", True)
     table = eq.full_uniqueness
     data = {"firm_kw", "island", "toll", "trips_ev_veh_h", "trips_fv_veh_h"}
+    # without losses, islands and limits of voltage these parts are zero at any prices
+    data |= {f"dlmp_{part}" for part in ("loss", "scarcity", "voltage", "reactive")}
     numbers = {str(k) for k in eq.data if eq.data[k].dtype.kind == "f"}
     assert set(table["result"]) == numbers - data
     sizes = table.groupby("result").size()
