@@ -165,3 +165,15 @@ def test_explained(scenario: str) -> None:
     line = eq.coupled.grid.network.lines.names[0]
     assert eq.explain(line=line).text.startswith(f"Line {line} from bus")
     assert float(eq.losses_kw.sum()) == pytest.approx(eq.coupled.grid.losses(eq.values).sum())
+
+
+@pytest.mark.parametrize("formulation", ["single_phase", "three_phase"])
+def test_without_the_tso_generators_supply_what_is_lost(formulation: str) -> None:
+    """The LSEs sell it to the DSO, at a price of its own."""
+    alone = {"substation.import_max": 0.0, "feeder.losses": True}
+    case = vg.load_case("ieee123_sioux_falls_reference")
+    eq = vg.solve(case, "base", parameters={**alone, "feeder.formulation": formulation})
+    assert eq.certificate.holds, eq.certificate
+    assert float(eq.tso_import_kw) == 0.0
+    assert -float(eq.import_kw.sum()) == pytest.approx(float(eq.losses_kw.sum()), abs=1e-5)
+    assert float(eq.tso_price) > 1.0

@@ -140,7 +140,7 @@ def phase_rows(wires: Wires, at: WireState, *, losses: bool) -> PhaseRows:
     )
 
 
-def end_rows(wires: Wires, at: WireState, rows: PhaseRows) -> tuple[PhaseTerms, PhaseTerms]:
+def far_rows(wires: Wires, at: WireState, rows: PhaseRows) -> tuple[PhaseTerms, PhaseTerms]:
     """Real and reactive flow where conductors end; rows with losses."""
     assert rows.end is not None
     return _split(*rows.end, squared(wires, at))

@@ -104,7 +104,7 @@ class PhaseStatement:
             return near
         far = sp.diags_array(self._far.astype(float))
         here = sp.diags_array((~self._far).astype(float))
-        ends = phase_rows.end_rows(self.wires, self.base, self._rows)
+        ends = phase_rows.far_rows(self.wires, self.base, self._rows)
         real, reactive = (
             PhaseTerms(*(sp.csr_array(here @ a + far @ b) for a, b in zip(x, y, strict=True)))
             for x, y in zip(near, ends, strict=True)

@@ -161,8 +161,10 @@ def lse(
         meaning="generation (gen)",
     )
     to_station = p.variable("to_station", **trade, meaning="sold to the CNO at a station (h+)")
-    # below zero it is sold: others of the feeder, or the TSO, take it
-    sells = case.substation.export_max > 0.0
+    # below zero it is sold: others of the feeder, or the TSO, take it; or without the TSO the
+    # DSO, for its losses
+    alone = case.feeder_settings.losses and case.substation.import_max <= 0.0
+    sells = case.substation.export_max > 0.0 or alone
     bought = p.variable(
         "import",
         **kw,
