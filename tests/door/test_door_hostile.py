@@ -299,7 +299,7 @@ def test_assignment_does_not_replace_a_road(small: SmallCase, tmp_path: Path) ->
 NO_PATHS = [None, 5, 1.5, b"x", ["x"], {"x": 1}, ("a", "b"), object()]
 
 
-@pytest.mark.parametrize("path", NO_PATHS, ids=str)
+@pytest.mark.parametrize("path", NO_PATHS, ids=lambda x: type(x).__name__)
 def test_what_is_no_path(path: Any, solved: Equilibrium) -> None:
     calls: list[Callable[[Any], Any]] = [
         vg.load,
