@@ -275,7 +275,7 @@ def test_a_case_by_folder_or_file(
     answer = run("solve", name, "--scenario", "base")
     assert answer.code == 0, answer.err
     # three pairs: the small case, not the shipped one
-    assert "1801 unknowns" in answer.out
+    assert "2317 unknowns" in answer.out
 
 
 def test_a_read_only_folder_to_work_in(small: SmallCase, tmp_path: Path) -> None:

@@ -197,6 +197,8 @@ SEVERAL = {
     "no bus": "so all that stands at one is nowhere",
     "no node": "so all that stands at one is nowhere",
     "no LSE": "so generators have none",
+    "loop": "of a branch that the tables by phases do not have",
+    "branch to itself": "and not in the tables by phases",
 }
 """Files with more than one mistake, or one that brings others about, and why."""
 MOST = 60
