@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,12 +22,12 @@ from v2geq.data.checks.phases import admit_phases
 from v2geq.data.model.case import ScenarioData
 from v2geq.data.model.feeder import Feeder, PhaseFeeder
 from v2geq.data.model.schema import GENERATORS, TableSchema
-from v2geq.data.model.settings import FORMULATIONS, FeederSettings, SubstationSettings
+from v2geq.data.model.settings import FeederSettings, SubstationSettings
 from v2geq.data.model.values import ValueSpec, setting_specs
 from v2geq.data.readers.feeder import find_feeder
 from v2geq.data.readers.pandapower import read_pandapower
 from v2geq.data.readers.tables import read_table
-from v2geq.errors import ConvergenceError, DataError, did_you_mean, listed, quoted, unknown_name
+from v2geq.errors import ConvergenceError, DataError, quoted, unknown_name
 from v2geq.files import as_path, make_folder, write_files
 from v2geq.grid.broken import SOURCES, broken_limit
 from v2geq.grid.dlmp import PriceParts
@@ -300,11 +300,10 @@ def optimal_power_flow(
     >>> r = vg.optimal_power_flow("ieee123", losses=True)
     >>> r.dlmp, r.dlmp_parts, r.losses_kw
     """
-    if formulation not in FORMULATIONS:
-        raise DataError(
-            f"formulation = {quoted(formulation)} is none of {listed(FORMULATIONS)}",
-            advice=did_you_mean(formulation, FORMULATIONS),
-        )
+    specs = setting_specs(FeederSettings)
+    formulation = specs["formulation"].check(formulation, "optimal_power_flow")
+    losses = specs["losses"].check(losses, "optimal_power_flow")
+    outages, closed = _names("outages", outages), _names("closed", closed)
     found, given = _admitted(feeder, formulation)
     limits, substation = _settings({**SETTINGS, **given, **settings, "price": price})
     none: dict[str, list[Any]] = {c.name: [] for c in PLANTS.columns}
@@ -315,14 +314,14 @@ def optimal_power_flow(
             raise unknown_name("generator at unknown bus", bus, found.buses.index, where)
     for word, named in (("outage of", outages), ("closed is", closed)):
         for branch in named:
-            if branch not in found.branches.index:
+            if not isinstance(branch, str) or branch not in found.branches.index:
                 raise unknown_name(f"{word} unknown branch", branch, found.branches.index)
     check_switching(found, outages, closed, "the switching", f"feeder {found.name!r}")
-    hour = ScenarioData(outages=tuple(outages), closed=tuple(closed))
+    hour = ScenarioData(outages=outages, closed=closed)
     net = network_of(found, limits, substation, plants, plants["bus"], hour)
     net.check(f"feeder {found.name!r}")
     result = _solve(found, net, plants, formulation, losses)
-    return dataclasses.replace(result, outages=tuple(outages))
+    return dataclasses.replace(result, outages=outages)
 
 
 def _admitted(given: Any, formulation: str) -> tuple[Feeder, dict[str, float]]:
@@ -339,6 +338,17 @@ def _admitted(given: Any, formulation: str) -> tuple[Feeder, dict[str, float]]:
     feeder = admit_feeder(given)
     check_feeder(feeder)
     return feeder, {}
+
+
+def _names(what: str, given: Any) -> tuple[Any, ...]:
+    """Names of branches that were given."""
+    if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
+        raise DataError(
+            f"{what} = {quoted(given)} is no list of branches",
+            where="optimal_power_flow",
+            advice=f'write {what}=["l1"]',
+        )
+    return tuple(given)
 
 
 def _settings(values: Mapping[str, Any]) -> tuple[FeederSettings, SubstationSettings]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import cmath
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from phase_feeders import KV, phase_feeder
 
-from v2geq.errors import ConvergenceError
+from v2geq.errors import ConvergenceError, DataError
 from v2geq.grid.ac import power_flow
 
 
@@ -112,3 +113,9 @@ def test_more_than_it_can_carry() -> None:
     load = {"load": "d", "bus": "house", "phases": "1", "kw": 900.0, "kvar": 0.0, "kv": 0.12}
     with pytest.raises(ConvergenceError, match=r"phase 1 of bus 'house': loads may be above"):
         power_flow(phase_feeder(loads=[load]))
+
+
+@pytest.mark.parametrize("given", [{"tolerance": "x"}, {"tolerance": 0.0}, {"constant_power": 1}])
+def test_options_of_another_type(given: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=f"power_flow: {next(iter(given))} = "):
+        power_flow(phase_feeder(), **given)

@@ -256,7 +256,7 @@ def test_what_is_refused() -> None:
     branches.loc["l1", "r_ohm"] *= 2.0
     with pytest.raises(DataError, match=r"feeder.branches.l1.r_ohm = .* by phases"):
         opf(replace(whole, branches=branches))
-    with pytest.raises(DataError, match="formulation = 'two_phase' is none of"):
+    with pytest.raises(DataError, match="formulation = 'two_phase' is not one of"):
         vg.optimal_power_flow("ieee123", formulation="two_phase")
 
 
@@ -287,3 +287,71 @@ def test_a_rating_holds_where_the_flow_is_larger() -> None:
     assert r.dlmp["end", "a"] == pytest.approx(marginal, abs=1e-6)
     assert abs(r.dlmp_parts.loc[("end", "a"), "congestion"]) > 1e-3
     assert r.parts.gap < 1e-9
+
+
+def test_loads_that_cancel_are_refused() -> None:
+    """Shares of nothing: 60 kW on one phase and -60 kW on another would be left out."""
+    feeder = two_buses(
+        loads=[
+            {"load": p, "bus": "end", "phases": p, "kw": kw, "kvar": 5.0, "kv": KV}
+            for p, kw in (("a", 60.0), ("b", -60.0))
+        ]
+    )
+    with pytest.raises(DataError, match="loads of bus 'end' by phases cancel: 60 kW drawn"):
+        opf(feeder)
+
+
+def test_reactive_power_of_a_plant_is_on_its_own_phase() -> None:
+    plants = pd.DataFrame(
+        {"bus": ["end"], "max_kw": [0.0], "cost_linear": [0.1], "cost_quadratic": [0.0]},
+        index=pd.Index(["G"], name="generator"),
+    ).assign(phases="a", min_kvar=20.0, max_kvar=20.0)
+    flow = unlimited(two_buses(), losses=False, generators=plants).flows.loc["line"]["q_kvar"]
+    assert flow.to_dict() == pytest.approx({"a": -20.0, "b": 40.0, "c": 0.0}, abs=1e-9)
+    plants = plants.assign(min_kvar=0.0)
+    r = unlimited(two_buses(), losses=True, generators=plants)
+    assert r.flows.loc["line"]["q_kvar"]["c"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_rating_of_one_conductor_counts() -> None:
+    """Beside conductors that have none, and with the factor on ratings."""
+    feeder = two_buses(
+        conductors=[
+            {
+                "branch": "line",
+                "phase": p,
+                "from_phase": p,
+                **({"rating_kva": 80.0} if p == "b" else {}),
+            }
+            for p in "abc"
+        ],
+    )
+    with pytest.raises(DataError, match=r"nearest: line line.b"):
+        opf(feeder, losses=False)
+    r = opf(feeder, losses=False, rating_factor=2.0)
+    assert r.flows.loc["line"]["loading"]["b"] == pytest.approx(abs(100.0 + 40.0j) / 160.0)
+
+
+def test_a_phase_that_is_not_fed() -> None:
+    """Closed instead of the main line, the tie has one phase of the three below."""
+    with pytest.raises(DataError, match=r"phase [ab] of bus 'c', to which no closed"):
+        opf(with_tie(), outages=["reg"], closed=["tie"])
+
+
+def with_tie() -> PhaseFeeder:
+    """The small feeder whose side line has three phases and whose tie has one."""
+    feeder = phase_feeder()
+    buses = feeder.buses.assign(phases=feeder.buses["phases"].replace({"c": "abc"}))
+    rows = feeder.conductors
+    more = pd.concat(
+        [rows, *(rows[rows["branch"] == "side"].assign(phase=p, from_phase=p) for p in "ab")]
+    )
+    return replace(feeder, buses=buses, conductors=more)
+
+
+@pytest.mark.parametrize(
+    "given", [{"losses": "yes"}, {"outages": "line"}, {"closed": None}, {"outages": [["line"]]}]
+)
+def test_arguments_of_another_type(given: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=next(iter(given)).removesuffix("s")):
+        vg.optimal_power_flow(two_buses(), **given)

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import make_case, make_feeder
+from phase_feeders import phase_feeder
 
 import v2geq as vg
+from v2geq.data.model.case import ScenarioData
 from v2geq.data.model.feeder import Feeder, PhaseFeeder
 from v2geq.data.model.phases import PHASE_TABLES
 from v2geq.equilibrium import Equilibrium
@@ -223,3 +225,31 @@ def test_feeders_that_say_two_things() -> None:
     own = tight.loading_by_phase.sel(line="l115")
     assert float(own.max()) == pytest.approx(1.0, abs=0.02)
     assert float(own.sum("phase")) < 3.0
+
+
+def test_islands_of_one_bus_and_of_a_transformer() -> None:
+    """A bus alone is an island; one phase feeds a split-phase secondary, never the other way."""
+    feeder = phase_feeder()
+    own = feeder.single_phase()
+    plants = {
+        f"{lse}{bus}": {"lse": lse, "bus": bus, "max_kw": 300.0, "cost_linear": cost}
+        for lse, cost in (("A", 0.1), ("B", 0.12))
+        for bus in ("b", "c")
+    }
+    sources = {"b": 300.0, "c": 100.0}
+    hour = ScenarioData(outages=("reg", "side"), reactive_sources=sources)
+    case = make_case(
+        feeder=own,
+        generators=plants,
+        stations={"s": {"road_node": "2", "bus": "b"}},
+        scenarios={"base": hour},
+        formulation="three_phase",
+        losses=True,
+    )
+    eq = vg.solve(case, "base")
+    assert eq.certificate.holds, eq.certificate
+    heads = [list(p.buses.index) for p in island_feeders(feeder, eq.scenario.network)]
+    assert sorted(map(len, heads)) == [1, 2, 3]
+    assert {"b"} in map(set, heads)
+    ac = eq.power_flow()
+    assert "0.0000 pu from the model's" in str(ac)

@@ -21,6 +21,7 @@ from v2geq.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from v2geq.data.checks.phases import admit_phases
 from v2geq.data.model.feeder import PhaseFeeder, conductor_rows
 from v2geq.data.model.phases import elements, phasor, plain_rows
+from v2geq.data.model.values import ValueSpec
 from v2geq.errors import ConvergenceError
 from v2geq.show import brief
 
@@ -32,6 +33,9 @@ _LOST = 10.0
 """Change of voltages in a sweep from which no other leads back, pu."""
 _ANY = (1e-6, 1e6)
 """Voltages, pu, within which a load is what it says: any."""
+
+_CONSTANT_POWER = ValueSpec("constant_power", "bool")
+_TOLERANCE = ValueSpec("tolerance", "float", "pu", lower=0.0, strict=True, least=0.0)
 
 
 @dataclass(frozen=True)
@@ -208,10 +212,12 @@ def power_flow(
     Raises
     ------
     DataError
-        If it is not a feeder that could be read from tables.
+        If it is not a feeder that could be read from tables, or an option is none.
     ConvergenceError
         The sweep finds no voltages: loads are above what the feeder can carry.
     """
+    tolerance = _TOLERANCE.check(tolerance, "power_flow")
+    constant_power = _CONSTANT_POWER.check(constant_power, "power_flow")
     net = phase_network(admit_phases(feeder), constant_power=constant_power)
 
     def current(voltage: ComplexArray) -> ComplexArray:
@@ -340,8 +346,9 @@ def _ends(pairs: Iterable[tuple[Any, ...]], at: Mapping[tuple[Any, ...], int]) -
 def _level(floating: BoolArray, branch: pd.Series[Any]) -> sp.csr_array:
     """(conductor, conductor) that takes the mean from conductors of branches without neutral."""
     n = len(floating)
-    code = pd.factorize(branch)[0]
-    member = sp.csr_array(sp.coo_array((floating * 1.0, (np.arange(n), code))))
+    code, known = pd.factorize(branch)
+    shape = (n, len(known))
+    member = sp.csr_array(sp.coo_array((floating * 1.0, (np.arange(n), code)), shape=shape))
     share = sp.diags_array(1.0 / np.maximum(member.sum(axis=0), 1.0))
     return sp.csr_array(sp.eye_array(n) - member @ share @ member.T)
 

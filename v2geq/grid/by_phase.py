@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from v2geq.data.model.feeder import PhaseFeeder, conductor_rows
-from v2geq.errors import DataError
+from v2geq.data.model.phases import plain_rows
+from v2geq.errors import DataError, quoted
 from v2geq.grid.topology import Topology
 
 
@@ -27,7 +28,7 @@ def island_feeders(
     Raises
     ------
     DataError
-        A branch that cannot be fed from its other end.
+        A branch that cannot be fed from its other end, a phase in use that nothing feeds.
     """
     lines = topology.lines
     names = np.array(topology.buses, dtype=object)
@@ -48,7 +49,10 @@ def island_feeders(
         alive = replace(alive, conductors=alive.conductors.assign(ratio=even))
     if len(turned):
         alive = _turned(alive, turned)
-    return [_part(alive, topology, number) for number in range(int(topology.island.max()) + 1)]
+    parts = [_part(alive, topology, number) for number in range(int(topology.island.max()) + 1)]
+    for part in parts:
+        _check_fed(part)
+    return parts
 
 
 def _of(frame: pd.DataFrame, column: str, names: pd.Index[str]) -> pd.DataFrame:
@@ -72,6 +76,32 @@ def _part(feeder: PhaseFeeder, topology: Topology, number: int) -> PhaseFeeder:
         capacitors=_of(feeder.capacitors, "bus", buses),
         generators=_of(feeder.generators, "bus", buses),
     )
+
+
+def _check_fed(feeder: PhaseFeeder) -> None:
+    """Raise DataError where a branch, load or capacitor uses a phase that no branch leads to."""
+    to = feeder.conductors["branch"].map(feeder.branches["to_bus"])
+    begin = feeder.conductors["branch"].map(feeder.branches["from_bus"])
+    fed = {*zip(to, feeder.conductors["phase"], strict=True)}
+    fed |= {(feeder.root, p) for p in str(feeder.buses.loc[feeder.root, "phases"])}
+    uses = (
+        (
+            "branch",
+            zip(feeder.conductors["branch"], begin, feeder.conductors["from_phase"], strict=True),
+        ),
+        ("load", plain_rows(feeder.loads, "", "bus", "phases")),
+        ("capacitor", plain_rows(feeder.capacitors, "", "bus", "phases")),
+    )
+    for what, rows in uses:
+        for name, bus, phases in rows:
+            for phase in phases:
+                if (bus, phase) not in fed:
+                    raise DataError(
+                        f"{what} {quoted(name)} is on phase {phase} of bus {quoted(bus)}, to which "
+                        f"no closed branch leads from {quoted(feeder.root)} in that phase",
+                        where=f"feeder {quoted(feeder.name)}",
+                        advice="close a branch that has the phase instead",
+                    )
 
 
 def _turned(feeder: PhaseFeeder, names: pd.Index[str]) -> PhaseFeeder:

@@ -11,6 +11,7 @@ import pandas as pd
 from v2geq.arrays import FloatArray, IntArray
 from v2geq.data.model.case import CaseData, ScenarioData
 from v2geq.data.model.feeder import Feeder
+from v2geq.data.model.phases import plain_rows
 from v2geq.data.model.settings import FeederSettings, SubstationSettings
 from v2geq.errors import DataError, listed, quoted
 from v2geq.grid.ratings import with_inverter
@@ -27,6 +28,7 @@ class Network(Topology):
     load_kw, reactive_kvar : load
     reactive_min, reactive_max : reactive supply by sources, generators and capacitors, without the
         TSO's at the root
+    reactive_on_phases : of these, bus, phases and range of generators connected to some phases
     offered_min, offered_max : reactive power that players can sell, which the operator buys
     limits : of voltages and lines; substation : of what the TSO supplies at the root
     base_kv : line-line kV the impedances refer to
@@ -36,6 +38,7 @@ class Network(Topology):
     reactive_kvar: FloatArray
     reactive_min: FloatArray
     reactive_max: FloatArray
+    reactive_on_phases: tuple[tuple[str, str, float, float], ...]
     offered_min: FloatArray
     offered_max: FloatArray
     limits: FeederSettings
@@ -142,10 +145,14 @@ def network_of(
             high[at[bus]] += kvar
     offered_min, offered_max = np.zeros(len(low)), np.zeros(len(low))
     _offer(topology, offered_min, offered_max, with_inverter(generators))
-    for _, g in generators[generators["kva"].isna()].iterrows():
-        if g["bus"] in at:
-            low[at[g["bus"]]] += g["min_kvar"]
-            high[at[g["bus"]]] += g["max_kvar"]
+    on_phases = []
+    columns = ("bus", "phases", "min_kvar", "max_kvar")
+    for bus, phases, least, most in plain_rows(generators[generators["kva"].isna()], *columns):
+        if bus in at:
+            low[at[bus]] += least
+            high[at[bus]] += most
+            if phases and (least or most):
+                on_phases.append((bus, phases, least, most))
     for _, c in feeder.capacitors.iterrows():
         if limits.capacitors == "none" or c["bus"] not in at:
             continue
@@ -161,6 +168,7 @@ def network_of(
         * (hour.load_factor if limits.reactive_load_scales else 1.0),
         reactive_min=low,
         reactive_max=high,
+        reactive_on_phases=tuple(on_phases),
         offered_min=offered_min,
         offered_max=offered_max,
         limits=limits,

@@ -112,8 +112,10 @@ def energised(
     for bus in (feeder.root, *busy, *traded):
         used[position[bus]] = True
     alive = np.isin(component, component[used])
-    # a bus with most of the phases is the reference of an island without the substation
-    wires = feeder.buses["phases"].str.len().to_numpy()
+    # a bus with most of the phases is the reference of an island without the substation; the
+    # legs of a split-phase secondary count after any phase
+    phases = feeder.buses["phases"].str
+    wires = list(zip(phases.count("[abc]"), phases.len(), strict=True))
     first: dict[int, int] = {component[root]: root}
     for i in np.flatnonzero(alive).tolist():
         best = first.setdefault(component[i], i)

@@ -27,6 +27,8 @@ from v2geq.show import brief
 
 Connection = tuple[str, str]
 """Bus and phase, or phases."""
+CANCEL = 1e-9
+"""Sum of loads, as a share of their sizes, below which they cancel."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def wires_of(feeder: PhaseFeeder, network: Network) -> Wires:
     Raises
     ------
     DataError
-        Load at a bus where the feeder by phases has none.
+        Load at a bus where the feeder by phases has none, or loads by phases that cancel.
     """
     parts = island_feeders(feeder, network, regulators=network.limits.regulators)
     net = joined([phase_network(_bare(part)) for part in parts])
@@ -155,7 +157,11 @@ def wires_of(feeder: PhaseFeeder, network: Network) -> Wires:
         network=replace(net, shunt=sp.csr_array(net.shunt + shunt)),
         island=np.array([island_of[bus] for bus, _ in nodes]),
         line=line,
-        kva=_ratings(rows["kva"].to_numpy(dtype=float), line, network.lines.rating_kva),
+        kva=_ratings(
+            rows["kva"].to_numpy(dtype=float) * network.limits.rating_factor,
+            line,
+            network.lines.rating_kva,
+        ),
         terminals=tuple(terminals),
         ends=_ends(terminals, at),
         load=shares(
@@ -170,11 +176,15 @@ def wires_of(feeder: PhaseFeeder, network: Network) -> Wires:
 
 
 def _ratings(own: FloatArray, line: IntArray, whole: FloatArray) -> FloatArray:
-    """Rating by conductor: of its branch, in proportion to their own where all have one."""
+    """Rating by conductor: of its branch, in proportion to their own where all have one.
+
+    Where some have one, their own, but no more than an even share.
+    """
     total = np.bincount(line, own, minlength=len(whole))
-    even = 1.0 / np.bincount(line, minlength=len(whole))
-    shares = np.where(np.isnan(total[line]), even[line], own / total[line])
-    out: FloatArray = whole[line] * shares
+    even = whole / np.bincount(line, minlength=len(whole))
+    out: FloatArray = np.where(
+        np.isnan(total[line]), np.fmin(own, even[line]), whole[line] * own / total[line]
+    )
     return out
 
 
@@ -235,6 +245,7 @@ def _loads(
     feeder: PhaseFeeder, network: Network, nodes: list[Connection]
 ) -> tuple[list[Connection], dict[tuple[int, str], float], FloatArray]:
     """Terminals, shares of the buses' real load by (terminal, bus), and reactive load."""
+    alive = set(network.buses)
     kw: dict[Connection, float] = {}
     reactive: dict[Connection, float] = {}
     for bus, phases, connection, p, q in plain_rows(
@@ -244,14 +255,13 @@ def _loads(
         for part in parts:
             kw[bus, part] = kw.get((bus, part), 0.0) + p / len(parts)
             reactive[bus, part] = reactive.get((bus, part), 0.0) + q / len(parts)
-    alive = set(network.buses)
     known = set(nodes)
     terminals = [*nodes, *(t for t in kw if t[0] in alive and t not in known)]
     at = {t: k for k, t in enumerate(terminals)}
     phases_at: dict[str, list[str]] = {}
     for bus, phase in nodes:
         phases_at.setdefault(bus, []).append(phase)
-    sums, kvars = (_by_bus(x) for x in (kw, reactive))
+    sums, kvars = (_by_bus(x, unit, alive, feeder) for x, unit in ((kw, "kW"), (reactive, "kvar")))
     load = {
         (at[bus, part], bus): value / sums[bus]
         for (bus, part), value in kw.items()
@@ -277,10 +287,29 @@ def _loads(
     return terminals, load, kvar
 
 
-def _by_bus(values: dict[Connection, float]) -> dict[str, float]:
+def _by_bus(
+    values: dict[Connection, float], unit: str, alive: set[str], feeder: PhaseFeeder
+) -> dict[str, float]:
+    """Sums by bus, of which the values are shares.
+
+    Raises
+    ------
+    DataError
+        Values that cancel, so that they are shares of nothing.
+    """
     out: dict[str, float] = {}
+    size: dict[str, float] = {}
     for (bus, _), value in values.items():
         out[bus] = out.get(bus, 0.0) + value
+        size[bus] = size.get(bus, 0.0) + abs(value)
+    for bus, total in out.items():
+        if bus in alive and abs(total) < CANCEL * size[bus]:
+            raise DataError(
+                f"loads of bus {quoted(bus)} by phases cancel: {size[bus] / 2.0:g} {unit} drawn "
+                "and as much supplied",
+                where=f"feeder {quoted(feeder.name)}",
+                advice="connect what supplies to a bus of its own",
+            )
     return out
 
 
@@ -289,7 +318,8 @@ def _reactive(
 ) -> tuple[FloatArray, FloatArray, sp.csr_array]:
     """Range of reactive supply by node, kvar, and admittance of capacitors that are in, S.
 
-    What is not a capacitor is shared evenly by the phases of its bus.
+    What a generator on some phases supplies is shared evenly by these; what is not a capacitor
+    either, by the phases of its bus.
     """
     low, high = np.zeros(len(at)), np.zeros(len(at))
     fixed: list[tuple[Connection, float]] = []
@@ -313,6 +343,13 @@ def _reactive(
             continue
         for phase in phases:
             high[at[bus, phase]] += kvar / len(phases)
+    for bus, phases, least, most in network.reactive_on_phases:
+        a, b = others[bus]
+        others[bus] = a - least, b - most
+        for phase in phases:
+            if (bus, phase) in at:
+                low[at[bus, phase]] += least / len(phases)
+                high[at[bus, phase]] += most / len(phases)
     by_bus: dict[str, list[int]] = {}
     for (bus, _), k in at.items():
         by_bus.setdefault(bus, []).append(k)

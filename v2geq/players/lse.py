@@ -161,10 +161,14 @@ def lse(
         meaning="generation (gen)",
     )
     to_station = p.variable("to_station", **trade, meaning="sold to the CNO at a station (h+)")
-    # below zero it is sold: others of the feeder, or the TSO, take it; or without the TSO the
-    # DSO, for its losses
-    alone = case.feeder_settings.losses and case.substation.import_max <= 0.0
-    sells = case.substation.export_max > 0.0 or alone
+    # below zero it is sold: others of the feeder, or the TSO, take it; or the DSO, for its losses,
+    # where the TSO supplies nobody
+    net = scenario.network
+    supplied = bool((net.load_kw[net.island == 0] > 0.0).any()) or any(
+        net.island[net.bus_position[bus]] == 0 for bus in scenario.stations["bus"]
+    )
+    alone = case.substation.import_max <= 0.0 or not supplied
+    sells = case.substation.export_max > 0.0 or (case.feeder_settings.losses and alone)
     bought = p.variable(
         "import",
         **kw,
