@@ -116,13 +116,14 @@ def solve_market(
     near = None if start is None else coupled.mcp.carry(start[0].mcp, start[1])
     built = time.perf_counter()
     log: list[Iteration] = []
-    rounds, bases, jump = 0, 0, Jump()
+    rounds, bases, jump, moved = 0, 0, Jump(), np.inf
     settled: Coupled | None = None
     losses, keep = scenario.case.feeder_settings.losses, coupled.grid.network.limits
     while True:
         rounds += 1
         show.phase(f"round {rounds}", f"{coupled.traffic.columns:,} paths")
-        result = _beside(coupled, near, limits, log) if bases else None
+        # from a point without losses those with losses are too far for Newton's method
+        result = _beside(coupled, near, limits, log) if bases and moved < np.inf else None
         result = result or _solve_visibly(coupled, near, solve_mcp, limits, log)
         if result.status.ok and result.residual > NEAR * limits.tolerance:
             # where the grid is stiff, prices are not yet what their parts come to
