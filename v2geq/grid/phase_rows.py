@@ -154,7 +154,9 @@ def _scaled(
     left: ComplexArray | FloatArray, matrix: sp.csr_array, right: ComplexArray | FloatArray
 ) -> sp.csr_array:
     """Matrix with its rows and columns multiplied."""
-    return sp.csr_array(_diag(left) @ matrix @ _diag(right))
+    by_row = np.repeat(left, np.diff(matrix.indptr))
+    data = by_row * matrix.data * right[matrix.indices]
+    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _turning(part: sp.csr_array, power: ComplexArray, ends: sp.csr_array) -> sp.csr_array:

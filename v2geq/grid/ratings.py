@@ -87,7 +87,10 @@ class Box:
         terms: dict[Variable, sp.csr_array] = {}
         for limited, normal in zip((real, reactive), self.normals, strict=True):
             for v, matrix in limited.items():
-                side = sp.csr_array(sp.kron(matrix[rated], -normal[sides, None], format="csr"))
+                side = sp.csr_array(matrix[np.repeat(rated, len(sides))])
+                by_row = np.tile(-normal[sides], len(rated))
+                side.data *= np.repeat(by_row, np.diff(side.indptr))
+                side.eliminate_zeros()
                 terms[v] = terms[v] + side if v in terms else side
         p, q = (np.zeros(len(self.kva)),) * 2 if given is None else given
         cos, sin = (normal[sides] for normal in self.normals)

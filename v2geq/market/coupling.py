@@ -36,7 +36,7 @@ class Coupled:
     ----------
     programs : by player, as they stand in the problem
     own : players of the user
-    stated : programs of the built-in players but the drivers, and of the user's, before they meet
+    stated : programs of the built-in players, the drivers last, and of the user's, before they meet
     """
 
     scenario: Scenario
@@ -52,9 +52,9 @@ class Coupled:
 
     def over(self, traffic: Traffic) -> Coupled:
         """The same market whose drivers choose from other paths."""
-        return _joined(
-            self.scenario, traffic, self.grid, self.own, self.stated, list(self.mcp.markets)
-        )
+        built_in, theirs = self.stated
+        stated = [*built_in[:-1], drivers(self.scenario, traffic)], theirs
+        return _joined(self.scenario, traffic, self.grid, self.own, stated, list(self.mcp.markets))
 
     def on(self, grid: PowerFlow) -> Coupled:
         """The same market on another statement of its feeder."""
@@ -180,6 +180,7 @@ def couple(scenario: Scenario, traffic: Traffic, own: Own = NOBODY) -> Coupled:
         *markets(scenario, energy, places, kvar),
         *([site_market(scenario, sites)] if sites else []),
     ]
+    built_in.append(drivers(scenario, traffic))
     stated = built_in, [at_sites(p, scenario) for p in own.programs]
     return _joined(scenario, traffic, grid, own, stated, listed + own.markets)
 
@@ -192,9 +193,9 @@ def _joined(
     stated: tuple[Sequence[Program], Sequence[Program]],
     listed: list[Market],
 ) -> Coupled:
-    """The programs and the drivers' joined by market clearing."""
+    """The programs joined by market clearing."""
     built_in, theirs = stated
-    programs = [*built_in, drivers(scenario, traffic)]
+    programs = list(built_in)
     if theirs:
         programs = replaced(programs, own) + list(theirs)
         programs = charged(programs, own.charges, [m.name for m in own.markets])

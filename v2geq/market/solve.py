@@ -116,12 +116,14 @@ def solve_market(
     near = None if start is None else coupled.mcp.carry(start[0].mcp, start[1])
     built = time.perf_counter()
     log: list[Iteration] = []
-    rounds, bases, jump = 0, 0, Jump()
+    rounds, bases, jump, moved = 0, 0, Jump(), np.inf
+    settled: Coupled | None = None
     losses, keep = scenario.case.feeder_settings.losses, coupled.grid.network.limits
     while True:
         rounds += 1
         show.phase(f"round {rounds}", f"{coupled.traffic.columns:,} paths")
-        result = _beside(coupled, near, limits, log) if bases else None
+        # from a point without losses those with losses are too far for Newton's method
+        result = _beside(coupled, near, limits, log) if bases and moved < np.inf else None
         result = result or _solve_visibly(coupled, near, solve_mcp, limits, log)
         if result.status.ok and result.residual > NEAR * limits.tolerance:
             # where the grid is stiff, prices are not yet what their parts come to
@@ -147,8 +149,11 @@ def solve_market(
                 # losses may be what keeps the limits: they are first linearised without these
                 coupled, near = coupled.on(coupled.grid.within(unlimited(keep))), None
                 continue
-            if moved <= SETTLED_KW and _holds(coupled.settled(z), z, 0.1 * limits.tolerance):
-                break
+            if moved <= SETTLED_KW:
+                settled = coupled.settled(z)
+                if _holds(settled, z, 0.1 * limits.tolerance):
+                    break
+                settled = None
             if bases == MAX_BASES:
                 result.status = Status.ITERATION_LIMIT
                 break
@@ -167,7 +172,7 @@ def solve_market(
         jump = Jump()
         few = result.status.ok and new <= WARM_PATHS
         near = coupled.mcp.carry(last.mcp, z) if few else None
-    coupled = coupled.settled(z)
+    coupled = settled or coupled.settled(z)
     if coupled.traffic.legs and result.status is not Status.INTERRUPTED:
         coupled, z = by_paths(coupled, z)
         check_names(coupled)

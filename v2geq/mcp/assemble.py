@@ -210,11 +210,19 @@ class MCP:
         data: list[FloatArray] = []
         self.constant = np.zeros(n)
 
-        def put(matrix: sp.csr_array, at_row: int, at_column: int, factor: float = 1.0) -> None:
-            coo = matrix.tocoo()
-            rows.append(coo.row.astype(np.int64) + at_row)
-            columns.append(coo.col.astype(np.int64) + at_column)
-            data.append(coo.data * factor)
+        def put(
+            matrix: sp.csr_array, at_row: int, at_column: int, mirrored: float | None = None
+        ) -> None:
+            """Add the entries of a matrix, and those of its transpose times `mirrored`."""
+            row = np.repeat(np.arange(at_row, at_row + matrix.shape[0]), np.diff(matrix.indptr))
+            column = matrix.indices.astype(np.int64) + at_column
+            rows.append(row)
+            columns.append(column)
+            data.append(matrix.data)
+            if mirrored is not None:
+                rows.append(column)
+                columns.append(row)
+                data.append(matrix.data * mirrored)
 
         for program in self.programs:
             for v in {*program.linear, *program.margins}:
@@ -224,17 +232,14 @@ class MCP:
             for con in program.constraints:
                 at = self[con.key].start
                 for v, a in con.terms.items():
-                    put(a, at, self[v.key].start)
-                    weight = con.weights.get(v, 1.0)
-                    put(sp.csr_array(a.T), self[v.key].start, at, -weight)
+                    put(a, at, self[v.key].start, -con.weights.get(v, 1.0))
                 for key, a in con.rivals.items():
                     put(a, at, self[key].start)
                 self.constant[self[con.key].slice] -= con.rhs
             for sale in program.sales:
                 price = self[sale.market]
                 for v, s in sale.terms.items():
-                    put(s, price.start, self[v.key].start)
-                    put(sp.csr_array(s.T), self[v.key].start, price.start, -1.0)
+                    put(s, price.start, self[v.key].start, -1.0)
                 self.constant[price.slice] += sale.constant
 
         entries, at_entry = np.concatenate(data), (np.concatenate(rows), np.concatenate(columns))

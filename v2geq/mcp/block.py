@@ -19,7 +19,11 @@ def as_labels(names: Iterable[str | int | Label] | str | int) -> tuple[Label, ..
         names = (str(names),)
     if not isinstance(names, Iterable):
         raise DataError(f"{quoted(names)} is no list of labels", advice='for example ["76", "65"]')
-    labels = tuple(tuple(n) if isinstance(n, (tuple, list)) else (n,) for n in names)
+    labels: tuple[Any, ...] = tuple(
+        tuple(n) if isinstance(n, (tuple, list)) else (n,) for n in names
+    )
+    if {type(part) for label in labels for part in label} <= {str}:
+        return labels
     if any(part is None for label in labels for part in label):
         raise DataError("a label is None")
     return tuple(tuple(map(str, label)) for label in labels)

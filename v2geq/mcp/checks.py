@@ -83,6 +83,8 @@ def positive(what: str, value: Any, n: int) -> FloatArray:
 
 def unique_labels(what: str, labels: Sequence[Label], dims: Sequence[str]) -> None:
     """Raises DataError where labels repeat or have another number of parts than `dims`."""
+    if len(set(labels)) == len(labels) and set(map(len, labels)) <= {len(dims)}:
+        return
     seen: set[Label] = set()
     for label in labels:
         name = "[" + ", ".join(map(str, label)) + "]"

@@ -144,7 +144,8 @@ class PatternLDL:
 class PatternFactor:
     """LDL' where the matrices allow it, LU otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, pivot_threshold: float = PIVOT) -> None:
+        self.pivot_threshold = pivot_threshold
         self._ldl: PatternLDL | None = PatternLDL()
         self._lu = PatternLU()
 
@@ -171,7 +172,7 @@ class PatternFactor:
     def with_pivots(self, a: sp.csc_array) -> None:
         """Factorise `a` by LU, and all that follow: LDL' had lost its digits."""
         if self._ldl is not None:
-            self._lu = PatternLU(pivot_threshold=PIVOT)
+            self._lu = PatternLU(self.pivot_threshold)
             self._lu.factorisations = self._ldl.factorisations
             self._ldl = None
         self._lu.factor(a)

@@ -18,8 +18,8 @@ from v2geq.convex.quadratic import clarabel_settings, stacked
 from v2geq.errors import ConvergenceError
 from v2geq.mcp.problem import Problem, scaled_residual
 from v2geq.show import brief
-from v2geq.solvers.linear import PatternLU, equilibrate
-from v2geq.solvers.protocol import one_per_block
+from v2geq.solvers.linear import PatternFactor, equilibrate
+from v2geq.solvers.protocol import one_per_block, skew_scales
 from v2geq.solvers.variational import VariationalInequality
 
 PROXIMAL = 1e-8
@@ -46,11 +46,12 @@ class ActiveSetNewton:
 
     def __init__(self, problem: Problem, z: FloatArray) -> None:
         self.problem = problem
-        self.lu = PatternLU()
+        self.lu = PatternFactor(pivot_threshold=0.0)
         j = problem.J(z)
         columns = np.repeat(np.arange(problem.n), np.diff(j.indptr))
-        d = equilibrate(j, columns, problem.scale, problem.row_scale)
-        self.column, self.row = problem.scale * d, problem.row_scale / d
+        column, row, _ = skew_scales(problem)
+        d = equilibrate(j, columns, column, row)
+        self.column, self.row = column * d, row / d
         self._factor = self.column[columns] / self.row[j.indices]
         self.low, self.high = problem.lower / self.column, problem.upper / self.column
         self.fixed = self.high <= self.low
