@@ -163,9 +163,9 @@ def lse(
     to_station = p.variable("to_station", **trade, meaning="sold to the CNO at a station (h+)")
     # below zero it is sold: others of the feeder, or the TSO, take it; or the DSO, for its losses,
     # where the TSO supplies nobody
-    net = scenario.network
-    supplied = bool((net.load_kw[net.island == 0] > 0.0).any()) or any(
-        net.island[net.bus_position[bus]] == 0 for bus in scenario.stations["bus"]
+    hour = scenario.network
+    supplied = bool((hour.load_kw[hour.island == 0] > 0.0).any()) or any(
+        hour.island[hour.bus_position[bus]] == 0 for bus in scenario.stations["bus"]
     )
     alone = case.substation.import_max <= 0.0 or not supplied
     sells = case.substation.export_max > 0.0 or (case.feeder_settings.losses and alone)
