@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cases import self_supplied
 
 import v2geq as vg
 from v2geq.equilibrium import Equilibrium
-from v2geq.errors import DataError
+from v2geq.errors import ConvergenceError, DataError
 from v2geq.market.prices import dlmp_parts
 
 SHIPPED = ("ieee123_sioux_falls", "ieee123_sioux_falls_binding", "ieee123_sioux_falls_reference")
@@ -177,3 +178,15 @@ def test_without_the_tso_generators_supply_what_is_lost(formulation: str) -> Non
     assert float(eq.tso_import_kw) == 0.0
     assert -float(eq.import_kw.sum()) == pytest.approx(float(eq.losses_kw.sum()), abs=1e-5)
     assert float(eq.tso_price) > 1.0
+
+
+def test_losses_above_what_the_tso_supplies_are_named() -> None:
+    case = self_supplied(losses=True, import_max=0.05)
+    with pytest.raises(ConvergenceError, match=r"import_max = 0.05 kW: raise it, or set it to 0"):
+        vg.solve(case, "base")
+
+
+def test_losses_that_do_not_settle_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("v2geq.market.solve.MAX_BASES", 1)
+    with pytest.raises(ConvergenceError, match=r"losses do not settle.*flows, which still move by"):
+        vg.solve(self_supplied(losses=True), "base")

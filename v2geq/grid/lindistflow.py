@@ -369,15 +369,7 @@ class LinDistFlow:
         reduced: Mapping[str, FloatArray],
         resale: float = 0.0,
     ) -> PriceParts:
-        """Price of real power by bus and its parts.
-
-        Parameters
-        ----------
-        resale
-            $/kWh at which the operator sells what it does not lose, over which balances are priced.
-        reduced
-            Marginal cost of every strategy by key, not zero where a bound holds it.
-        """
+        """Price of real power by bus and its parts; see `PowerFlow.dlmp_parts`."""
         pull = self.rating.pull(self._multipliers(values))
         ends = end_rows(self.network, self.base, self._far)
         # by line: every flow that is limited is one of its own line and of where it begins

@@ -41,6 +41,8 @@ MAX_BASES = 20
 """Most states at which losses are linearised."""
 FLOWS = (f"{OPERATOR}.p_line", f"{OPERATOR}.q_line")
 """Blocks whose distance from where losses are linearised tells how far they are."""
+PRICE_OF_LOSSES = "tso_price"
+"""Price at which losses are bought."""
 COARSE_KW = 1.0
 """Move of flows between two linearisations below which prices of paths change no more."""
 LARGEST_JUMP = 1.0
@@ -155,7 +157,8 @@ def solve_market(
                     break
                 settled = None
             if bases == MAX_BASES:
-                result.status = Status.ITERATION_LIMIT
+                result.status = Status.UNSETTLED
+                result.worst = f"flows, which still move by {moved:.2g} kW"
                 break
             bases += 1
             show.phase(f"losses, round {bases}", f"flows have moved by {moved:.2g} kW")
@@ -296,6 +299,12 @@ def failure(coupled: Coupled, result: MCPResult) -> str:
     )
     if result.diverging:
         text += f"; growing without bound: {', '.join(result.diverging)}"
+    if coupled.grid.has_losses and PRICE_OF_LOSSES in result.diverging:
+        most = scenario.case.substation.import_max
+        return (
+            f"{text}; losses may be above what the TSO supplies, import_max = {most:g} kW: raise "
+            "it, or set it to 0 for the load serving entities to supply them"
+        )
     if result.status not in (Status.STALLED, Status.DIVERGED):
         return text
     sizes = scaling(coupled.mcp, result.z)

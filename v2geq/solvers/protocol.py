@@ -34,6 +34,10 @@ class Status(StrEnum):
         "domain_error",
         "F or its Jacobian is not finite at an iterate; check bounds and start",
     )
+    UNSETTLED = (
+        "unsettled",
+        "losses do not settle; state costs that rise with output, or feeder.losses = false",
+    )
     INTERRUPTED = "interrupted", "interrupted; the best point met is returned"
 
     message: str
