@@ -130,3 +130,9 @@ def test_descriptions_are_no_parameters(name: str) -> None:
     value = "a" if name.endswith("phases") else 2.0
     with pytest.raises(DataError, match=f"{name} enters no equation; .*change"):
         make_case().with_parameters({name: value})
+
+
+def test_phases_without_effect_are_told() -> None:
+    stations = {"s": {"road_node": "2", "bus": "b", "phases": "a"}}
+    told = vg.check(make_case(stations=stations)).warnings
+    assert "stations: phases of s is not used: feeder.formulation is single_phase" in told, told

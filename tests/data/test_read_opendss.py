@@ -343,3 +343,8 @@ def test_command_on_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert rated["triplex"].tolist() == [250.0, 250.0]
     gone = power_flow(again).voltages - power_flow(vg.read_opendss(master, opened="tie")).voltages
     assert gone.abs().max(axis=None) < 1e-9
+
+
+def test_a_folder_is_no_script(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="this is a folder; name the script in it"):
+        vg.read_opendss(tmp_path)

@@ -180,9 +180,13 @@ def test_without_the_tso_generators_supply_what_is_lost(formulation: str) -> Non
     assert float(eq.tso_price) > 1.0
 
 
-def test_losses_above_what_the_tso_supplies_are_named() -> None:
-    case = self_supplied(losses=True, import_max=0.05)
-    with pytest.raises(ConvergenceError, match=r"import_max = 0.05 kW: raise it, or set it to 0"):
+@pytest.mark.parametrize(
+    ("most", "told"),
+    [(0.05, "above import_max 0.05"), (0.1, r"import_max = 0.1 kW: raise it, or set it to 0")],
+)
+def test_losses_above_what_the_tso_supplies_are_named(most: float, told: str) -> None:
+    case = self_supplied(losses=True, import_max=most)
+    with pytest.raises((ConvergenceError, DataError), match=told):
         vg.solve(case, "base")
 
 

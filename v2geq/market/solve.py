@@ -299,7 +299,7 @@ def failure(coupled: Coupled, result: MCPResult) -> str:
     )
     if result.diverging:
         text += f"; growing without bound: {', '.join(result.diverging)}"
-    if coupled.grid.has_losses and PRICE_OF_LOSSES in result.diverging:
+    if coupled.grid.has_losses and PRICE_OF_LOSSES in (*result.diverging, result.worst):
         most = scenario.case.substation.import_max
         return (
             f"{text}; losses may be above what the TSO supplies, import_max = {most:g} kW: raise "

@@ -59,6 +59,8 @@ def _columns(case: CaseData) -> Iterator[tuple[str, str, BoolArray]]:
             yield "road.arcs", column, arcs[column].to_numpy(dtype=float) != 0.0
     for column in ("cost_linear", "cost_quadratic"):
         yield "generators", column, generators[column].to_numpy(dtype=float) != 0.0
+    for table, frame in (("stations", stations), ("generators", generators)):
+        yield table, "phases", frame["phases"].to_numpy() != ""
     own = stations["discharge_piles"].to_numpy() != stations["piles"].to_numpy()
     yield "stations", "discharge_piles", own
     yield "stations", "store_value", stations["store_value"].to_numpy(dtype=float) != 0.0
@@ -72,6 +74,8 @@ def why_unused(case: CaseData, target: Target) -> str:
     if target.kind == "driver":
         silent = field in ("discharge_level", "degradation", "wear") and not case.drivers[owner].v2g
         return f"v2g of class {owner} is false" if silent else ""
+    if field == "phases" and grid.formulation == "single_phase":
+        return "feeder.formulation is single_phase"
     if owner == "road.arcs":
         return _why_no_delay(case, target)
     if owner == "generators":

@@ -44,6 +44,8 @@ def dss_circuit(master: str | Path, opened: Iterable[str] = ()) -> Iterator[Any]
     """
     engine, failure = _engine()
     path = as_path(master, "a file").absolute()
+    if path.is_dir():
+        raise DataError("this is a folder", where=str(path), advice="name the script in it")
     if not path.is_file():
         near = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []
         raise DataError(
