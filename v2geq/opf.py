@@ -24,6 +24,7 @@ from v2geq.data.model.feeder import Feeder, PhaseFeeder
 from v2geq.data.model.schema import GENERATORS, TableSchema
 from v2geq.data.model.settings import FeederSettings, SubstationSettings
 from v2geq.data.model.values import ValueSpec, setting_specs
+from v2geq.data.parameters.unused import idle_sources
 from v2geq.data.readers.feeder import find_feeder
 from v2geq.data.readers.pandapower import read_pandapower
 from v2geq.data.readers.tables import read_table
@@ -171,7 +172,7 @@ class OptimalPowerFlow:
     @property
     def figures(self) -> dict[str, str]:
         """The main figures in words."""
-        binding = self.grid.binding(self.values)
+        binding, idle = self.grid.binding(self.values), idle_sources(self.feeder)
         low, high = (int(f(self.dlmp.to_numpy())) for f in (np.argmin, np.argmax))
         lost = f"{self.losses_kw:,.1f} kW" if self.grid.has_losses else "left out"
         return {
@@ -184,6 +185,7 @@ class OptimalPowerFlow:
             f"{self.dlmp.iloc[high]:.5f} ({_label(self.dlmp.index[high])}) {MONEY}/kWh",
             "full lines": ", ".join(binding.lines) or "none",
             "at voltage limits": ", ".join((*binding.lowest, *binding.highest)) or "none",
+            **({"note": "; ".join(idle)} if idle else {}),
         }
 
     @cached_property

@@ -355,3 +355,12 @@ def with_tie() -> PhaseFeeder:
 def test_arguments_of_another_type(given: dict[str, Any]) -> None:
     with pytest.raises(DataError, match=next(iter(given)).removesuffix("s")):
         vg.optimal_power_flow(two_buses(), **given)
+
+
+def test_generators_of_the_tables_are_told_to_have_no_part() -> None:
+    """Who generates is said by `generators`; an AC power flow counts what the tables say."""
+    own = {"generator": "pv", "bus": "end", "phases": "abc", "kind": "pv", "kw": 30.0, "kvar": 0.0}
+    limits = {"kw_max": 30.0, "kva": 30.0, "kvar_min": 0.0, "kvar_max": 0.0}
+    r = unlimited(two_buses(generators=[{**own, **limits}]))
+    assert r.figures["note"].startswith("generators of the feeder by phases are not used: pv")
+    assert "note" not in unlimited(two_buses()).figures

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from v2geq.arrays import BoolArray
 from v2geq.data.model.case import CaseData
+from v2geq.data.model.feeder import Feeder
 from v2geq.data.model.road import DELAY_NAMES, delay_text
 from v2geq.data.model.settings import SECTIONS
 from v2geq.data.model.values import setting_specs
@@ -30,12 +31,21 @@ def unused(case: CaseData) -> list[str]:
             why = why_unused(case, Target("section", section, name))
             if why and not spec.required and value != spec.default:
                 out.append(f"{section}.{name} = {value!r} is not used: {why}")
+    out += idle_sources(case.feeder)
     shut = case.feeder.branches["normally_open"].astype(bool)
     for name, scenario in case.scenarios.items():
         anyway = [branch for branch in scenario.closed if not shut[branch]]
         if anyway:
             out.append(f"scenario.{name}.closed: {listed(anyway)} is closed in any scenario")
     return out
+
+
+def idle_sources(feeder: Feeder) -> list[str]:
+    """Generators, PV and storage of a feeder by phases, which only its AC power flow counts."""
+    if feeder.by_phase is None or feeder.by_phase.generators.empty:
+        return []
+    names = listed(list(feeder.by_phase.generators.index))
+    return [f"generators of the feeder by phases are not used: {names}; list them in generators"]
 
 
 def unused_changes(case: CaseData, scenario: str, names: Iterable[str]) -> list[str]:
