@@ -283,13 +283,10 @@ def phase_network(feeder: PhaseFeeder, *, constant_power: bool = False) -> Phase
     begins = _level(floating, rows["branch"]) @ starts
     across = 1000.0 * rows["kv"].to_numpy(dtype=float)
     cells = feeder.impedances
-    position = {
-        key: k
-        for key, k in zip(zip(rows["branch"], rows["phase"], strict=True), number, strict=True)
-    }
+    position = {key: k for key, k in zip(plain_rows(rows, "branch", "phase"), number, strict=True)}
     own, other = (
         np.array(
-            [position.get(key, -1) for key in zip(cells["branch"], cells[c], strict=True)],
+            [position.get(key, -1) for key in plain_rows(cells, "branch", c)],
             dtype=np.int64,
         )
         for c in ("phase", "other_phase")

@@ -69,16 +69,15 @@ class Wires:
 
     __repr__ = brief
 
-    @property
+    @cached_property
     def nodes(self) -> list[Connection]:
         """Bus and phase of every node."""
-        return list(self.network.nodes)
+        return self.network.nodes.tolist()
 
-    @property
+    @cached_property
     def conductors(self) -> list[Connection]:
         """Branch and phase of every conductor."""
-        rows = self.network.rows
-        return list(zip(rows["branch"], rows["phase"], strict=True))
+        return list(plain_rows(self.network.rows, "branch", "phase"))
 
     @property
     def heads(self) -> int:

@@ -144,7 +144,9 @@ ROOT_VOLTAGE = ValueSpec("root_voltage", "float", "pu", lower=0.5, upper=1.5)
 
 def plain_rows(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
     """Rows of some columns as plain values; '' is the index."""
-    return zip(*((frame[c] if c else frame.index).tolist() for c in columns), strict=True)
+    parts = (frame[c] if c else frame.index for c in columns)
+    # of text an array gives its values at once, a column one by one
+    return zip(*(part.to_numpy().tolist() for part in parts), strict=True)
 
 
 def phasor(phases: str) -> complex:

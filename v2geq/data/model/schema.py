@@ -188,7 +188,7 @@ def _admit_column(
 ) -> list[Any]:
     """Checked values of a column or index; of the declared type they are checked all at once."""
     kind = column.dtype.kind if isinstance(column.dtype, np.dtype) else ""
-    out: list[Any] = column.tolist()
+    out: list[Any] = column.to_numpy().tolist()
     if spec.kind == "bool" and kind == "b":
         return out
     if spec.kind == "text" and not spec.required and column.hasnans:
