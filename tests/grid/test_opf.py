@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import v2geq as vg
 from v2geq.cli import app
 from v2geq.data.model.feeder import Feeder
+from v2geq.data.readers.feeder import read_feeder
 from v2geq.errors import ConvergenceError, DataError
 from v2geq.opf import OptimalPowerFlow
 
@@ -308,6 +309,20 @@ def test_the_command(tmp_path: Path) -> None:
     files = {f"{name}.csv" for name in tables}
     files |= {f"{name}.{kind}" for name in drawings for kind in ("svg", "png")}
     assert {f.name for f in (tmp_path / "out").iterdir()} == files
+
+
+def test_the_command_by_phases_and_switched(tmp_path: Path) -> None:
+    """Prices by bus and phase; a tie takes over what an outage cuts off."""
+    words = ["opf", "ieee123", "--formulation", "three_phase", "--set", "line_rating=none"]
+    words += ["--set", "vmin=0.8", "--outage", "sw2", "--close", "sw7", "--losses"]
+    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "certificate: holds" in done.output
+    prices = pd.read_csv(tmp_path / "out" / "dlmp.csv", dtype={"bus": str})
+    assert list(prices.columns[:2]) == ["bus", "phase"]
+    assert set(prices["bus"]) == set(read_feeder("networks/ieee123").buses.index)
+    wrong = CliRunner().invoke(app, ["opf", "ieee123", "--formulation", "four_phase"])
+    assert wrong.exit_code != 0
 
 
 def exporting(kind: str, kvar: float, more: dict[str, float] | None = None) -> OptimalPowerFlow:

@@ -67,9 +67,20 @@ def opf(
     price: Annotated[
         float, typer.Option(metavar="P", help="Price of energy from the TSO, $/kWh.")
     ] = 0.10,
+    formulation: Annotated[
+        str, typer.Option(metavar="F", help="single_phase, or three_phase of a feeder by phases.")
+    ] = "single_phase",
     losses: Annotated[
         bool, typer.Option("--losses/--no-losses", help="With losses, or without.")
     ] = False,
+    outages: Annotated[
+        list[str] | None,
+        typer.Option("--outage", metavar="LINE", help="Branch out of service; may be repeated."),
+    ] = None,
+    closed: Annotated[
+        list[str] | None,
+        typer.Option("--close", metavar="LINE", help="Open branch to close; may be repeated."),
+    ] = None,
     generators: Annotated[
         Path | None,
         typer.Option(
@@ -92,7 +103,10 @@ def opf(
     result = optimal_power_flow(
         source,
         price,
+        formulation=formulation,
         losses=losses,
+        outages=outages or (),
+        closed=closed or (),
         generators=None if generators is None else read_generators(generators),
         **named_values(changed or [], "--set", "vmin=0.95"),
     )
