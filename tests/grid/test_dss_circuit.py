@@ -45,7 +45,7 @@ def given(
     kw: FloatArray = single.loads["load_kw"].reindex(list(net.buses)).fillna(0.0).to_numpy()
     drawn = scale * (wires.load @ kw + 1j * wires.kvar)
     heads = np.full(int(net.island.max()) + 1, feeder.root_voltage)
-    return net, Injections(wires, drawn, heads, 1.0)
+    return net, Injections(wires, drawn, heads)
 
 
 @pytest.mark.parametrize("script", ["MASTER", "ODD"])

@@ -190,3 +190,25 @@ def test_command(stress: Equilibrium, tmp_path: Path, capsys: pytest.CaptureFixt
     said = capsys.readouterr()
     assert "violations   6 violations: line l115.a 128 %" in said.out
     assert "figures.csv saved to" in said.err
+
+
+@pytest.mark.parametrize("engine", ["sweep", "opendss"])
+def test_ratings_are_those_of_the_run(engine: str) -> None:
+    """A branch with twice the rating is loaded half as much; a factor counts for all."""
+    case = vg.load_case("ieee123_sioux_falls_reference")
+    rating = float(case.feeder.branches.loc["l115", "rating_kva"])
+    found = {}
+    for name, parameters in {
+        "own": {},
+        "branch": {"feeder.branches.l115.rating_kva": 2.0 * rating},
+        "all": {"feeder.rating_factor": 2.0},
+    }.items():
+        eq = vg.solve(case, "base", v2g=False, parameters=parameters)
+        flows = eq.power_flow(engine=engine).branches
+        # by kVA: how charging splits between stations is not unique
+        kva = np.hypot(flows["p_kw"], flows["q_kvar"])
+        found[name] = (flows["loading"] / kva).where(kva > 1.0)
+    own = found["own"]
+    assert np.allclose(found["branch"].loc["l115"], 0.5 * own.loc["l115"], rtol=1e-4)
+    assert np.allclose(found["branch"].drop("l115"), own.drop("l115"), rtol=1e-4, equal_nan=True)
+    assert np.allclose(found["all"], 0.5 * own, rtol=1e-4, equal_nan=True)

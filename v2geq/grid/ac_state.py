@@ -20,6 +20,7 @@ from v2geq.data.model.feeder import Feeder
 from v2geq.errors import DataError
 from v2geq.grid.branch_flow import heads, losses
 from v2geq.grid.lindistflow import LinDistFlow
+from v2geq.grid.phase_rows import lost_by_line
 from v2geq.grid.power_flow import PowerFlow
 from v2geq.grid.three_phase import ThreePhase
 from v2geq.grid.wires import Connection, Wires, wires_of
@@ -77,13 +78,11 @@ class Injections:
     ----------
     drawn : (terminal,) power drawn less what sources supply, kVA
     head_pu : (island,) voltage of its reference
-    rating_factor : of all ratings
     """
 
     wires: Wires
     drawn: ComplexArray
     head_pu: FloatArray
-    rating_factor: float
 
     __repr__ = brief
 
@@ -100,7 +99,9 @@ class Injections:
         wires, net = self.wires, self.wires.network
         power = (net.begins @ voltage) * np.conj(current) / 1000.0
         amps, kva = (net.rows[c].to_numpy(dtype=float) for c in ("rating_a", "rating_kva"))
-        loading = np.fmax(np.abs(current) / amps, np.abs(power) / kva) / self.rating_factor
+        loading = np.fmax(np.abs(current) / amps, np.abs(power) / kva)
+        # ratings of branches may have been changed: each conductor's is a share of them
+        loading *= net.rows["kva"].to_numpy(dtype=float) / wires.kva
         size = np.abs(voltage) / net.volts
         return ACState(
             wires.nodes,
@@ -124,19 +125,13 @@ class Injections:
         """
         wires, net = self.wires, self.wires.network
         at = wires.state(self.drawn, self.head_pu, wires.no_load(self.head_pu))
-        lost = (np.conj(at.current) * (net.z @ at.current)).real
-        # what shunts lose counts with the line that leads there, at a root with its first
-        at_nodes = (at.voltage * np.conj(net.shunt @ at.voltage)).real
-        lost += at_nodes[wires.heads :]
-        lost[:1] += at_nodes[: wires.heads].sum()
         leaving = net.begins.T @ at.current + net.shunt @ at.voltage
         leaving += wires.ends.T @ np.conj(1000.0 * self.drawn / (wires.ends @ at.voltage))
         supplied = (at.voltage * np.conj(leaving))[: wires.heads] / 1000.0
-        n = int(wires.line.max(initial=-1)) + 1
         return self.state(
             at.voltage,
             at.current,
-            placed(wires.line, n) @ lost / 1000.0,
+            lost_by_line(wires, at),
             wires.head_islands @ supplied,
             SWEEP,
             "taps fixed",
@@ -165,9 +160,8 @@ def injections(
     DataError
         A feeder without phases, or whose phases say something else.
     """
-    factor = grid.network.limits.rating_factor
     if isinstance(grid, ThreePhase):
-        return Injections(grid.wires, grid.drawn(values), head_pu, factor)
+        return Injections(grid.wires, grid.drawn(values), head_pu)
     if not isinstance(grid, LinDistFlow) or feeder.by_phase is None:
         raise DataError(
             "power is not known by phases",
@@ -187,7 +181,7 @@ def injections(
     reactive = wires.kvar.copy()
     reactive[: len(wires.nodes)] -= _sources(grid, values, wires)
     reactive -= places.balanced @ grid.bought(values)
-    return Injections(wires, real + 1j * reactive, head_pu, factor)
+    return Injections(wires, real + 1j * reactive, head_pu)
 
 
 def _sources(grid: LinDistFlow, values: Mapping[str, FloatArray], wires: Wires) -> FloatArray:

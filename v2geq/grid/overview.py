@@ -19,12 +19,20 @@ _PLURALS = {"switch": "switches"}
 def overview(feeder: PhaseFeeder | Feeder) -> tuple[list[str], PhaseState | None]:
     """Lines of text on a feeder, and its AC power flow where it has one."""
     if isinstance(feeder, Feeder):
-        return list(_single_phase(feeder)), None
+        by_phase, lines = feeder.by_phase, list(_single_phase(feeder))
+        if by_phase is None:
+            return lines, None
+        lines.append("by phases")
+    else:
+        by_phase = feeder
+        wires = feeder.buses["phases"].str.contains("[abc]")
+        lines = list(_head(feeder, feeder.buses["kv"] * np.where(wires, math.sqrt(3.0), 2.0)))
+    lines += _by_phase(by_phase)
     try:
-        state = power_flow(feeder)
+        state = power_flow(by_phase)
     except ConvergenceError as error:
-        return [*_by_phase(feeder), f"AC power flow  none: {error}"], None
-    return [*_by_phase(feeder), *_solved(state)], state
+        return [*lines, f"AC power flow  none: {error}"], None
+    return [*lines, *_solved(state)], state
 
 
 def _head(feeder: PhaseFeeder | Feeder, base: pd.Series[float]) -> Iterator[str]:
@@ -52,9 +60,6 @@ def _single_phase(feeder: Feeder) -> Iterator[str]:
 
 
 def _by_phase(feeder: PhaseFeeder) -> Iterator[str]:
-    buses = feeder.buses
-    wires = buses["phases"].str.contains("[abc]")
-    yield from _head(feeder, buses["kv"] * np.where(wires, math.sqrt(3.0), 2.0))
     loads = feeder.loads
     yield (
         f"loads          {len(loads):,}, {loads['kw'].sum():,.0f} kW, "

@@ -72,6 +72,19 @@ def lost_power(wires: Wires, at: WireState) -> ComplexArray:
     return out
 
 
+def lost_by_line(wires: Wires, at: WireState) -> FloatArray:
+    """Real power lost by line, kW.
+
+    What shunts lose counts with the conductor that ends there, at references with the first.
+    """
+    lost = lost_power(wires, at).real
+    here = in_shunts(wires, at).real
+    lost += here[wires.heads :]
+    lost[:1] += here[: wires.heads].sum()
+    out: FloatArray = placed(wires.line, int(wires.line.max(initial=-1)) + 1) @ lost
+    return out
+
+
 def in_shunts(wires: Wires, at: WireState) -> ComplexArray:
     """Power drawn by the shunts of every node, kVA."""
     out: ComplexArray = at.voltage * np.conj(wires.network.shunt @ at.voltage) / 1000.0

@@ -113,12 +113,7 @@ class ThreePhase(PhaseStatement):
         """Real power lost by line, kW."""
         if self.base is None:
             return np.zeros(len(self.network.lines.names))
-        at, heads = self.point(values), self.wires.heads
-        lost = phase_rows.lost_power(self.wires, at).real
-        # what is lost in shunts belongs to the conductor that ends there
-        lost += phase_rows.in_shunts(self.wires, at).real[heads:]
-        out: FloatArray = self._lines @ lost
-        return out
+        return phase_rows.lost_by_line(self.wires, self.point(values))
 
     @cached_property
     def _lines(self) -> sp.csr_array:
